@@ -1,0 +1,95 @@
+package comntr_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/comntr/comntr"
+
+// TestHouse holds the floors of ARCHITECTURE.md: who may import whom, and
+// which package alone may import a library.
+func TestHouse(t *testing.T) {
+	mayImport := map[string][]string{
+		".":                 {},
+		"internal/store":    {"."},
+		"internal/ipfs":     {"."},
+		"internal/discover": {"."},
+		"internal/api":      {".", "internal/store", "internal/ipfs"},
+		"internal/replica":  {".", "internal/store", "internal/ipfs", "internal/discover"},
+		"cmd/comntr":        {".", "internal/store", "internal/ipfs", "internal/discover", "internal/api", "internal/replica", "web"},
+		"web":               {},
+	}
+	soleImporters := map[string][]string{
+		"github.com/ipfs/boxo":              {"internal/ipfs"},
+		"github.com/libp2p/":                {"internal/ipfs"},
+		"github.com/anacrolix/":             {"internal/discover"},
+		"github.com/pion/":                  {"internal/discover"},
+		"github.com/cockroachdb/pebble/":    {"internal/store", "internal/ipfs"},
+		"github.com/alecthomas/kong":        {"cmd/comntr"},
+	}
+	seen := 0
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "node_modules" || d.Name() == "tools" || d.Name() == ".git") {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		dir := filepath.ToSlash(filepath.Dir(path))
+		allowed, ok := mayImport[dir]
+		if !ok {
+			t.Errorf("%s: no floor of the house is called %s", path, dir)
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		seen++
+		for _, spec := range f.Imports {
+			imp, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if ours, ok := strings.CutPrefix(imp, module); ok {
+				ours = strings.TrimPrefix(ours, "/")
+				if ours == "" {
+					ours = "."
+				}
+				if !contains(allowed, ours) {
+					t.Errorf("%s imports %s, which is not below it", path, ours)
+				}
+			}
+			for prefix, who := range soleImporters {
+				if strings.HasPrefix(imp, prefix) && !contains(who, dir) {
+					t.Errorf("%s imports %s, which only %s may", path, imp, strings.Join(who, ", "))
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen < 10 {
+		t.Errorf("only %d files were looked at", seen)
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, l := range list {
+		if l == s {
+			return true
+		}
+	}
+	return false
+}
