@@ -1,0 +1,64 @@
+# comntr: `make` lists what there is to make.
+GO       ?= go
+TOOL      = $(GO) tool -modfile=tools/go.mod
+# Test binaries that link libp2p need about 1 GB each while they are linked.
+FLAGS    ?=
+FUZZTIME ?= 20s
+SUM       = $(TOOL) gotestsum --format pkgname --hide-summary=output
+JSON     ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo build test e2e interop check race vuln fuzz bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## run a server for the community reddit (the first build takes some minutes)
+	@echo "building comntr; the first time this takes some minutes" >&2
+	$(GO) run ./cmd/comntr serve
+
+demo: ## three servers on this machine, walked through step by step
+	@echo "building comntr; the first time this takes some minutes" >&2
+	$(GO) run ./cmd/comntr demo
+
+build: ## the binary, in bin/
+	$(GO) build -o bin/ ./cmd/comntr
+
+test: interop ## all tests but those that take minutes (the first build takes some minutes)
+	@echo "building and testing; the first time this takes some minutes" >&2
+	$(SUM) $(if $(JSON),--jsonfile=$(JSON)/test.json) -- -short $(FLAGS) ./...
+
+e2e: interop ## the tests of whole networks: thousands of comments, kill -9, IPFS clients
+	$(SUM) --format testname $(if $(JSON),--jsonfile=$(JSON)/e2e.json) -- -count=1 -timeout 20m -run 'E2E' $(FLAGS) ./cmd/comntr
+
+interop: interop/node_modules/.package-lock.json ## the independent programs that tests talk to (needs Node)
+
+interop/node_modules/.package-lock.json: interop/package-lock.json
+	@if command -v npm >/dev/null; then echo "installing the npm packages that tests talk to" >&2; cd interop && npm ci --no-audit --no-fund --loglevel=error; \
+	else echo "no npm here: tests against independent software are skipped" >&2; fi
+
+check: ## gofmt, vet, staticcheck, and that go.mod is tidy
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "gofmt wants to change:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	$(GO) mod tidy -diff
+	@echo "check: clean"
+
+race: ## the tests of our packages under the race detector
+	@echo "building with the race detector; the first time this takes some minutes" >&2
+	$(SUM) $(if $(JSON),--jsonfile=$(JSON)/race.json) -- -race -short $(FLAGS) . ./internal/...
+
+vuln: ## known vulnerabilities in what is linked (asks the vulnerability database)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; done
+
+bench: ## benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what make made
+	rm -rf bin interop/node_modules
