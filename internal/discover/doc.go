@@ -1,0 +1,12 @@
+// Package discover finds servers by the hash of a community's name. It
+// announces own servers and looks up others' under SHA1(community) on the
+// BitTorrent mainline DHT (BEP 5, BEP 32, BEP 42), asks every address found for
+// its signed hello, and keeps a book of those that answered with a good one.
+//
+// Its invariant: an address that a stranger named is a candidate and nothing
+// else. It gets one guarded, bounded try; it becomes a [Server] only by a hello
+// signed for that very address; and how many are kept, tried and remembered has
+// a bound that no stranger can lift.
+//
+// It is the sole importer of anacrolix/dht.
+package discover

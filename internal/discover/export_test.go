@@ -1,0 +1,96 @@
+package discover
+
+import (
+	"hash/maphash"
+	"net"
+	"net/netip"
+	"runtime"
+	"time"
+
+	"github.com/anacrolix/dht/v2/krpc"
+	"github.com/anacrolix/torrent/metainfo"
+
+	"github.com/comntr/comntr"
+)
+
+// SetInterfaces replaces what d takes for the machine's addresses, and how
+// often it looks.
+func (d *DHT) SetInterfaces(every time.Duration, f func() ([]net.Addr, error)) {
+	d.watch, d.interfaces = every, f
+}
+
+// Announced returns what others announced at d under h.
+func (d *DHT) Announced(h comntr.Hash) (list []netip.AddrPort) {
+	for _, n := range d.nodes {
+		list = append(list, n.peers.peers(h, time.Now())...)
+	}
+	return list
+}
+
+// Inject gives d a packet as if it had come from loopback, and returns when the
+// dht.Server has looked at it.
+func (d *DHT) Inject(b []byte) {
+	if !safePacket(b) {
+		return
+	}
+	from := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), 9)
+	n := d.nodes[0]
+	n.sock.packets <- packet{b, from}
+	for len(n.sock.packets) > 0 {
+		runtime.Gosched()
+	}
+	n.server().NumNodes() // waits for the server's lock
+}
+
+// Forget empties what others announced at d.
+func (d *DHT) Forget() {
+	for _, n := range d.nodes {
+		n.peers.sweep(time.Now().Add(2 * peerTTL))
+	}
+}
+
+func (d *DHT) ID() [20]byte { return d.nodes[0].id() }
+
+// Told counts a reply of by that says what our address is.
+func (d *DHT) Told(by, says netip.Addr) { d.nodes[0].toldAddress(by, says) }
+
+// PeerStore is what others announced, without a network.
+type PeerStore struct{ s *peerStore }
+
+func NewPeerStore(v6, unlimited bool, self func(netip.Addr) (netip.Addr, bool)) PeerStore {
+	return PeerStore{newPeerStore(v6, unlimited, self)}
+}
+
+func (p PeerStore) Own(h comntr.Hash, port uint16)       { p.s.setOwn(h, port) }
+func (p PeerStore) Peers(h comntr.Hash) []netip.AddrPort { return p.s.peers(h, time.Now()) }
+func (p PeerStore) Total() int                           { return p.s.total }
+func (p PeerStore) Hashes() int                          { return len(p.s.hashes) }
+func (p PeerStore) Add(h comntr.Hash, ip netip.Addr, port int) {
+	p.s.AddPeer(metainfo.Hash(h), krpc.NodeAddr{IP: ip.AsSlice(), Port: port})
+}
+
+func (p PeerStore) Get(asker netip.Addr, h comntr.Hash) []krpc.NodeAddr {
+	p.s.asking(asker, h)
+	return p.s.GetPeers(metainfo.Hash{})
+}
+
+var NextAnnounce = nextAnnounce
+
+// Flood counts how many of n queries of a within one second are answered.
+func Flood(a netip.Addr, n int) (allowed int) {
+	f := flood{seed: maphash.MakeSeed()}
+	now := time.Now()
+	for range n {
+		if f.allow(a, now) {
+			allowed++
+		}
+	}
+	return allowed
+}
+
+// Known is how many addresses b remembers.
+func (b *Book) Known() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.known)
+}
