@@ -173,7 +173,7 @@ func TestReadCARRefuses(t *testing.T) {
 		{"no roots", append([]byte{17, 0xa2, 0x65}, "roots\x80\x67version\x01"...), nil},
 		{"header of 2^35 bytes", []byte{0xff, 0xff, 0xff, 0xff, 0x7f}, nil},
 		{"length with six bytes", append(bytes.Clone(header), 0x80, 0x80, 0x80, 0x80, 0x80, 0x01), nil},
-		{"length with a byte too many", append(bytes.Clone(header), 0xa8, 0x00), nil},
+		{"length with a byte too many", append(append(bytes.Clone(header), good[len(header)]|0x80, good[len(header)+1]|0x80, 0), good[len(header)+2:]...), nil},
 		{"length 0", append(bytes.Clone(header), 0), nil},
 		{"section larger than any block", append(bytes.Clone(header), 0x80, 0x80, 0x80, 0x01), nil},
 		{"section without a CID", append(bytes.Clone(header), 1, 1), nil},

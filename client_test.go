@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -153,6 +153,7 @@ func TestClientRefusesLies(t *testing.T) {
 			return nil
 		})
 	}
+	huge := strings.Repeat("x", comntr.MaxDocument+1)
 	hello := func(ctx context.Context, c *comntr.Client) error { _, err := c.Hello(ctx); return err }
 	_, car := sampleCAR(t, 1)
 	flip := func(i int) string { b := bytes.Clone(car); b[i] ^= 1; return string(b) }
@@ -184,13 +185,17 @@ func TestClientRefusesLies(t *testing.T) {
 		{"id as a path", root, answer(200, "/ipfs/"+emptyV0), comntr.ErrBadAnswer},
 		{"id without end", root, endless(nil, []byte(emptyV0)), comntr.ErrBadAnswer},
 		{"id without end, compressed", root, gzipped(bytes.Repeat([]byte("Q"), 1<<22)), comntr.ErrBadAnswer},
-		{"redirect", root, http.RedirectHandler("http://127.0.0.1:1/", 302).ServeHTTP, comntr.ErrBadAnswer},
-		{"permanent redirect", post, http.RedirectHandler("http://127.0.0.1:1/", 308).ServeHTTP, comntr.ErrBadAnswer},
+		{"redirect", root, http.RedirectHandler("http://127.0.0.1:1/", http.StatusFound).ServeHTTP, comntr.ErrBadAnswer},
+		{"permanent redirect", post, http.RedirectHandler("http://127.0.0.1:1/", http.StatusPermanentRedirect).ServeHTTP, comntr.ErrBadAnswer},
 		{"204", root, answer(204, ""), comntr.ErrBadAnswer},
 		{"304 unasked", root, answer(304, ""), comntr.ErrBadAnswer},
 
 		{"another comment", comment, answer(200, "Cool?"), comntr.ErrBadAnswer},
 		{"comment cut", comment, answer(200, "Cool"), comntr.ErrBadAnswer},
+		{"comment larger than any", func(ctx context.Context, c *comntr.Client) error {
+			_, err := c.Comment(ctx, news, comntr.SumHash([]byte(huge)))
+			return err
+		}, answer(200, huge), comntr.ErrTooLarge},
 		{"comment without end", comment, endless(nil, []byte("Cool!")), comntr.ErrBadAnswer},
 
 		{"post: another id", post, answer(201, comntr.SumHash([]byte("x")).String()+"\n"), comntr.ErrBadAnswer},
@@ -232,6 +237,12 @@ func TestClientRefusesLies(t *testing.T) {
 	// Honest after all.
 	if err := blocks(t.Context(), serve(t, answer(200, string(block)))); err != nil {
 		t.Error(err)
+	}
+	// The same block twice in an answer is given once.
+	n := 0
+	twice := serve(t, answer(200, string(newCAR(t, leafA, []byte("a"), leafA, []byte("a")))))
+	if err := twice.Blocks(t.Context(), []cid.Cid{leafA}, func(cid.Cid, []byte) error { n++; return nil }); err != nil || n != 1 {
+		t.Errorf("a block that came twice was given %d times: %v", n, err)
 	}
 }
 
@@ -536,7 +547,8 @@ func TestClientSlowCaller(t *testing.T) {
 	car := newCAR(t, leaf, []byte("a"))
 	synctest.Test(t, func(t *testing.T) {
 		c := must(comntr.NewClient(helloOrigin, &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(bytes.NewReader(car)), Request: r}, nil
+			// A byte at a time, and none once the request was given up.
+			return &http.Response{StatusCode: 200, Body: io.NopCloser(&whileAlive{r.Context(), iotest.OneByteReader(bytes.NewReader(car))}), Request: r}, nil
 		})}))
 		err := c.Blocks(t.Context(), []cid.Cid{leaf}, func(cid.Cid, []byte) error {
 			time.Sleep(2 * comntr.StallTime) // in the bubble: no time passes
@@ -546,6 +558,19 @@ func TestClientSlowCaller(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+type whileAlive struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (w *whileAlive) Read(p []byte) (int, error) {
+	synctest.Wait() // for what ends the context
+	if err := w.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return w.r.Read(p)
 }
 
 func TestClientContext(t *testing.T) {
@@ -576,7 +601,7 @@ func TestClientHasNoState(t *testing.T) {
 			t.Error("a cookie came back")
 		}
 		http.SetCookie(w, &http.Cookie{Name: "who", Value: "you"})
-		http.Redirect(w, r, "/elsewhere", 302)
+		http.Redirect(w, r, "/elsewhere", http.StatusFound)
 	}))
 	defer s.Close()
 	c := must(comntr.NewClient(s.URL, &http.Client{Jar: jar{}, CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}))
@@ -587,22 +612,5 @@ func TestClientHasNoState(t *testing.T) {
 	}
 	if requests != 2 {
 		t.Errorf("%d requests", requests)
-	}
-}
-
-// Hashes travel in JSON as their 40 digits, and only so.
-func TestHashJSON(t *testing.T) {
-	b := must(json.Marshal(news.Topic))
-	if string(b) != `"`+news.Topic.String()+`"` {
-		t.Errorf("%s", b)
-	}
-	var h comntr.Hash
-	if err := json.Unmarshal(b, &h); err != nil || h != news.Topic {
-		t.Errorf("%s, %v", h, err)
-	}
-	for _, bad := range []string{`"` + strings.ToUpper(news.Topic.String()) + `"`, `""`, `5`, `[1]`} {
-		if json.Unmarshal([]byte(bad), &h) == nil {
-			t.Errorf("%s is taken", bad)
-		}
 	}
 }

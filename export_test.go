@@ -23,3 +23,6 @@ func KeyCacheLen() int {
 	defer keyCache.RUnlock()
 	return len(keyCache.m)
 }
+
+// ReadEvents is readEvents, for fuzzing without a server.
+var ReadEvents = readEvents

@@ -50,7 +50,6 @@ var versions = []comntr.Version{0, 1}
 type tree struct {
 	v      comntr.Version
 	blocks map[cid.Cid][]byte
-	order  []cid.Cid // nodes before what is below, as a topic's CAR has them
 }
 
 func newTree(v comntr.Version) *tree { return &tree{v: v, blocks: map[cid.Cid][]byte{}} }
@@ -311,7 +310,6 @@ func TestReadFolderRefusesOneSlotTwice(t *testing.T) {
 
 func TestReadFolderRefuses(t *testing.T) {
 	small, large := comments(3), comments(4000)
-	// at finds a node's block that has a child shard, and the shard.
 	for _, version := range versions {
 		t.Run(fmt.Sprintf("v%d", version), func(t *testing.T) {
 			other := comntr.Version(1 - version)
@@ -354,6 +352,28 @@ func TestReadFolderRefuses(t *testing.T) {
 					maps.Copy(tr.blocks, ot.blocks)
 					return tr.folder(comntr.Hash{}, []comntr.Link{l}).CID
 				}, "CID version", nil},
+				{"a version 1 leaf in dag-pb", func(tr *tree) cid.Cid {
+					l := newTree(0).leaf(small[0])
+					block := comntr.Version(0).LeafBlock(small[0])
+					l.CID = comntr.Version(1).FolderCID(block)
+					tr.blocks[l.CID] = block
+					return tr.folder(comntr.Hash{}, []comntr.Link{l}).CID
+				}, "CID version", nil},
+				{"a shard of the other CID version", func(tr *tree) cid.Cid {
+					root := tr.topic(comntr.Hash{}, large...).CID
+					n, _ := comntr.ParseNode(tr.blocks[root])
+					i := slices.IndexFunc(n.Links, func(l comntr.Link) bool { return l.Child })
+					c := other.FolderCID(tr.blocks[n.Links[i].CID])
+					tr.blocks[c] = tr.blocks[n.Links[i].CID]
+					n.Links[i].CID = c
+					return tr.node(comntr.Hash{}, n).CID
+				}, "CID version", nil},
+				{"a folder's bytes as a raw block", func(tr *tree) cid.Cid {
+					block := tr.blocks[tr.topic(comntr.Hash{}, small...).CID]
+					c := comntr.Version(1).LeafCID(block)
+					tr.blocks[c] = block
+					return c
+				}, "no folder", nil},
 				{"a shard in another's place", func(tr *tree) cid.Cid {
 					root := tr.topic(comntr.Hash{}, large...).CID
 					n, _ := comntr.ParseNode(tr.blocks[root])

@@ -262,7 +262,11 @@ func CanonicalOrigin(s string) (string, error) {
 	} else if !hostName(host) {
 		return "", bad
 	}
-	return u.Scheme + "://" + net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
+	origin := u.Scheme + "://" + net.JoinHostPort(host, strconv.FormatUint(n, 10))
+	if len(origin) > maxHelloString { // by the port that it lacked
+		return "", bad
+	}
+	return origin, nil
 }
 
 func hostName(s string) bool {

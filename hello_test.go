@@ -80,12 +80,10 @@ func TestHello(t *testing.T) {
 	}
 	// No flipped bit of the envelope is taken as another hello.
 	for i := range b {
-		for bit := range 8 {
-			bad := bytes.Clone(b)
-			bad[i] ^= 1 << bit
-			if got, err := comntr.OpenHello(bad, helloNonce, helloOrigin, helloNow); err == nil && !bytes.Equal(must(json.Marshal(got)), []byte(e.Hello)) {
-				t.Errorf("bit %d of byte %d (%q) flipped, and taken", bit, i, b[i])
-			}
+		bad := bytes.Clone(b)
+		bad[i] ^= 1 << (i % 8)
+		if got, err := comntr.OpenHello(bad, helloNonce, helloOrigin, helloNow); err == nil && !bytes.Equal(must(json.Marshal(got)), []byte(e.Hello)) {
+			t.Errorf("bit %d of byte %d (%q) flipped, and taken", i%8, i, b[i])
 		}
 	}
 }

@@ -26,12 +26,12 @@ func TestHouse(t *testing.T) {
 		"web":               {},
 	}
 	soleImporters := map[string][]string{
-		"github.com/ipfs/boxo":              {"internal/ipfs"},
-		"github.com/libp2p/":                {"internal/ipfs"},
-		"github.com/anacrolix/":             {"internal/discover"},
-		"github.com/pion/":                  {"internal/discover"},
-		"github.com/cockroachdb/pebble/":    {"internal/store", "internal/ipfs"},
-		"github.com/alecthomas/kong":        {"cmd/comntr"},
+		"github.com/ipfs/boxo":           {"internal/ipfs"},
+		"github.com/libp2p/":             {"internal/ipfs"},
+		"github.com/anacrolix/":          {"internal/discover"},
+		"github.com/pion/":               {"internal/discover"},
+		"github.com/cockroachdb/pebble/": {"internal/store", "internal/ipfs"},
+		"github.com/alecthomas/kong":     {"cmd/comntr"},
 	}
 	seen := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
