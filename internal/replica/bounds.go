@@ -1,0 +1,82 @@
+package replica
+
+import "time"
+
+// DefaultInterval is the time between two rounds with a peer, +-20 %.
+const DefaultInterval = time.Minute
+
+// Bounds of what one peer can cost. All numbers that a peer sends are hostile.
+const (
+	// chunk is how many blocks are asked for at once, and how many comments
+	// are stored in one go: bitswap's client is slow one by one and hangs on
+	// all at once.
+	chunk = 512
+	// flushBytes is how many bytes of nodes or comments gather in memory
+	// before they are stored.
+	flushBytes = 4 << 20
+
+	// Of one round. A round that hits such a bound ends; what it did stays,
+	// and the next one goes on from there.
+	maxRoundNodes     = 200_000   // directory nodes fetched
+	maxRoundNodeBytes = 256 << 20 // bytes of these
+	maxRoundLinks     = 4 << 20   // links looked at, fetched or not
+	maxPending        = 1 << 18   // nodes waiting to be looked at, about 200 B each
+	maxDeferred       = 1 << 16   // comments that another round is fetching
+	maxMissing        = 1024      // blocks that the peer's folders name and it does not give
+	maxRoundTime      = 5 * time.Minute
+	// minRoundBlocks is what a round that used up maxRoundTime must have
+	// fetched for the peer not to count as stalling: one block a second.
+	minRoundBlocks = 300
+
+	// Of waiting. How long a peer may take for blocks is bounded by those who
+	// fetch: comntr.Client and ipfs.Session.
+	connectTime = 10 * time.Second // for a connection to the peer's IPFS node
+	askTime     = 15 * time.Second // for one small answer over HTTP
+	preferTime  = 10 * time.Minute // how long the way that worked is tried first
+	claimTime   = 10 * time.Second // for another round's fetch of the same comment
+
+	// Of one peer and community, between rounds.
+	maxRetries = 10_000 // blocks remembered as absent or premature
+	retryMin   = 5 * time.Second
+	retryMax   = 6 * time.Hour
+	walkGap    = time.Second // between the starts of two rounds
+
+	// Of events.
+	maxStreams         = 64   // streams in all
+	maxEventsPerSecond = 1000 // read of one stream
+	maxQueue           = 1024 // named comments that wait to be fetched
+	walkInstead        = 64   // named comments that wait: more, and a round is cheaper
+	maxFalseEvents     = 64   // events in an hour that name what the peer has not
+	reconnectMin       = 100 * time.Millisecond
+	reconnectMax       = 30 * time.Second
+	steadyTime         = 30 * time.Second // a stream that lasted so long was a good one
+
+	// Of all peers.
+	maxRounds     = 4    // rounds at once
+	maxPeers      = 64   // servers followed in a community
+	maxRemembered = 1024 // servers whose budget and standing are remembered
+	lookAgain     = 10 * time.Second
+
+	// failuresInRow is after how many rounds in a row that failed for lack of
+	// an answer the server is reported as failed. A lie is reported at once.
+	failuresInRow = 3
+	// Of a server that lied or stalled.
+	leaveMin = time.Minute
+	leaveMax = time.Hour
+	// fullWait is how long nothing more is asked for once the disk is full.
+	fullWait = 10 * time.Minute
+)
+
+// bounds are those that tests make smaller.
+type bounds struct {
+	nodes, nodeBytes, links, pending, missing int
+	roundTime                                 time.Duration
+}
+
+func defaultBounds() bounds {
+	return bounds{
+		nodes: maxRoundNodes, nodeBytes: maxRoundNodeBytes, links: maxRoundLinks,
+		pending: maxPending, missing: maxMissing,
+		roundTime: maxRoundTime,
+	}
+}

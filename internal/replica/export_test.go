@@ -1,0 +1,96 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/discover"
+)
+
+// Round makes one round with a server outside of Run, with what earlier such
+// rounds left: retries, budget. err is the round's own; merged tells whether
+// all that the peer has is here now.
+func (r *Replica) Round(ctx context.Context, s discover.Server, community comntr.Hash) (merged bool, err error) {
+	l, err := r.link(s, community)
+	if err != nil {
+		return false, err
+	}
+	res, err := l.round(ctx)
+	if _, ok := l.after(res, err); !ok {
+		r.mu.Lock()
+		delete(r.links, linkKey{s.Key, community})
+		r.mu.Unlock()
+	}
+	return res.merged, err
+}
+
+func (r *Replica) link(s discover.Server, community comntr.Hash) (*link, error) {
+	p, err := r.peer(s)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := linkKey{s.Key, community}
+	l := r.links[key]
+	if l == nil {
+		for _, c := range r.communities {
+			if c.hash == community {
+				l = newLink(r, p, c)
+				l.cancel = func() {}
+				r.links[key] = l
+			}
+		}
+	}
+	return l, nil
+}
+
+// LeftAlone is until when a server is left alone.
+func (r *Replica) LeftAlone(s discover.Server) time.Time {
+	p, _ := r.peer(s)
+	return p.leftAlone()
+}
+
+// Retries is how many blocks of a server are remembered as not had.
+func (r *Replica) Retries(s discover.Server, community comntr.Hash) int {
+	l, _ := r.link(s, community)
+	l.retries.mu.Lock()
+	defer l.retries.mu.Unlock()
+	return len(l.retries.m)
+}
+
+// Bound makes bounds of rounds smaller; 0 leaves one as it is. Call it before
+// Run.
+func (r *Replica) Bound(nodes, nodeBytes, links, pending, missing int, roundTime time.Duration) {
+	for _, b := range []struct {
+		at *int
+		v  int
+	}{{&r.bounds.nodes, nodes}, {&r.bounds.nodeBytes, nodeBytes}, {&r.bounds.links, links}, {&r.bounds.pending, pending}, {&r.bounds.missing, missing}} {
+		if b.v > 0 {
+			*b.at = b.v
+		}
+	}
+	if roundTime > 0 {
+		r.bounds.roundTime = roundTime
+	}
+}
+
+var BudgetAddress = budgetAddress
+
+const (
+	MaxRetries         = maxRetries
+	MaxFalseEvents     = maxFalseEvents
+	MaxEventsPerSecond = maxEventsPerSecond
+)
+
+// RemembersOf adds n blocks to a list of retries and returns how many it
+// remembers.
+func RemembersOf(n int, now time.Time) int {
+	var r retries
+	for i := range n {
+		r.add(comntr.Version(1).LeafCID(fmt.Append(nil, i)), now)
+	}
+	return len(r.m)
+}

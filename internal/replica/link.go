@@ -1,0 +1,470 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/ipfs"
+	"github.com/comntr/comntr/internal/store"
+	"github.com/ipfs/go-cid"
+)
+
+// link follows one peer in one community. Three goroutines: one makes rounds,
+// one reads the peer's events, one fetches what these name.
+type link struct {
+	r       *Replica
+	peer    *peer
+	c       *community
+	cancel  context.CancelFunc
+	kick    chan struct{} // has a token when a round is wanted at once
+	named   chan comntr.Event
+	retries retries
+
+	// Of the rounds' goroutine.
+	last     cid.Cid   // the root that was walked to its end last
+	due      time.Time // when what that walk left may be had
+	retained cid.Cid
+	// completed is the merged root whose missing nodes were fetched last, so
+	// that it is tried once.
+	completed cid.Cid
+
+	falseSince  time.Time // of the goroutine that fetches what events name
+	falseEvents int
+
+	mu     sync.Mutex
+	status Status
+}
+
+func newLink(r *Replica, p *peer, c *community) *link {
+	return &link{
+		r: r, peer: p, c: c,
+		kick:   make(chan struct{}, 1),
+		named:  make(chan comntr.Event, maxQueue),
+		status: Status{Peer: p.key, Community: c.hash},
+	}
+}
+
+// start runs the link until ctx ends, cancel is called, or the peer is to be
+// left alone. ended is called when all has stopped.
+func (l *link) start(ctx context.Context, all *sync.WaitGroup, ended func()) {
+	ctx, l.cancel = context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { l.walks(ctx) })
+	wg.Go(func() { l.follow(ctx) })
+	wg.Go(func() { l.fetchNamed(ctx) })
+	all.Go(func() {
+		wg.Wait()
+		l.cancel()
+		ended()
+	})
+}
+
+func (l *link) report() Status {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.status
+	s.Origin = l.origin()
+	return s
+}
+
+func (l *link) count(fn func(*Status)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fn(&l.status)
+}
+
+func (l *link) client() *comntr.Client {
+	l.peer.mu.Lock()
+	defer l.peer.mu.Unlock()
+	return l.peer.client
+}
+
+func (l *link) origin() string {
+	l.peer.mu.Lock()
+	defer l.peer.mu.Unlock()
+	return l.peer.origin
+}
+
+// walkSoon asks for a round; there is at most one a second.
+func (l *link) walkSoon() {
+	select {
+	case l.kick <- struct{}{}:
+	default:
+	}
+}
+
+// walks makes a round at once, one whenever it is asked for, and one each
+// interval: that repairs what events missed.
+func (l *link) walks(ctx context.Context) {
+	for {
+		select {
+		case l.r.rounds <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		began := time.Now()
+		res, err := l.round(ctx)
+		<-l.r.rounds
+		if ctx.Err() != nil {
+			return
+		}
+		wait, ok := l.after(res, err)
+		if !ok {
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-l.kick:
+			if err == nil {
+				timer.Reset(time.Until(began.Add(walkGap)))
+			}
+			select {
+			case <-ctx.Done():
+			case <-timer.C:
+			}
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+		select { // what asked for a round until now gets it
+		case <-l.kick:
+		default:
+		}
+	}
+}
+
+// after draws the conclusions of a round: how long to wait until the next, or
+// !ok if the peer is to be left alone.
+func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
+	log := l.r.cfg.Log.With("community", l.c.hash, "peer", l.origin())
+	l.count(func(s *Status) {
+		s.Nodes += res.nodes
+		s.Leaves += res.leavesGot
+		s.Created += res.created
+		s.Err = ""
+		if err != nil {
+			s.Err = err.Error()
+			return
+		}
+		s.Rounds++
+		s.LastRound = l.r.cfg.Now()
+		s.Merged = res.merged
+	})
+	if res.created > 0 {
+		l.r.cfg.Changed()
+		log.Info("replicated", "new", res.created, "nodes", res.nodes, "bytes", res.nodeBytes, "complete", res.merged)
+	}
+	if res.invalid > 0 || res.missing > 0 {
+		log.Debug("a round left something", "invalid", res.invalid, "missing", res.missing)
+	}
+	interval := l.r.cfg.Interval
+	var own *local
+	switch {
+	case err == nil:
+		l.peer.answered()
+		l.r.cfg.Peers.Worked(l.origin())
+		if res.cut && res.created+res.settled > 0 {
+			return walkGap, true
+		}
+		wait = max(walkGap, jitter(interval))
+		if !res.due.IsZero() {
+			wait = min(wait, max(walkGap, res.due.Sub(l.r.cfg.Now())))
+		}
+		return wait, true
+	case errors.As(err, &own):
+		log.Error("a round failed here", "err", err)
+		return max(walkGap, jitter(interval)), true
+	case hostile(err):
+		l.leave(err)
+		return 0, false
+	}
+	n, report := l.peer.missed()
+	log.Debug("a round failed", "times", n, "err", err)
+	if report {
+		l.r.cfg.Peers.Failed(l.origin(), err)
+	}
+	return jitter(backoff(min(interval, retryMin), max(interval, preferTime), n-1)), true
+}
+
+// leave has the peer left alone for a while, for what it did.
+func (l *link) leave(err error) {
+	if l.peer.punish(l.r.cfg.Now()) {
+		l.r.cfg.Log.Warn("the server is left alone for a while", "community", l.c.hash, "peer", l.origin(), "err", err)
+		l.r.cfg.Peers.Failed(l.origin(), err)
+	}
+	l.cancel()
+}
+
+// round compares the peer's folders with ours and fetches what is new.
+func (l *link) round(ctx context.Context) (res result, err error) {
+	root, err := l.root(ctx)
+	if err != nil {
+		return res, err
+	}
+	whole := false
+	if l.c.folders.Merged(l.c.hash, root) {
+		// Its comments are here. Of its nodes some may have been let go since.
+		if whole = l.retain(root) && !root.Equals(l.completed); !whole {
+			res.merged = true
+			return res, nil
+		}
+		l.completed = root
+	}
+	if root.Equals(l.last) && l.r.cfg.Now().Before(l.due) {
+		res.due = l.due
+		return res, nil
+	}
+	own, err := l.c.folders.Root(ctx)
+	if err != nil {
+		return res, &local{fmt.Errorf("own folder of topics: %w", err)}
+	}
+	if !root.Equals(own) {
+		ctx, cancel := context.WithTimeoutCause(ctx, l.r.bounds.roundTime, errSlow)
+		defer cancel()
+		err = l.open(ctx, func(src *source) error {
+			more, err := l.walk(ctx, src, root, own, whole)
+			res = more.plus(res)
+			return err
+		})
+		if errors.Is(err, errSlow) && res.nodes+res.leavesGot >= minRoundBlocks {
+			res.cut, err = true, nil // there is just much of it
+		}
+		if err != nil {
+			return res, err
+		}
+	} else {
+		res.merged = true
+	}
+	if res.created > 0 {
+		// Only what is in our own folders can be given away as a block, under
+		// the peer's root too.
+		if _, err := l.c.folders.Root(ctx); err != nil {
+			return res, &local{fmt.Errorf("own folder of topics: %w", err)}
+		}
+	}
+	l.last = cid.Undef
+	if res.merged {
+		l.retries.clear()
+		l.retain(root)
+	} else if !res.cut && !res.due.IsZero() {
+		l.last, l.due = root, res.due
+	}
+	return res, nil
+}
+
+// plus adds the counts of a walk that was given up before.
+func (r result) plus(before result) result {
+	r.nodes += before.nodes
+	r.nodeBytes += before.nodeBytes
+	r.links += before.links
+	r.leavesGot += before.leavesGot
+	r.created += before.created
+	r.invalid += before.invalid
+	r.missing += before.missing
+	r.settled += before.settled
+	return r
+}
+
+func (l *link) root(ctx context.Context) (cid.Cid, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return l.client().Root(ctx, l.c.hash)
+}
+
+// retain keeps the nodes of the peer's last complete root, so that the id that
+// it handed out still resolves when it has died. It reports whether some of
+// the nodes are not held.
+func (l *link) retain(root cid.Cid) (lacking bool) {
+	if root.Equals(l.retained) {
+		return false
+	}
+	if err := l.c.folders.Retain(l.peer.key, root); err != nil {
+		l.r.cfg.Log.Debug("a server's folder is not kept", "community", l.c.hash, "peer", l.origin(), "cid", root, "err", err)
+		return errors.Is(err, ipfs.ErrNotHeld)
+	}
+	l.retained = root
+	return false
+}
+
+// follow reads the peer's events while the link lives.
+func (l *link) follow(ctx context.Context) {
+	select {
+	case l.r.streams <- struct{}{}:
+		defer func() { <-l.r.streams }()
+	case <-ctx.Done():
+		return
+	}
+	lastID := ""
+	bucket := rate{now: l.r.cfg.Now}
+	for failed := 0; ctx.Err() == nil; failed++ {
+		began := time.Now()
+		err := l.client().Events(ctx, l.c.hash, nil, lastID, func(e comntr.Event) error {
+			if e.ID != "" {
+				lastID = e.ID
+			}
+			failed = 0
+			l.count(func(s *Status) { s.Events++ })
+			l.event(e)
+			return bucket.wait(ctx)
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		var reset *comntr.ResetError
+		if errors.As(err, &reset) {
+			lastID = reset.ID
+			l.walkSoon()
+		} else {
+			l.r.cfg.Log.Debug("a stream of events ended", "community", l.c.hash, "peer", l.origin(), "err", err)
+		}
+		if time.Since(began) > steadyTime {
+			failed = 0
+		}
+		if sleep(ctx, jitter(backoff(reconnectMin, reconnectMax, failed))) != nil {
+			return
+		}
+	}
+}
+
+// event has a comment that the peer names fetched, if it is not here.
+func (l *link) event(e comntr.Event) {
+	if held, gone := l.c.store.Has(e.Topic, e.Comment); held || gone {
+		return
+	}
+	select {
+	case l.named <- e:
+	default:
+		l.walkSoon()
+	}
+}
+
+// fetchNamed fetches the comments that events name, one by one, or where there
+// are many has them brought by a round.
+func (l *link) fetchNamed(ctx context.Context) {
+	for {
+		var e comntr.Event
+		select {
+		case <-ctx.Done():
+			return
+		case e = <-l.named:
+		}
+		if len(l.named) > walkInstead {
+			for len(l.named) > 0 {
+				<-l.named
+			}
+			l.walkSoon()
+			continue
+		}
+		if err := l.fetchComment(ctx, e); err != nil && ctx.Err() == nil {
+			var own *local
+			switch {
+			case errors.As(err, &own):
+				l.r.cfg.Log.Error("a comment that an event named cannot be stored", "topic", e.Topic, "comment", e.Comment, "err", err)
+			case hostile(err):
+				l.leave(err)
+			default:
+				// The next round fetches it, or finds that the peer is away.
+				l.r.cfg.Log.Debug("a comment that an event named was not had", "peer", l.origin(), "topic", e.Topic, "comment", e.Comment, "err", err)
+			}
+		}
+	}
+}
+
+func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
+	if held, gone := l.c.store.Has(e.Topic, e.Comment); held || gone {
+		return nil
+	}
+	l.peer.mu.Lock()
+	window := l.peer.window
+	l.peer.mu.Unlock()
+	if window.files() == 0 {
+		return nil
+	}
+	if _, ok := l.c.store.TopicSeq(e.Topic); !ok && !window.takeTopic(e.Topic) {
+		return nil
+	}
+	place := comntr.Place{Community: l.c.hash, Topic: e.Topic}
+	ask, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	b, err := l.client().Comment(ask, place, e.Comment)
+	if err != nil {
+		var p *comntr.Problem
+		if errors.As(err, &p) && p.Status == http.StatusNotFound {
+			return l.falseEvent(e)
+		}
+		return err
+	}
+	if !window.takeFile(len(b)) {
+		return nil
+	}
+	doc, err := comntr.ParseDocument(place, b)
+	if err != nil {
+		return l.falseEvent(e)
+	}
+	if doc.Premature(l.r.cfg.Now()) {
+		return nil // a round brings it when its time has come
+	}
+	created, err := l.c.store.Add(ctx, doc, l.peer.key)
+	switch {
+	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrFull):
+	default:
+		return &local{err}
+	}
+	if created {
+		l.count(func(s *Status) { s.Created++ })
+		l.r.cfg.Changed()
+	}
+	return nil
+}
+
+// falseEvent counts an event that names what the peer has not, or what no
+// server takes. An honest one that just lost its disk sends few.
+func (l *link) falseEvent(e comntr.Event) error {
+	now := l.r.cfg.Now()
+	if now.Sub(l.falseSince) > time.Hour {
+		l.falseSince, l.falseEvents = now, 0
+	}
+	if l.falseEvents++; l.falseEvents > maxFalseEvents {
+		return liesf("its events name what it does not have, or what is no document: %s/%s", e.Topic, e.Comment)
+	}
+	return nil
+}
+
+// rate holds a reader to maxEventsPerSecond: a peer that sends more is read
+// more slowly.
+type rate struct {
+	now   func() time.Time
+	start time.Time
+	n     int
+}
+
+func (r *rate) wait(ctx context.Context) error {
+	now := r.now()
+	if since := now.Sub(r.start); since >= time.Second || since < 0 {
+		r.start, r.n = now, 0
+	}
+	if r.n++; r.n < maxEventsPerSecond {
+		return nil
+	}
+	return sleep(ctx, time.Second-now.Sub(r.start))
+}
+
+// sleep waits for d, or returns why ctx ended.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

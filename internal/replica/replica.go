@@ -1,0 +1,336 @@
+// Package replica brings what other servers have here. For each known server
+// and community it walks the server's folders (a round), follows its events,
+// and hands what is new to the store.
+//
+// Its invariants: nothing that a peer sends is stored but a comntr.Document
+// through the store's one gate; a folder's node is marked merged only when
+// every comment below it is stored, invalid, refused for good or gone; and a
+// peer, whatever it sends, costs no more than the bounds in bounds.go.
+package replica
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/discover"
+	"github.com/comntr/comntr/internal/store"
+	"github.com/ipfs/go-cid"
+)
+
+// Store is what replica needs of store.Store.
+type Store interface {
+	Community() comntr.Hash
+	Has(topic, comment comntr.Hash) (held, gone bool)
+	TopicSeq(topic comntr.Hash) (seq uint64, ok bool)
+	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
+	AddAll(ctx context.Context, docs []*comntr.Document, from string) []store.Result
+	AddTopic(ctx context.Context, topic comntr.Hash, from string) (created bool, err error)
+}
+
+// Folders is what replica needs of ipfs.Folders: the own folder id, the nodes
+// held, and the marks of what has been merged.
+type Folders interface {
+	Root(ctx context.Context) (cid.Cid, error)
+	Node(c cid.Cid) (*comntr.Node, error)
+	PutNodes(blocks map[cid.Cid][]byte) error
+	Retain(peer string, root cid.Cid) error
+	Merged(scope comntr.Hash, c cid.Cid) bool
+	SetMerged(scope comntr.Hash, cids []cid.Cid) error
+}
+
+// Peers is what replica needs of discover.Book: the servers that proved who
+// they are, and where to report how they did.
+type Peers interface {
+	Servers(community comntr.Hash) []discover.Server
+	Changed() <-chan struct{} // closed at the next change
+	Failed(origin string, err error)
+	Worked(origin string)
+}
+
+// Session fetches blocks from one peer over bitswap. Blocks that the peer
+// does not give are just missing; fn gets verified ones only.
+type Session interface {
+	Blocks(ctx context.Context, cids []cid.Cid, fn func(cid.Cid, []byte) error) error
+}
+
+// Community is a store with the folders made from it.
+type Community struct {
+	Store   Store
+	Folders Folders
+}
+
+// Config is what New needs. Communities and Peers are required.
+type Config struct {
+	Communities []Community
+	Peers       Peers
+	// Bitswap connects to a peer at its multiaddrs, which end in its peer id,
+	// and runs fn with the session: ipfs.Node.Fetch. nil: HTTP alone.
+	Bitswap func(ctx context.Context, addrs []string, fn func(Session) error) error
+	// Guard says which addresses that a stranger named may be dialled. A
+	// server that a person named may stand at any.
+	Guard comntr.Guard
+	// HTTP, if given, is used for every server instead of the guard's client.
+	HTTP *http.Client
+	// Interval is the time between two rounds with a peer whose events brought
+	// everything; 0: DefaultInterval. A second is the least.
+	Interval time.Duration
+	// Budget is what a peer that nobody named may bring a day.
+	Budget Budget
+	// Changed, if given, is called after a peer brought something new. It must
+	// not block.
+	Changed func()
+	Log     *slog.Logger
+	Now     func() time.Time // nil: time.Now
+}
+
+// Replica keeps this server's communities equal to those of its peers.
+type Replica struct {
+	cfg         Config
+	bounds      bounds
+	strangers   *http.Client
+	named       *http.Client
+	communities []*community
+	rounds      chan struct{} // one token for each round under way
+	streams     chan struct{} // one token for each event stream
+
+	mu    sync.Mutex
+	peers map[string]*peer // by key
+	links map[linkKey]*link
+}
+
+type community struct {
+	hash    comntr.Hash
+	store   Store
+	folders Folders
+	claims  claims
+}
+
+type linkKey struct {
+	peer      string
+	community comntr.Hash
+}
+
+// New returns a Replica that does nothing before Run.
+func New(cfg Config) *Replica {
+	if cfg.Interval <= 0 {
+		cfg.Interval = DefaultInterval
+	}
+	cfg.Interval = max(cfg.Interval, walkGap)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
+	}
+	cfg.Budget = cfg.Budget.withDefaults()
+	r := &Replica{
+		cfg:       cfg,
+		bounds:    defaultBounds(),
+		strangers: cfg.HTTP,
+		named:     cfg.HTTP,
+		rounds:    make(chan struct{}, maxRounds),
+		streams:   make(chan struct{}, maxStreams),
+		peers:     make(map[string]*peer),
+		links:     make(map[linkKey]*link),
+	}
+	if cfg.HTTP == nil {
+		r.strangers = cfg.Guard.HTTPClient()
+		r.named = comntr.Guard{AllowPrivate: true}.HTTPClient()
+	}
+	for _, c := range cfg.Communities {
+		r.communities = append(r.communities, &community{hash: c.Store.Community(), store: c.Store, folders: c.Folders})
+	}
+	return r
+}
+
+// Run follows every server that Peers knows until ctx ends. It returns nil
+// when all that it started has stopped.
+func (r *Replica) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ticker := time.NewTicker(lookAgain)
+	defer ticker.Stop()
+	for {
+		changed := r.cfg.Peers.Changed()
+		for _, c := range r.communities {
+			r.match(ctx, &wg, c)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		case <-ticker.C:
+		}
+	}
+}
+
+// match starts a link for each server of the community that has none, and
+// ends those of servers that are no longer known.
+func (r *Replica) match(ctx context.Context, wg *sync.WaitGroup, c *community) {
+	servers := r.cfg.Peers.Servers(c.hash)
+	slices.SortStableFunc(servers, func(a, b discover.Server) int {
+		// Those that a person named first: they must not lose their place to strangers.
+		return cmp.Compare(rank(a), rank(b))
+	})
+	now := r.cfg.Now()
+	wanted := make(map[string]bool)
+	for _, s := range servers {
+		if len(wanted) == maxPeers {
+			break
+		}
+		if wanted[s.Key] {
+			continue // one server at two addresses
+		}
+		p, err := r.peer(s)
+		if err != nil {
+			r.cfg.Log.Warn("server left out", "peer", s.Origin, "err", err)
+			continue
+		}
+		wanted[s.Key] = true
+		if now.Before(p.leftAlone()) {
+			continue
+		}
+		key := linkKey{s.Key, c.hash}
+		r.mu.Lock()
+		l := r.links[key]
+		if l == nil {
+			l = newLink(r, p, c)
+			r.links[key] = l
+			l.start(ctx, wg, func() {
+				r.mu.Lock()
+				delete(r.links, key)
+				r.mu.Unlock()
+			})
+		}
+		r.mu.Unlock()
+	}
+	r.mu.Lock()
+	for key, l := range r.links {
+		if key.community == c.hash && !wanted[key.peer] {
+			l.cancel()
+		}
+	}
+	r.mu.Unlock()
+}
+
+func rank(s discover.Server) int {
+	if s.Named {
+		return 0
+	}
+	return 1
+}
+
+// peer returns what is remembered of a server, with its present addresses.
+func (r *Replica) peer(s discover.Server) (*peer, error) {
+	hc := r.strangers
+	if s.Named {
+		hc = r.named
+	}
+	client, err := comntr.NewClient(s.Origin, hc)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.peers[s.Key]
+	if p == nil {
+		r.forgetPeers()
+		p = &peer{key: s.Key}
+		r.peers[s.Key] = p
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.origin, p.client = s.Origin, client
+	p.addrs = nil
+	if s.Hello != nil {
+		// Only its own node: a hello must not have us bother somebody else's.
+		for _, a := range s.Hello.Multiaddrs {
+			if strings.HasSuffix(a, "/p2p/"+s.Hello.PeerID) {
+				p.addrs = append(p.addrs, a)
+			}
+		}
+	}
+	if p.window == nil || p.window.address != budgetAddress(s.Origin) || p.window.unlimited != s.Named {
+		p.window = r.window(s)
+	}
+	return p, nil
+}
+
+// forgetPeers makes room among the peers remembered; r.mu is held.
+func (r *Replica) forgetPeers() {
+	if len(r.peers) < maxRemembered {
+		return
+	}
+	linked := make(map[string]bool)
+	for key := range r.links {
+		linked[key.peer] = true
+	}
+	now := r.cfg.Now()
+	for key, p := range r.peers {
+		if !linked[key] && !now.Before(p.leftAlone()) {
+			delete(r.peers, key)
+		}
+	}
+}
+
+// window returns the budget's window for a server: the one of another server
+// at the same address, if there is one. r.mu is held.
+func (r *Replica) window(s discover.Server) *window {
+	address := budgetAddress(s.Origin)
+	if s.Named {
+		return &window{address: address, unlimited: true, now: r.cfg.Now}
+	}
+	for _, p := range r.peers {
+		if w := p.window; w != nil && !w.unlimited && w.address == address {
+			return w
+		}
+	}
+	return &window{address: address, limit: r.cfg.Budget, now: r.cfg.Now}
+}
+
+// Status tells how replication from one peer goes.
+type Status struct {
+	Peer      string // the server's key
+	Origin    string
+	Community comntr.Hash
+	Rounds    int       // rounds that ended well
+	LastRound time.Time // when the last of these ended
+	Merged    bool      // at that time all that the peer had was here
+	Nodes     int       // folder nodes fetched so far
+	Leaves    int       // comments fetched so far, by rounds
+	Created   int       // of these and of those that events named: new here
+	Events    int       // events received so far
+	Err       string    // of the last round; empty if it ended well
+}
+
+// Status returns one entry for each peer and community being followed, in
+// order of peer.
+func (r *Replica) Status() []Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Status, 0, len(r.links))
+	for _, l := range r.links {
+		all = append(all, l.report())
+	}
+	slices.SortFunc(all, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.Peer, b.Peer), slices.Compare(a.Community[:], b.Community[:]))
+	})
+	return all
+}
+
+// jitter spreads d by +-20 %, so that servers started together do not ask one
+// another all at the same moment.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
+}
