@@ -1,0 +1,348 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/comntr/comntr"
+)
+
+// adopt brings the index up to the tree, which other hands may have changed
+// while the store was closed: files copied in are listed, files taken away are
+// dropped from the listing (replication brings them back), folders made by
+// hand are topics. It looks only into folders whose modification time is not
+// the recorded one.
+func (s *Store) adopt() error {
+	a := adoption{s: s, mtimes: make(map[comntr.Hash]int64), adopted: make(map[comntr.Hash][]comntr.Hash)}
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return err
+	}
+	there := make(map[comntr.Hash]struct{}, len(names))
+	for _, name := range names {
+		if name == ".ipfs" {
+			continue
+		}
+		h, err := comntr.ParseHash(name)
+		if err != nil {
+			a.strays++
+			continue
+		}
+		fi, err := s.lstat(s.topicPath(h))
+		if err != nil {
+			return err
+		}
+		if !fi.IsDir() {
+			a.strays++
+			continue
+		}
+		there[h] = struct{}{}
+		mtime := fi.ModTime().UnixNano()
+		if t := s.topics[h]; s.native && t != nil && t.exists && t.mtime == mtime {
+			continue
+		}
+		if now().Sub(fi.ModTime()) < racy {
+			mtime = 0 // something may still be written that leaves the time as it is
+		}
+		if err := a.compare(h); err != nil {
+			return fmt.Errorf("topic %s: %w", h, err)
+		}
+		a.mtimes[h] = mtime
+	}
+	for h, t := range s.topics {
+		if _, ok := there[h]; ok || !t.exists {
+			continue
+		}
+		if err := a.vanish(h); err != nil {
+			return fmt.Errorf("topic %s: %w", h, err)
+		}
+	}
+	return a.end()
+}
+
+// adoption is the comparison of the tree with the index under way.
+type adoption struct {
+	s       *Store
+	plan    *plan
+	planned int
+	mtimes  map[comntr.Hash]int64
+
+	adopted map[comntr.Hash][]comntr.Hash // to be synced one by one where there is no syncfs
+	taken   int                           // files adopted
+	dropped int                           // files that were taken away
+	strays  int                           // what is no comment and no topic
+
+	vanished int // topics whose folders were taken away
+}
+
+// name is a file's name and its place in the order of the index.
+type name struct {
+	slot uint64
+	hash comntr.Hash
+}
+
+func (n name) compare(o name) int {
+	switch {
+	case n.slot < o.slot:
+		return -1
+	case n.slot > o.slot:
+		return 1
+	}
+	return bytes.Compare(n.hash[:], o.hash[:])
+}
+
+// compare brings one topic's entries up to its folder.
+func (a *adoption) compare(topic comntr.Hash) error {
+	list, err := a.s.fs.List(a.s.topicPath(topic))
+	if err != nil {
+		return err
+	}
+	names := make([]name, 0, len(list))
+	for _, s := range list {
+		h, err := comntr.ParseHash(s)
+		if err != nil {
+			a.strays++
+			continue
+		}
+		names = append(names, name{h.Slot(), h})
+	}
+	slices.SortFunc(names, name.compare)
+	if t := a.s.topics[topic]; t == nil || !t.exists {
+		p := a.next()
+		t := p.folder(topic, "", 0)
+		p.seq++
+		t.seq = p.seq
+	}
+	i := 0
+	upTo := func(end *name) error { // names before end are not in the index
+		for ; i < len(names) && (end == nil || names[i].compare(*end) < 0); i++ {
+			if err := a.take(topic, names[i].hash); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	err = a.entries(topic, func(comment comntr.Hash, e entry) error {
+		n := name{comment.Slot(), comment}
+		if err := upTo(&n); err != nil {
+			return err
+		}
+		stands := i < len(names) && names[i] == n
+		if stands {
+			i++
+		}
+		switch {
+		case stands && e.state == stateGone:
+			return a.s.unlink(key{topic, comment})
+		case !stands && e.state != stateGone:
+			return a.drop(topic, comment)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := upTo(nil); err != nil {
+		return err
+	}
+	return a.flush()
+}
+
+// entries calls fn with what the index knew of a topic when it was called.
+func (a *adoption) entries(topic comntr.Hash, fn func(comntr.Hash, entry) error) error {
+	return a.s.scan(within(topicKey(keyComment, topic)), func(k, v []byte) error {
+		_, comment, err := splitCommentKey(k)
+		if err != nil {
+			return err
+		}
+		e, err := decodeEntry(v)
+		if err != nil {
+			return err
+		}
+		return fn(comment, e)
+	})
+}
+
+// next returns the plan under way, a new one after each full one.
+func (a *adoption) next() *plan {
+	if a.plan == nil {
+		a.plan = a.s.newPlan()
+	}
+	a.planned++
+	return a.plan
+}
+
+// flush commits and publishes what is planned.
+func (a *adoption) flush() error {
+	p := a.plan
+	if p == nil {
+		return nil
+	}
+	a.plan, a.planned = nil, 0
+	defer p.close()
+	if err := p.finish(); err != nil || p.empty() {
+		return err
+	}
+	if err := p.commit(); err != nil {
+		return err
+	}
+	a.s.publish(p)
+	return nil
+}
+
+func (a *adoption) flushFull() error {
+	if a.planned < maxBatchItems {
+		return nil
+	}
+	return a.flush()
+}
+
+// take adopts a file that the index does not know, if it is a comment.
+func (a *adoption) take(topic, comment comntr.Hash) error {
+	path := a.s.path(topic, comment)
+	fi, err := a.s.lstat(path)
+	if err != nil {
+		return err
+	}
+	if !fi.Mode().IsRegular() || fi.Size() > comntr.MaxDocument {
+		a.strays++
+		return nil
+	}
+	b, err := a.s.readFile(path, fi.Size())
+	if errors.Is(err, fs.ErrPermission) {
+		a.strays++
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	doc, err := comntr.ParseDocument(comntr.Place{Community: a.s.community, Topic: topic}, b)
+	if err != nil || doc.ID() != comment {
+		a.strays++
+		return nil
+	}
+	if err := a.next().adopt(topic, comment, len(b)); err != nil {
+		return err
+	}
+	a.taken++
+	if !a.s.native {
+		a.adopted[topic] = append(a.adopted[topic], comment)
+	}
+	return a.flushFull()
+}
+
+func (a *adoption) drop(topic, comment comntr.Hash) error {
+	if err := a.next().drop(topic, comment); err != nil {
+		return err
+	}
+	a.dropped++
+	return a.flushFull()
+}
+
+// vanish drops a topic whose folder was taken away.
+func (a *adoption) vanish(topic comntr.Hash) error {
+	err := a.entries(topic, func(comment comntr.Hash, e entry) error {
+		if e.state == stateGone {
+			return nil
+		}
+		return a.drop(topic, comment)
+	})
+	if err != nil {
+		return err
+	}
+	p := a.next()
+	t := p.topic(topic)
+	p.seq++
+	t.seq, t.exists, t.disk = p.seq, false, t.disk-blockSize
+	a.mtimes[topic] = 0
+	a.vanished++
+	return a.flush()
+}
+
+// end makes adopted files durable, because a POST of one of them will be
+// answered as already held, and records the folders' times.
+func (a *adoption) end() error {
+	s := a.s
+	if a.taken > 0 || a.dropped > 0 || a.vanished > 0 || a.strays > 0 {
+		s.log.Warn("other hands changed the files: comments among them were adopted, missing ones are no longer listed",
+			"added", a.taken, "missing", a.dropped, "missingTopics", a.vanished, "leftAlone", a.strays)
+	}
+	if a.taken > 0 {
+		if err := a.sync(); err != nil {
+			return fmt.Errorf("make adopted files durable: %w", err)
+		}
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	s.recordTimes(b, a.mtimes)
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	for h, mtime := range a.mtimes {
+		if t := s.topics[h]; t != nil {
+			t.mtime = mtime
+		}
+	}
+	return nil
+}
+
+func (a *adoption) sync() error {
+	if a.s.native {
+		return a.s.syncTree(a.s.seq)
+	}
+	topics := make(map[comntr.Hash]struct{})
+	for topic, comments := range a.adopted {
+		topics[topic] = struct{}{}
+		for _, c := range comments {
+			if err := a.s.syncFile(a.s.path(topic, c)); err != nil {
+				return err
+			}
+		}
+	}
+	return a.s.syncFolders(topics)
+}
+
+// adopt plans a file that stands already. A name that loses its slot is kept
+// unlisted.
+func (b *plan) adopt(topic, id comntr.Hash, size int) error {
+	slot := id.Slot()
+	found, err := b.slot(topic, slot)
+	if err != nil {
+		return err
+	}
+	b.relist(slotPlace{topic, slot})
+	t := b.folder(topic, "", 0)
+	o := b.insert(t, slot, id, entry{size: uint32(size)})
+	for _, other := range found {
+		if other.entry.state != stateListed {
+			continue
+		}
+		if string(other.comment[:]) < string(id[:]) {
+			b.seq++ // the topic's record changes
+			return nil
+		}
+		b.unlist(t, other, stateUnlisted)
+	}
+	b.list(t, o)
+	return nil
+}
+
+// drop plans that an entry's file is no longer there.
+func (b *plan) drop(topic, id comntr.Hash) error {
+	found, err := b.slot(topic, id.Slot())
+	if err != nil {
+		return err
+	}
+	for _, o := range found {
+		if o.comment == id {
+			b.leave(b.topic(topic), o)
+			o.dropped = true
+		}
+	}
+	return nil
+}

@@ -1,0 +1,327 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/comntr/comntr"
+)
+
+// Kinds of what Check finds. Those of a note are no damage: the next start
+// puts them right or leaves them alone.
+const (
+	FaultDamaged = "damaged" // the file's SHA-1 is not its name
+	FaultInvalid = "invalid" // the SHA-1 is right, but it is no valid document for its topic
+	FaultMissing = "missing" // the index has it, the folder has not
+	FaultIndex   = "index"   // the index contradicts itself or cannot be read
+
+	NoteUnknown = "unknown" // a comment or topic the index does not know yet
+	NoteStray   = "stray"   // neither a comment nor a topic
+	NoteGone    = "gone"    // removed, its file not yet
+)
+
+// Fault is one thing that Check found. Topic and Comment are zero where it is
+// not about one.
+type Fault struct {
+	Topic, Comment comntr.Hash
+	Kind           string
+	Detail         string
+}
+
+// Damage tells a fault from a note.
+func (f Fault) Damage() bool {
+	switch f.Kind {
+	case FaultDamaged, FaultInvalid, FaultMissing, FaultIndex:
+		return true
+	}
+	return false
+}
+
+// CheckStats is how much Check looked at, and what it found.
+type CheckStats struct {
+	Topics, Comments int
+	Bytes            int64
+	Faults, Notes    int
+}
+
+// Check reads and hashes every file of a community and compares the tree with
+// the index. It changes nothing. The store must be closed. What only the
+// journal holds yet is not missing: the next start writes it. An error means
+// that the check itself failed.
+func Check(ctx context.Context, data string, community comntr.Hash, o Options, report func(Fault)) (CheckStats, error) {
+	o.Disk = nil // nothing is to be counted twice
+	c := &check{ctx: ctx, s: newStore(data, community, o), report: report,
+		journal: make(map[key]byte)}
+	err := c.run()
+	return c.stats, err
+}
+
+type check struct {
+	ctx     context.Context
+	s       *Store
+	report  func(Fault)
+	stats   CheckStats
+	journal map[key]byte // the last operation the journal has for a file
+	indexed bool
+}
+
+func (c *check) found(f Fault) {
+	if f.Damage() {
+		c.stats.Faults++
+	} else {
+		c.stats.Notes++
+	}
+	c.report(f)
+}
+
+func (c *check) run() (err error) {
+	s := c.s
+	folder, err := s.fs.OpenDir(s.dir)
+	if err != nil {
+		return fmt.Errorf("open the folder of community %s: %w", s.community, err)
+	}
+	s.setFolder(folder)
+	defer func() { err = errors.Join(err, folder.Close()) }()
+	if err := c.openIndex(); err != nil {
+		return err
+	}
+	if c.indexed {
+		defer func() { err = errors.Join(err, s.db.Close()) }()
+	}
+	names, err := s.fs.List(s.dir)
+	if err != nil {
+		return err
+	}
+	there := make(map[comntr.Hash]bool)
+	for _, name := range names {
+		if name == ".ipfs" {
+			continue
+		}
+		h, err := comntr.ParseHash(name)
+		if err == nil {
+			var isDir bool
+			if isDir, err = c.isDir(h); err != nil {
+				return err
+			} else if isDir {
+				there[h] = true
+				if err := c.topic(h); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		c.found(Fault{Kind: NoteStray, Detail: fmt.Sprintf("%q is no topic folder", name)})
+	}
+	for h, t := range s.topics {
+		if t.exists && !there[h] {
+			if err := c.topic(h); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *check) isDir(topic comntr.Hash) (bool, error) {
+	fi, err := c.s.lstat(c.s.topicPath(topic))
+	return err == nil && fi.IsDir(), err
+}
+
+// openIndex opens the index for reading and loads its topics. One that is not
+// there is a note, one that cannot be used a fault: both are built again from
+// the files at the next start.
+func (c *check) openIndex() error {
+	s := c.s
+	o := s.pebbleOptions()
+	o.ReadOnly = true
+	o.ErrorIfNotExists = true
+	_, err := s.fs.Stat(s.indexPath())
+	var db *pebble.DB
+	if err == nil {
+		if db, err = pebble.Open(s.indexPath(), o); errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: %w", errIncomplete, err)
+		}
+	}
+	if errors.Is(err, pebble.ErrDBDoesNotExist) || errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errIncomplete) {
+		c.found(Fault{Kind: NoteUnknown, Detail: "there is no index: it is built from the files at the next start"})
+		return nil
+	}
+	if err == nil {
+		s.db = db
+		if err = c.loadIndex(); err == nil {
+			c.indexed = true
+			return nil
+		}
+		err = errors.Join(err, db.Close())
+	}
+	if !unusable(err) {
+		return fmt.Errorf("open the index of community %s: %w", s.community, err)
+	}
+	clear(s.topics)
+	c.found(Fault{Kind: FaultIndex, Detail: fmt.Sprintf("the index cannot be used: %v", err)})
+	return nil
+}
+
+func (c *check) loadIndex() error {
+	if err := c.s.loadFormat(); err != nil {
+		return err
+	}
+	if err := c.s.loadTopics(); err != nil {
+		return err
+	}
+	return c.s.scanJournal(c.s.seq, func(e journalEntry) error {
+		c.journal[key{e.topic, e.comment}] = e.op
+		return nil
+	})
+}
+
+// topic compares one topic's folder with its entries.
+func (c *check) topic(topic comntr.Hash) error {
+	c.stats.Topics++
+	s := c.s
+	list, err := s.fs.List(s.topicPath(topic))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	t := s.topics[topic]
+	switch {
+	case err != nil && c.journal[key{topic: topic}] != opFolder && t.count == 0:
+		c.found(Fault{Topic: topic, Kind: FaultMissing, Detail: "the topic's folder is missing"})
+	case err == nil && c.indexed && (t == nil || !t.exists):
+		c.found(Fault{Topic: topic, Kind: NoteUnknown, Detail: "the index does not know the topic yet"})
+	}
+	unseen := make(map[comntr.Hash]struct{}, len(list))
+	for _, name := range list {
+		h, err := comntr.ParseHash(name)
+		if err != nil {
+			c.found(Fault{Topic: topic, Kind: NoteStray, Detail: fmt.Sprintf("%q is no comment's name", name)})
+			continue
+		}
+		unseen[h] = struct{}{}
+	}
+	if c.indexed {
+		if err := c.entries(t, topic, unseen); err != nil {
+			return err
+		}
+	}
+	for h := range unseen {
+		size, kind, detail := c.file(topic, h)
+		switch {
+		case kind == "":
+			c.stats.Comments++
+			c.stats.Bytes += size
+			if c.indexed {
+				c.found(Fault{topic, h, NoteUnknown, "the index does not know the comment yet"})
+			}
+		case kind == FaultMissing:
+			return fmt.Errorf("%s/%s vanished during the check: is the server stopped?", topic, h)
+		case kind == FaultDamaged, kind == FaultInvalid:
+			c.found(Fault{topic, h, NoteStray, "the index does not know it, and it will be left alone: " + detail})
+		default:
+			c.found(Fault{topic, h, kind, detail})
+		}
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entries looks at every entry of a topic and strikes its name off unseen.
+func (c *check) entries(t *topic, topicHash comntr.Hash, unseen map[comntr.Hash]struct{}) error {
+	listed, files, bytes := 0, 0, int64(0)
+	err := c.s.scan(within(topicKey(keyComment, topicHash)), func(k, v []byte) error {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		_, comment, err := splitCommentKey(k)
+		if err != nil {
+			return err
+		}
+		e, err := decodeEntry(v)
+		if err != nil {
+			return err
+		}
+		_, stands := unseen[comment]
+		delete(unseen, comment)
+		if e.state == stateGone {
+			if stands {
+				c.found(Fault{topicHash, comment, NoteGone, "its author removed it; the next start unlinks the file"})
+			}
+			return nil
+		}
+		files++
+		bytes += int64(e.size)
+		if e.state == stateListed {
+			listed++
+		}
+		c.stats.Comments++
+		c.stats.Bytes += int64(e.size)
+		if !stands {
+			if c.journal[key{topicHash, comment}] != opAdd {
+				c.found(Fault{topicHash, comment, FaultMissing, "the file is missing"})
+			}
+			return nil
+		}
+		size, kind, detail := c.file(topicHash, comment)
+		switch {
+		case kind != "" && c.journal[key{topicHash, comment}] == opAdd:
+			// The next start writes it anew.
+		case kind == NoteStray:
+			c.found(Fault{topicHash, comment, FaultDamaged, detail})
+		case kind != "":
+			c.found(Fault{topicHash, comment, kind, detail})
+		case size != int64(e.size):
+			c.found(Fault{topicHash, comment, FaultIndex, fmt.Sprintf("the index says %d bytes, the file has %d", e.size, size)})
+		}
+		return nil
+	})
+	if err != nil && unusable(err) {
+		c.found(Fault{Topic: topicHash, Kind: FaultIndex, Detail: fmt.Sprintf("the index cannot be read: %v", err)})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		t = &topic{hash: topicHash}
+	}
+	if t.count != listed || t.files != files || t.bytes != bytes {
+		c.found(Fault{Topic: topicHash, Kind: FaultIndex,
+			Detail: fmt.Sprintf("the index counts %d listed, %d files, %d bytes; its entries are %d, %d, %d", t.count, t.files, t.bytes, listed, files, bytes)})
+	}
+	return nil
+}
+
+// file reads one file; kind is "" if it is what its name says.
+func (c *check) file(topic, comment comntr.Hash) (size int64, kind, detail string) {
+	path := c.s.path(topic, comment)
+	fi, err := c.s.lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, FaultMissing, "the file is missing"
+	}
+	if err != nil {
+		return 0, FaultDamaged, err.Error()
+	}
+	if !fi.Mode().IsRegular() {
+		return 0, NoteStray, "it is no regular file"
+	}
+	if fi.Size() > comntr.MaxDocument {
+		return fi.Size(), FaultDamaged, fmt.Sprintf("it has %d bytes, more than any document", fi.Size())
+	}
+	b, err := c.s.readFile(path, fi.Size())
+	if err != nil {
+		return 0, FaultDamaged, err.Error()
+	}
+	if sum := comntr.SumHash(b); sum != comment {
+		return fi.Size(), FaultDamaged, fmt.Sprintf("its SHA-1 is %s", sum)
+	}
+	if _, err := comntr.ParseDocument(comntr.Place{Community: c.s.community, Topic: topic}, b); err != nil {
+		return fi.Size(), FaultInvalid, err.Error()
+	}
+	return fi.Size(), "", ""
+}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// blockSize is what a file is rounded up to when space is counted, and what a
+// topic's folder counts as.
+const blockSize = 4 << 10
+
+// onDisk is what size bytes in a file take.
+func onDisk(size int64) int64 { return (size + blockSize - 1) / blockSize * blockSize }
+
+// Disk is what the files of all stores of a process may take, each counted as
+// its size rounded up to 4 KiB. Readers may fill all of it, peers 90 %.
+type Disk struct {
+	max  int64
+	mu   sync.Mutex
+	used int64
+}
+
+// NewDisk returns a bound of max bytes, 0 for none.
+func NewDisk(max int64) *Disk { return &Disk{max: max} }
+
+// Used is what is taken, in bytes.
+func (d *Disk) Used() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used
+}
+
+// Max is the bound in bytes, 0 for none.
+func (d *Disk) Max() int64 { return d.max }
+
+// PeersAllowed tells whether anything is still taken from peers: less than
+// 90 % is used.
+func (d *Disk) PeersAllowed() bool {
+	return d.max == 0 || d.Used() < d.peersMax()
+}
+
+func (d *Disk) peersMax() int64 { return d.max / 10 * 9 }
+
+// reserve takes n bytes if they are to be had.
+func (d *Disk) reserve(n int64, peer bool) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	limit := d.max
+	if peer {
+		limit = d.peersMax()
+	}
+	if d.max != 0 && d.used+n > limit {
+		return false
+	}
+	d.used += n
+	return true
+}
+
+// count takes n bytes that are used already, whatever the bound says.
+func (d *Disk) count(n int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.used += n
+}
+
+func (d *Disk) release(n int64) { d.count(-n) }
+
+// The file system keeps a reserve, because Pebble must never meet a full
+// disk: it could not write its log, and the process would have to stop.
+const (
+	reserveMax      = 32 << 20            // bytes
+	reserveFraction = 8                   // of a file system too small for that: its eighth part
+	spaceFresh      = 1 * time.Second     // how long a look at the file system counts
+	spaceUnseen     = reserveMax / 8      // bytes that may be written before the next look
+	writeFactor     = 3                   // a document's bytes are written to the log, a table and the file
+	itemOverhead    = 2*blockSize + 1<<10 // bytes: of a file's block, its directory's and the index
+)
+
+// space is the last look at the file system.
+type space struct {
+	at      time.Time
+	avail   int64
+	total   int64
+	unknown bool
+	written int64 // since then
+}
+
+// room tells whether n more bytes can be written without touching the
+// reserve. Only the committer calls it.
+func (s *Store) room(n int64) bool {
+	sp := &s.space
+	if sp.at.IsZero() || now().Sub(sp.at) >= spaceFresh || sp.written+n > spaceUnseen {
+		u, err := s.fs.GetDiskUsage(s.dir)
+		if err != nil && !errors.Is(err, vfs.ErrUnsupported) && !sp.unknown {
+			s.log.Warn("the free space cannot be read: it is taken for enough", "err", err)
+		}
+		*sp = space{at: now(), avail: int64(u.AvailBytes), total: int64(u.TotalBytes), unknown: err != nil}
+	}
+	if sp.unknown {
+		return true
+	}
+	reserve := int64(reserveMax)
+	if sp.total < reserve*reserveFraction {
+		reserve = sp.total / reserveFraction
+	}
+	if sp.avail-sp.written-n < reserve {
+		return false
+	}
+	sp.written += n
+	return true
+}
+
+var errNoRoom = fmt.Errorf("%w: the file system is nearly full", ErrFull)

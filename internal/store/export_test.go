@@ -1,0 +1,38 @@
+package store
+
+import (
+	"context"
+
+	"github.com/comntr/comntr"
+)
+
+// Checkpoint makes a checkpoint now.
+func (s *Store) Checkpoint() error { return s.checkpoint() }
+
+// Remove removes a comment as its author's delete will.
+func (s *Store) Remove(ctx context.Context, topic, comment comntr.Hash) error {
+	r, err := s.submit(ctx, []item{{kind: itemGone, topic: topic, comment: comment}})
+	if err != nil {
+		return err
+	}
+	return r[0].Err
+}
+
+// JournalItems is how many entries no checkpoint has dropped yet.
+func (s *Store) JournalItems() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.journal.items
+}
+
+// EventsKept is how far back Events can go.
+const EventsKept = eventsKept
+
+// CheckpointAge is how old a journal gets, and the pause after a failure.
+const CheckpointAge = checkpointAge
+
+// MaxJournal bounds the journal to so many bytes.
+func (o Options) MaxJournal(bytes int64) Options {
+	o.maxJournal = bytes
+	return o
+}

@@ -1,0 +1,286 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+
+	"github.com/comntr/comntr"
+)
+
+// The index is one Pebble database. Numbers in keys are big endian, so that
+// keys sort by them; numbers in values are uvarints.
+//
+//	c topic(20) slot(8) comment(20)   entry: what is known of a comment. One
+//	                                  topic's keys are in HAMT order, and names
+//	                                  with one slot stand side by side
+//	l topic(20) seq(8)                op(1) comment(20): the topic's log
+//	t topic(20)                       topic: numbers and counts
+//	m topic(20)                       modification time (ns) of the folder when
+//	                                  it was last known to equal the index
+//	j seq(8)                          op(1) topic(20) comment(20) bytes: the journal
+//	p number(4)                       key of a peer that gave files
+//	M name                            meta: format, epoch, last number
+const (
+	keyComment = 'c'
+	keyLog     = 'l'
+	keyTopic   = 't'
+	keyTime    = 'm'
+	keyJournal = 'j'
+	keyPeer    = 'p'
+	keyMeta    = 'M'
+)
+
+const (
+	metaFormat  = "format"
+	metaEpoch   = "epoch"
+	metaSeq     = "seq"
+	metaRewrite = "rewrite" // a sync failed: files of the journal must be written anew before one is trusted
+)
+
+// indexFormat changes when keys or values mean something else.
+const indexFormat = 1
+
+// Bounds of the database's own memory.
+const (
+	memTableSize = 4 << 20 // bytes
+	cacheSize    = 8 << 20 // bytes
+	maxOpenFiles = 256
+	bloomBits    = 10 // a key
+)
+
+var (
+	errFormat     = errors.New("the index has another format")
+	errIncomplete = errors.New("files of the index are missing")
+)
+
+// States of an entry.
+const (
+	stateListed   = 1
+	stateUnlisted = 2 // on disk, but a smaller name has its slot
+	stateGone     = 3 // removed by its author
+)
+
+// Operations of a topic's log and of the journal.
+const (
+	opAdd    = 1 // listed; in the journal: a file, with its bytes
+	opRemove = 2 // no longer listed; in the journal: a file to unlink
+	opFolder = 3 // in the journal only: an empty topic folder
+)
+
+// entry is what the index knows of one comment.
+type entry struct {
+	state  byte
+	listed uint64 // when it was listed last; 0: never
+	ended  uint64 // when that ended, if it did
+	size   uint32 // bytes
+	from   uint32 // number of the peer that gave it, 0: a reader
+}
+
+// listedAt tells whether the entry was in the listing right after change seq.
+func (e entry) listedAt(seq uint64) bool {
+	return e.listed != 0 && e.listed <= seq && (e.state == stateListed || seq < e.ended)
+}
+
+func (e entry) encode() []byte {
+	b := make([]byte, 0, 24)
+	b = append(b, e.state)
+	b = binary.AppendUvarint(b, e.listed)
+	b = binary.AppendUvarint(b, e.ended)
+	b = binary.AppendUvarint(b, uint64(e.size))
+	return binary.AppendUvarint(b, uint64(e.from))
+}
+
+func decodeEntry(b []byte) (entry, error) {
+	d := decoder{b: b}
+	e := entry{state: d.byte(), listed: d.uvarint(), ended: d.uvarint(), size: uint32(d.uvarint()), from: uint32(d.uvarint())}
+	if d.bad || e.state < stateListed || e.state > stateGone {
+		return entry{}, fmt.Errorf("%w: a comment's entry cannot be read", pebble.ErrCorruption)
+	}
+	return e, nil
+}
+
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.bad = true
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func appendUint64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
+
+func topicKey(kind byte, topic comntr.Hash) []byte {
+	return append([]byte{kind}, topic[:]...)
+}
+
+func slotKey(topic comntr.Hash, slot uint64) []byte {
+	b := make([]byte, 0, 49)
+	b = append(b, keyComment)
+	b = append(b, topic[:]...)
+	return appendUint64(b, slot)
+}
+
+func commentKey(topic comntr.Hash, slot uint64, comment comntr.Hash) []byte {
+	return append(slotKey(topic, slot), comment[:]...)
+}
+
+func logKey(topic comntr.Hash, seq uint64) []byte {
+	return appendUint64(append(make([]byte, 0, 29), topicKey(keyLog, topic)...), seq)
+}
+
+func journalKey(seq uint64) []byte { return appendUint64([]byte{keyJournal}, seq) }
+
+func peerKey(number uint32) []byte { return binary.BigEndian.AppendUint32([]byte{keyPeer}, number) }
+
+func metaKey(name string) []byte { return append([]byte{keyMeta}, name...) }
+
+// after is the smallest key that is greater than all keys with the prefix.
+func after(prefix []byte) []byte {
+	b := append([]byte(nil), prefix...)
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i]++
+		if b[i] != 0 {
+			return b[:i+1]
+		}
+	}
+	return nil
+}
+
+func within(prefix []byte) *pebble.IterOptions {
+	return &pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
+}
+
+func (s *Store) indexPath() string { return s.fs.PathJoin(s.hidden, "index") }
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	logger := indexLogger{s.log}
+	o := &pebble.Options{
+		FS:                 s.fs,
+		FormatMajorVersion: pebble.FormatNewest,
+		MemTableSize:       memTableSize,
+		CacheSize:          cacheSize,
+		MaxOpenFiles:       maxOpenFiles,
+		Logger:             logger,
+		EventListener: &pebble.EventListener{
+			BackgroundError: func(err error) {
+				s.log.Error("the index could not be written in the background: it will be tried again", "err", err)
+			},
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				s.log.Error("the index is damaged: stop the server, move the folder of the index away and start again, it is built again from the files",
+					"path", i.Path, "err", i.Details)
+			},
+		},
+	}
+	o.Levels[0].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	return o
+}
+
+// unusable tells an index that must be built again from one that cannot be
+// reached just now (no permission, no space, in use): that one is left alone.
+func unusable(err error) bool {
+	return pebble.IsCorruptionError(err) || errors.Is(err, errFormat) || errors.Is(err, errIncomplete)
+}
+
+// indexLogger is Pebble's way into slog.
+type indexLogger struct{ log *slog.Logger }
+
+func (l indexLogger) Infof(format string, args ...any) {
+	l.log.Debug("index", "text", fmt.Sprintf(format, args...))
+}
+
+func (l indexLogger) Errorf(format string, args ...any) {
+	l.log.Error("index", "text", fmt.Sprintf(format, args...))
+}
+
+// Fatalf is called when Pebble can no longer write its log: the process has
+// to stop, because it could not keep what it would acknowledge. What it has
+// acknowledged is safe.
+func (l indexLogger) Fatalf(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	l.log.Error("the index can no longer be written: stopping; what was acknowledged is safe", "text", text)
+	panic("comntr: the index can no longer be written (look at the disk, then start again; what was acknowledged is safe): " + text)
+}
+
+func (s *Store) getMeta(name string) (uint64, error) {
+	b, closer, err := s.db.Get(metaKey(name))
+	if err != nil {
+		return 0, err
+	}
+	defer closer.Close()
+	if len(b) != 8 {
+		return 0, fmt.Errorf("%w: meta %s has %d bytes", pebble.ErrCorruption, name, len(b))
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+func (s *Store) getEntry(topic, comment comntr.Hash) (entry, error) {
+	b, closer, err := s.db.Get(commentKey(topic, comment.Slot(), comment))
+	if err != nil {
+		return entry{}, err
+	}
+	defer closer.Close()
+	return decodeEntry(b)
+}
+
+func (s *Store) loadPeers() error {
+	return s.scan(within([]byte{keyPeer}), func(k, v []byte) error {
+		if len(k) != 5 {
+			return fmt.Errorf("%w: a peer's key has %d bytes", pebble.ErrCorruption, len(k))
+		}
+		s.peers[string(v)] = binary.BigEndian.Uint32(k[1:])
+		return nil
+	})
+}
+
+// scan calls fn with every key and value of the range. They are valid only
+// during the call.
+func (s *Store) scan(o *pebble.IterOptions, fn func(k, v []byte) error) error {
+	it, err := s.db.NewIter(o)
+	if err != nil {
+		return err
+	}
+	return scanIter(it, fn)
+}
+
+func scanIter(it *pebble.Iterator, fn func(k, v []byte) error) error {
+	for ok := it.First(); ok; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err == nil {
+			err = fn(it.Key(), v)
+		}
+		if err != nil {
+			return errors.Join(err, it.Close())
+		}
+	}
+	return errors.Join(it.Error(), it.Close())
+}
+
+// splitCommentKey reads topic and comment out of a key that commentKey made.
+func splitCommentKey(k []byte) (topic, comment comntr.Hash, err error) {
+	if len(k) != 49 {
+		return topic, comment, fmt.Errorf("%w: a comment's key has %d bytes", pebble.ErrCorruption, len(k))
+	}
+	return comntr.Hash(k[1:21]), comntr.Hash(k[29:49]), nil
+}

@@ -1,0 +1,458 @@
+// Package store keeps a community's comments as files, named by the SHA-1 of
+// their bytes, in the folders of their topics. It is the only writer of them.
+//
+// Its invariant: a file, once there, never changes, and nothing that Add has
+// acknowledged is ever lost, whatever fails or dies. What the index lists is
+// what stands in the tree, so `ipfs add -r` of a community's folder gives the
+// id that is served.
+//
+// One store holds one community:
+//
+//	<data>/.comntr/lock                        flock, see [Lock]
+//	<data>/<community>/<topic>/<comment>       the comments
+//	<data>/<community>/.ipfs/index             Pebble: index and journal
+//	<data>/<community>/.ipfs/tmp               files on their way into the tree
+//
+// A commit goes journal first: (1) bytes and index in one synced Pebble
+// batch, (2) the files by rename, (3) the answer. A checkpoint makes the files
+// durable later and then drops the bytes from the journal; [Open] replays what
+// the journal still holds. TestCrashTable cuts the power at every step.
+package store
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/comntr/comntr"
+)
+
+// What callers branch on.
+var (
+	ErrNotFound  = errors.New("no such comment here")
+	ErrGone      = errors.New("the comment was removed by its author")
+	ErrSlotTaken = errors.New("a comment with a smaller id has the same 64 bits of murmur3: a folder lists only one of them")
+	ErrFull      = errors.New("the disk, or what comntr may use of it, is full")
+	ErrStopping  = errors.New("the store is stopping")
+	ErrDamaged   = errors.New("the file's bytes are not those its name stands for")
+	ErrLocked    = errors.New("the data folder is in use")
+)
+
+// Options of a store. The zero value is the real file system, no bound on the
+// disk and no log.
+type Options struct {
+	FS   vfs.FS       // nil: vfs.Default
+	Disk *Disk        // what all stores of this process may use; nil: no bound
+	Log  *slog.Logger // nil: none
+
+	maxJournal int64 // bytes, 0: maxJournalBytes; tests make it small
+}
+
+// Store is one community's folder. Its methods may be called from any
+// goroutine.
+type Store struct {
+	fs        vfs.FS
+	dir       string // <data>/<community>
+	hidden    string // <dir>/.ipfs
+	tmp       string // <hidden>/tmp
+	community comntr.Hash
+	log       *slog.Logger
+	disk      *Disk
+	db        *pebble.DB
+	epoch     uint64
+	native    bool // the files are the operating system's: file descriptors, modification times, Lstat
+
+	sending  sync.RWMutex // held for reading while a request is handed over
+	closed   bool         // guarded by sending
+	requests chan *request
+	joined   sync.WaitGroup // the committer and the checkpointer
+	quit     chan struct{}  // closed once the committer is done: stops the checkpointer
+	kick     chan struct{}  // the journal grew
+	failure  atomic.Pointer[error]
+	tmpCount atomic.Uint64
+
+	// Owned by the committer, and by Open before it starts.
+	peers map[string]uint32 // key of a peer -> its number in the index
+	space space
+	write []byte // the bytes of the file being written
+
+	folder        vfs.File   // dir, open for as long as the store is: see syncTree
+	tree          sync.Mutex // held while files are put into the tree or taken out
+	checkpointing sync.Mutex // held during a checkpoint
+
+	// What is published: everything below is guarded by mu and changes only
+	// in publish, but for the journal's numbers.
+	mu       sync.RWMutex
+	seq      uint64 // the last change of all
+	topics   map[comntr.Hash]*topic
+	byChange *list.List // of *topic, the last changed one last
+	slots    map[uint64][]comntr.Hash
+	totals   Stats
+	events   []event
+	floor    uint64 // events up to this number are no longer held
+	pending  map[key]struct{}
+	changed  chan struct{}
+	journal  journal
+}
+
+// key is a comment in its topic.
+type key struct{ topic, comment comntr.Hash }
+
+// Stats counts what a store lists.
+type Stats struct {
+	Topics   int   // topic folders, empty ones too
+	Comments int   // listed comments
+	Bytes    int64 // of all files, without the file system's rounding
+}
+
+// Open opens the folder of one community below data, making it if need be. It
+// replays the journal, adopts what was put into the tree or taken from it by
+// other hands, and starts the committer. The caller holds [Lock] on data. An
+// index that is missing, damaged or of another format is moved aside and
+// built again from the tree, with a new epoch.
+func Open(data string, community comntr.Hash, o Options) (*Store, error) {
+	s := newStore(data, community, o)
+	if err := s.makeFolders(data); err != nil {
+		return nil, fmt.Errorf("make the folder of community %s: %w", community, err)
+	}
+	folder, err := s.fs.OpenDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder of community %s: %w", community, err)
+	}
+	s.setFolder(folder)
+	err = s.load()
+	if err != nil && unusable(err) {
+		s.log.Error("the index cannot be used: it is moved aside and built again from the files", "err", err)
+		if err := s.moveIndexAside(); err != nil {
+			return nil, errors.Join(fmt.Errorf("move the index of community %s aside: %w", community, err), folder.Close())
+		}
+		s = newStore(data, community, o)
+		s.setFolder(folder)
+		err = s.load()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open community %s: %w", community, err), folder.Close())
+	}
+	s.joined.Add(2)
+	go s.commits()
+	go s.checkpoints()
+	return s, nil
+}
+
+func newStore(data string, community comntr.Hash, o Options) *Store {
+	s := &Store{
+		fs:        o.FS,
+		disk:      o.Disk,
+		log:       o.Log,
+		community: community,
+		requests:  make(chan *request, maxRequests),
+		quit:      make(chan struct{}),
+		kick:      make(chan struct{}, 1),
+		peers:     make(map[string]uint32),
+		topics:    make(map[comntr.Hash]*topic),
+		byChange:  list.New(),
+		slots:     make(map[uint64][]comntr.Hash),
+		changed:   make(chan struct{}),
+		journal:   journal{max: cmp.Or(o.maxJournal, maxJournalBytes), dirty: make(map[comntr.Hash]struct{}), done: make(chan struct{})},
+	}
+	if s.fs == nil {
+		s.fs = vfs.Default
+	}
+	if s.disk == nil {
+		s.disk = NewDisk(0)
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.log = s.log.With("community", community)
+	s.dir = s.fs.PathJoin(data, community.String())
+	s.hidden = s.fs.PathJoin(s.dir, ".ipfs")
+	s.tmp = s.fs.PathJoin(s.hidden, "tmp")
+	return s
+}
+
+// load opens the index and brings it and the tree together. On an error the
+// database is closed.
+func (s *Store) load() (err error) {
+	db, err := pebble.Open(s.indexPath(), s.pebbleOptions())
+	if errors.Is(err, fs.ErrNotExist) { // a power cut while it was being made
+		return fmt.Errorf("%w: %w", errIncomplete, err)
+	}
+	if err != nil {
+		return fmt.Errorf("open the index: %w", err)
+	}
+	s.db = db
+	defer func() {
+		if err != nil {
+			s.disk.release(s.diskUsed())
+			err = errors.Join(err, db.Close())
+		}
+	}()
+	if err := s.loadMeta(); err != nil {
+		return err
+	}
+	if err := s.clearTmp(); err != nil {
+		return fmt.Errorf("empty %s: %w", s.tmp, err)
+	}
+	if err := s.replay(); err != nil {
+		return fmt.Errorf("replay the journal: %w", err)
+	}
+	if err := s.loadTopics(); err != nil {
+		return fmt.Errorf("load the topics: %w", err)
+	}
+	if err := s.loadEvents(); err != nil {
+		return fmt.Errorf("load the last events: %w", err)
+	}
+	if err := s.adopt(); err != nil {
+		return fmt.Errorf("compare the files with the index: %w", err)
+	}
+	return nil
+}
+
+// loadMeta reads the format, the epoch and the last number, or writes them
+// for a new index.
+func (s *Store) loadMeta() error {
+	err := s.loadFormat()
+	if errors.Is(err, pebble.ErrNotFound) {
+		var b [8]byte
+		rand.Read(b[:])
+		s.epoch = binary.BigEndian.Uint64(b[:])
+		batch := s.db.NewBatch()
+		defer batch.Close()
+		batch.Set(metaKey(metaFormat), appendUint64(nil, indexFormat), nil)
+		batch.Set(metaKey(metaEpoch), appendUint64(nil, s.epoch), nil)
+		return batch.Commit(pebble.Sync)
+	}
+	if err != nil {
+		return err
+	}
+	return s.loadPeers()
+}
+
+// loadFormat reads what loadMeta wrote. ErrNotFound stands for a new index.
+func (s *Store) loadFormat() error {
+	format, err := s.getMeta(metaFormat)
+	if err != nil {
+		return fmt.Errorf("read the format of the index: %w", err)
+	}
+	if format != indexFormat {
+		return fmt.Errorf("%w: it has format %d, this program reads %d", errFormat, format, indexFormat)
+	}
+	if s.epoch, err = s.getMeta(metaEpoch); err != nil {
+		return fmt.Errorf("read the epoch of the index: %w", err)
+	}
+	s.seq, err = s.getMeta(metaSeq)
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return fmt.Errorf("read the last number of the index: %w", err)
+	}
+	return nil
+}
+
+// Close takes no more, finishes what waits, makes a last checkpoint and closes
+// the index. What was acknowledged is safe even if it fails.
+func (s *Store) Close() error {
+	s.sending.Lock()
+	if s.closed {
+		s.sending.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.sending.Unlock()
+	close(s.requests)
+	s.joined.Wait()
+	err := s.checkpoint()
+	if err != nil {
+		err = fmt.Errorf("make the files of community %s durable (the journal keeps them until the next start): %w", s.community, err)
+	}
+	s.disk.release(s.diskUsed())
+	return errors.Join(err, s.db.Close(), s.folder.Close())
+}
+
+// Community is the one this store holds.
+func (s *Store) Community() comntr.Hash { return s.community }
+
+// Epoch is a random number that was made with the index. Sequence numbers of
+// another epoch mean nothing here.
+func (s *Store) Epoch() uint64 { return s.epoch }
+
+// Read returns a comment's bytes, whose SHA-1 has been checked. Errors:
+// ErrNotFound, ErrGone, ErrDamaged for a file that was changed or taken away
+// behind the store's back, others of the disk.
+func (s *Store) Read(topic, comment comntr.Hash) ([]byte, error) {
+	e, ok, err := s.lookup(topic, comment)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, ErrNotFound
+	case e.state == stateGone:
+		return nil, ErrGone
+	}
+	b, err := s.readFile(s.path(topic, comment), int64(e.size))
+	if errors.Is(err, fs.ErrNotExist) {
+		// It may have been removed by its author since it was looked up.
+		if e, ok, err := s.lookup(topic, comment); err == nil && ok && e.state == stateGone {
+			return nil, ErrGone
+		}
+		return nil, fmt.Errorf("%w: %s/%s is missing", ErrDamaged, topic, comment)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s/%s: %w", topic, comment, err)
+	}
+	if comntr.SumHash(b) != comment {
+		return nil, fmt.Errorf("%w: %s/%s", ErrDamaged, topic, comment)
+	}
+	return b, nil
+}
+
+// Has tells whether the store holds the comment, and whether it once did and
+// its author removed it.
+func (s *Store) Has(topic, comment comntr.Hash) (held, gone bool) {
+	e, ok, err := s.lookup(topic, comment)
+	if err != nil {
+		s.log.Error("reading the index failed", "topic", topic, "comment", comment, "err", err)
+		return false, false
+	}
+	return ok && e.state != stateGone, ok && e.state == stateGone
+}
+
+// lookup reads a published entry of the index.
+func (s *Store) lookup(topic, comment comntr.Hash) (entry, bool, error) {
+	// While mu is held nothing is published, so at most one commit's entries
+	// are in the index too early: the pending ones.
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if _, waits := s.pending[key{topic, comment}]; waits {
+		return entry{}, false, nil
+	}
+	e, err := s.getEntry(topic, comment)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return entry{}, false, nil
+	}
+	if err != nil {
+		return entry{}, false, fmt.Errorf("read the index: %w", err)
+	}
+	return e, true, nil
+}
+
+// Stats counts what is listed now.
+func (s *Store) Stats() Stats {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.totals
+}
+
+// fail stops all further writing: the index and the tree no longer agree and
+// could not be brought together again.
+func (s *Store) fail(err error) {
+	if s.failure.CompareAndSwap(nil, &err) {
+		s.log.Error("the store takes no more comments until it is started again", "err", err)
+	}
+}
+
+func (s *Store) failed() error {
+	if p := s.failure.Load(); p != nil {
+		return fmt.Errorf("the store failed and must be started again: %w", *p)
+	}
+	return nil
+}
+
+// Add stores a document that was parsed for a topic of this community. When
+// it returns without an error the comment is durable and stands in its folder;
+// created is false if it already did. from is "" for a reader's POST, else the
+// key of the peer that gave it. Errors: ErrSlotTaken, ErrGone, ErrFull,
+// ErrStopping, ctx's (the comment may yet be stored), others of the disk.
+func (s *Store) Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error) {
+	r := s.AddAll(ctx, []*comntr.Document{doc}, from)[0]
+	return r.Created, r.Err
+}
+
+// Result is what became of one document of AddAll.
+type Result struct {
+	Created bool
+	Err     error
+}
+
+// AddAll stores documents as Add does, in few commits, and answers for each
+// of them in the same order.
+func (s *Store) AddAll(ctx context.Context, docs []*comntr.Document, from string) []Result {
+	results := make([]Result, len(docs))
+	items := make([]item, len(docs))
+	var foreign error
+	for i, doc := range docs {
+		items[i] = item{kind: itemAdd, doc: doc, topic: doc.Place().Topic, from: from}
+		if c := doc.Place().Community; c != s.community {
+			foreign = fmt.Errorf("the document stands in community %s, this store holds %s", c, s.community)
+		}
+	}
+	for start := 0; start < len(items); {
+		end, size := start, 0
+		for end < len(items) && end-start < maxChunkItems && size < maxChunkBytes {
+			size += items[end].doc.Size()
+			end++
+		}
+		chunk := results[start:end]
+		if foreign != nil {
+			setErrors(chunk, foreign)
+		} else if r, err := s.submit(ctx, items[start:end]); err != nil {
+			setErrors(chunk, err)
+		} else {
+			copy(chunk, r)
+		}
+		start = end
+	}
+	return results
+}
+
+func setErrors(results []Result, err error) {
+	for i := range results {
+		results[i] = Result{Err: err}
+	}
+}
+
+// AddTopic makes a topic's folder, empty. Errors are those of Add.
+func (s *Store) AddTopic(ctx context.Context, topic comntr.Hash, from string) (created bool, err error) {
+	r, err := s.submit(ctx, []item{{kind: itemTopic, topic: topic, from: from}})
+	if err != nil {
+		return false, err
+	}
+	return r[0].Created, r[0].Err
+}
+
+// submit hands items to the committer and waits for its answer.
+func (s *Store) submit(ctx context.Context, items []item) ([]Result, error) {
+	r := &request{items: items, results: make([]Result, len(items)), done: make(chan struct{})}
+	s.sending.RLock()
+	if s.closed {
+		s.sending.RUnlock()
+		return nil, ErrStopping
+	}
+	select {
+	case s.requests <- r:
+		s.sending.RUnlock()
+	case <-ctx.Done():
+		s.sending.RUnlock()
+		return nil, ctx.Err()
+	}
+	select {
+	case <-r.done:
+		return r.results, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// now is the only clock of the package.
+func now() time.Time { return time.Now() }

@@ -1,0 +1,316 @@
+package store
+
+import (
+	"bytes"
+	"container/list"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/comntr/comntr"
+)
+
+// topic is what is held in memory of a topic folder; nothing is held in
+// memory of single comments.
+type topic struct {
+	hash   comntr.Hash
+	seq    uint64 // the last change of its listing, or its making
+	flip   uint64 // when another topic with its slot won or lost against it; 0: never
+	count  int    // listed comments
+	files  int    // files, listed or not
+	bytes  int64  // of all its files
+	disk   int64  // the same as the disk counts them, its folder included
+	from   uint32 // number of the peer that first named it
+	exists bool   // has a folder
+	listed bool   // stands in the listing of topics
+
+	// mtime is the folder's modification time after the store's own last
+	// write, 0 if other hands have written since: then the next start compares.
+	mtime int64
+
+	place *list.Element // in Store.byChange
+}
+
+func (t *topic) changed() uint64 { return max(t.seq, t.flip) }
+
+func (t *topic) encode() []byte {
+	b := make([]byte, 0, 48)
+	var flags byte
+	if t.exists {
+		flags |= 1
+	}
+	if t.listed {
+		flags |= 2
+	}
+	b = append(b, flags)
+	for _, v := range [...]uint64{t.seq, t.flip, uint64(t.count), uint64(t.files), uint64(t.bytes), uint64(t.disk), uint64(t.from)} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func decodeTopic(h comntr.Hash, b []byte) (*topic, error) {
+	d := decoder{b: b}
+	flags := d.byte()
+	t := &topic{hash: h, exists: flags&1 != 0, listed: flags&2 != 0,
+		seq: d.uvarint(), flip: d.uvarint(), count: int(d.uvarint()), files: int(d.uvarint()),
+		bytes: int64(d.uvarint()), disk: int64(d.uvarint()), from: uint32(d.uvarint())}
+	if d.bad {
+		return nil, fmt.Errorf("%w: the record of topic %s cannot be read", pebble.ErrCorruption, h)
+	}
+	return t, nil
+}
+
+// beats is the community's slot rule: of two topics with one slot the one
+// with more comments is listed, then the smaller name. A topic without a
+// folder never is.
+func (t *topic) beats(o *topic) bool {
+	if t.exists != o.exists {
+		return t.exists
+	}
+	if t.count != o.count {
+		return t.count > o.count
+	}
+	return bytes.Compare(t.hash[:], o.hash[:]) < 0
+}
+
+// loadTopics reads all topics' records.
+func (s *Store) loadTopics() error {
+	var all []*topic
+	err := s.scan(within([]byte{keyTopic}), func(k, v []byte) error {
+		if len(k) != 21 {
+			return fmt.Errorf("%w: a topic's key has %d bytes", pebble.ErrCorruption, len(k))
+		}
+		t, err := decodeTopic(comntr.Hash(k[1:]), v)
+		if err != nil {
+			return err
+		}
+		all = append(all, t)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = s.scan(within([]byte{keyTime}), func(k, v []byte) error {
+		if len(k) != 21 || len(v) != 8 {
+			return fmt.Errorf("%w: a topic's time has %d and %d bytes", pebble.ErrCorruption, len(k), len(v))
+		}
+		h := comntr.Hash(k[1:])
+		// Both scans go in the order of the hash.
+		if i, ok := slices.BinarySearchFunc(all, h, func(t *topic, h comntr.Hash) int { return bytes.Compare(t.hash[:], h[:]) }); ok {
+			all[i].mtime = int64(binary.BigEndian.Uint64(v))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.disk.count(s.putTopics(all))
+	return nil
+}
+
+// putTopics makes topics the published ones of their names, and returns by
+// how much what they take of the disk has grown. mu is held, or nobody else
+// knows the store yet.
+func (s *Store) putTopics(topics []*topic) (grown int64) {
+	slices.SortFunc(topics, func(a, b *topic) int {
+		switch {
+		case a.changed() < b.changed():
+			return -1
+		case a.changed() > b.changed():
+			return 1
+		}
+		return 0
+	})
+	for _, t := range topics {
+		old := s.topics[t.hash]
+		if old == nil {
+			old = &topic{hash: t.hash}
+			old.place = s.byChange.PushBack(old)
+			s.topics[t.hash] = old
+			slot := t.hash.Slot()
+			s.slots[slot] = append(s.slots[slot], t.hash)
+		} else if t.changed() != old.changed() {
+			s.byChange.MoveToBack(old.place)
+		}
+		s.totals.Comments += t.count - old.count
+		s.totals.Bytes += t.bytes - old.bytes
+		grown += t.disk - old.disk
+		if t.exists && !old.exists {
+			s.totals.Topics++
+		} else if !t.exists && old.exists {
+			s.totals.Topics--
+		}
+		place := old.place
+		*old = *t
+		old.place = place
+	}
+	return grown
+}
+
+// diskUsed is what this store has counted against its Disk.
+func (s *Store) diskUsed() int64 {
+	var n int64
+	for _, t := range s.topics {
+		n += t.disk
+	}
+	return n
+}
+
+// Seq is the number of the last change of all.
+func (s *Store) Seq() uint64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.seq
+}
+
+// TopicSeq is the number of the last change of a topic's listing; ok is false
+// where there is no such topic folder.
+func (s *Store) TopicSeq(topic comntr.Hash) (seq uint64, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t := s.topics[topic]
+	if t == nil || !t.exists {
+		return 0, false
+	}
+	return t.seq, true
+}
+
+// TopicsSince calls fn for every topic, empty ones too, whose listing changed
+// after the number since, or which came into or went out of the listing of
+// topics itself, in the order of the changes. listed tells whether it stands
+// in that listing: its folder is there, and no other topic with the same slot
+// has more comments, or as many and a smaller name. since 0 gives all topics.
+// upTo is the number to ask from next time.
+func (s *Store) TopicsSince(since uint64, fn func(topic comntr.Hash, listed bool) error) (upTo uint64, err error) {
+	type change struct {
+		topic  comntr.Hash
+		listed bool
+	}
+	var changes []change
+	s.mu.RLock()
+	upTo = s.seq
+	for e := s.byChange.Back(); e != nil; e = e.Prev() {
+		t := e.Value.(*topic)
+		if t.changed() <= since {
+			break
+		}
+		changes = append(changes, change{t.hash, t.listed})
+	}
+	s.mu.RUnlock()
+	for _, c := range slices.Backward(changes) {
+		if err := fn(c.topic, c.listed); err != nil {
+			return upTo, err
+		}
+	}
+	return upTo, nil
+}
+
+// Listing calls fn with the net changes of a topic's listing after the number
+// since, in the order of the changes; since 0 gives the present listing, in
+// the order of the names' slots. upTo is the topic's number to ask from next
+// time. An unknown topic has an empty listing.
+func (s *Store) Listing(topic comntr.Hash, since uint64, fn func(comment comntr.Hash, removed bool) error) (upTo uint64, err error) {
+	prefix := topicKey(keyComment, topic)
+	if since > 0 {
+		prefix = topicKey(keyLog, topic)
+	}
+	o := within(prefix)
+	if since > 0 {
+		o.LowerBound = logKey(topic, since+1)
+	}
+	// The iterator is made while nothing can be published, so that it sees all
+	// up to published and at most one commit more, which listedAt leaves out.
+	s.mu.RLock()
+	published := s.seq
+	t := s.topics[topic]
+	if t == nil || t.seq <= since {
+		s.mu.RUnlock()
+		return since, nil
+	}
+	upTo = t.seq
+	it, err := s.db.NewIter(o)
+	s.mu.RUnlock()
+	if err != nil {
+		return 0, fmt.Errorf("read the index: %w", err)
+	}
+	if since == 0 {
+		err = listNow(it, published, fn)
+	} else {
+		err = listChanges(it, published, fn)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return upTo, nil
+}
+
+func listNow(it *pebble.Iterator, published uint64, fn func(comntr.Hash, bool) error) error {
+	return scanIter(it, func(k, v []byte) error {
+		_, comment, err := splitCommentKey(k)
+		if err != nil {
+			return err
+		}
+		e, err := decodeEntry(v)
+		if err != nil || !e.listedAt(published) {
+			return err
+		}
+		return fn(comment, false)
+	})
+}
+
+func listChanges(it *pebble.Iterator, published uint64, fn func(comntr.Hash, bool) error) error {
+	type change struct {
+		comment comntr.Hash
+		op      byte
+		last    bool // no later change of the same comment
+		net     bool // the first and the last change are the same one, or of the same kind
+	}
+	var changes []change
+	first := make(map[comntr.Hash]byte)
+	err := scanLog(it, published, func(_ uint64, op byte, comment comntr.Hash) error {
+		changes = append(changes, change{comment: comment, op: op})
+		if first[comment] == 0 {
+			first[comment] = op
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// Changes of one comment alternate, so it was there before if its first
+	// one is a removal, and nothing has changed if its last one is another.
+	seen := make(map[comntr.Hash]struct{}, len(first))
+	for i := range slices.Backward(changes) {
+		c := &changes[i]
+		if _, ok := seen[c.comment]; !ok {
+			seen[c.comment] = struct{}{}
+			c.last = true
+			c.net = c.op == first[c.comment]
+		}
+	}
+	for _, c := range changes {
+		if c.last && c.net {
+			if err := fn(c.comment, c.op == opRemove); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// scanLog reads a topic's log up to a number.
+func scanLog(it *pebble.Iterator, upTo uint64, fn func(seq uint64, op byte, comment comntr.Hash) error) error {
+	return scanIter(it, func(k, v []byte) error {
+		if len(k) != 29 || len(v) != 21 {
+			return fmt.Errorf("%w: a line of a topic's log has %d and %d bytes", pebble.ErrCorruption, len(k), len(v))
+		}
+		seq := binary.BigEndian.Uint64(k[21:])
+		if seq > upTo {
+			return nil
+		}
+		return fn(seq, v[0], comntr.Hash(v[1:]))
+	})
+}
