@@ -1,0 +1,363 @@
+package api
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	_ "embed"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
+)
+
+// Bounds in time. A request with a body must have sent it within bodyTime and
+// without stalling for bodyStall; an answer that is not a stream must have been
+// taken within answerTime.
+const (
+	bodyTime   = 30 * time.Second
+	bodyStall  = 10 * time.Second
+	answerTime = 30 * time.Second
+)
+
+// Store is what a community's comments are kept in; *store.Store is one.
+type Store interface {
+	// Add keeps the document: durable and in the topic's folder when it
+	// returns. from is "" for what a reader posted.
+	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
+	Read(topic, comment comntr.Hash) ([]byte, error)
+	Events
+}
+
+// Events tells what was added to a community.
+type Events interface {
+	Epoch() uint64
+	Seq() uint64
+	// Events reports what came after since, at most max at once; not ok where
+	// that is too far back.
+	Events(since uint64, max int, fn func(seq uint64, topic, comment comntr.Hash)) (next uint64, ok bool)
+	// Changed is closed when there is more.
+	Changed() <-chan struct{}
+}
+
+// Folders are a community's folders as IPFS blocks; *ipfs.Folders is one.
+type Folders interface {
+	Root(ctx context.Context) (cid.Cid, error)
+	Topic(ctx context.Context, topic comntr.Hash) (cid.Cid, error)
+	Block(c cid.Cid) ([]byte, error)
+	IsTopicFolder(c cid.Cid) bool
+	WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error
+}
+
+// Community is one that the server holds.
+type Community struct {
+	ID      comntr.Hash
+	Store   Store
+	Folders Folders
+}
+
+// Config says what an API serves and how much of it.
+type Config struct {
+	// Communities that the server holds, at least one. Paths that name none
+	// mean the first.
+	Communities []Community
+	// Hello is what the server says of itself now.
+	Hello func() comntr.Hello
+	Key   ed25519.PrivateKey
+	// PublicURL is the origin that the operator says the server has; may be "".
+	PublicURL string
+	// PublicAddrs are the addresses that others see the server at, learned
+	// from them; may be nil. Port is the announced port there.
+	PublicAddrs func() []netip.Addr
+	Port        uint16
+	// MaxSize in bytes is admission's own limit on a document, at most
+	// comntr.MaxDocument, which 0 stands for.
+	MaxSize int
+	// Rate is posts a second and address; 0 lifts all limits for one address.
+	Rate float64
+	// Gateway is whether /ipfs and /blocks are served.
+	Gateway bool
+	Log     *slog.Logger
+}
+
+// API answers requests over HTTP. It starts no goroutine. It is safe for
+// concurrent use.
+type API struct {
+	cfg       Config
+	first     comntr.Hash
+	held      map[comntr.Hash]*Community
+	publicURL string // canonical
+	limits    *limiter
+	listeners *gauge // of /events
+	cars      *gauge
+	gzips     sync.Pool // of *gzip.Writer
+	page      page
+	stopped   chan struct{}
+	stop      func()
+}
+
+//go:embed index.html
+var indexHTML []byte
+
+// page is the embedded web page with what belongs to it.
+type page struct {
+	body      []byte
+	etag, csp string
+}
+
+// newPage computes the Content-Security-Policy that lets the page's own style
+// through and nothing else at all.
+func newPage(body []byte) page {
+	sum := sha256.Sum256(body)
+	p := page{
+		body: body,
+		etag: `"page-` + hex.EncodeToString(sum[:8]) + `"`,
+		csp:  "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	}
+	_, rest, _ := strings.Cut(string(body), "<style>")
+	if style, _, ok := strings.Cut(rest, "</style>"); ok {
+		sum := sha256.Sum256([]byte(style))
+		p.csp += "; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	}
+	return p
+}
+
+// New returns the API of cfg. It panics where cfg has no community.
+func New(cfg Config) *API {
+	if cfg.MaxSize <= 0 || cfg.MaxSize > comntr.MaxDocument {
+		cfg.MaxSize = comntr.MaxDocument
+	}
+	a := &API{
+		cfg:       cfg,
+		first:     cfg.Communities[0].ID,
+		held:      make(map[comntr.Hash]*Community, len(cfg.Communities)),
+		limits:    newLimiter(cfg.Rate),
+		listeners: newGauge(maxListeners, perAddress(cfg.Rate, maxListenersAddr)),
+		cars:      newGauge(maxCARs, perAddress(cfg.Rate, maxCARsAddr)),
+		page:      newPage(indexHTML),
+		stopped:   make(chan struct{}),
+	}
+	a.stop = sync.OnceFunc(func() { close(a.stopped) })
+	for i := range cfg.Communities {
+		c := &cfg.Communities[i]
+		a.held[c.ID] = c
+	}
+	if cfg.PublicURL != "" {
+		origin, err := comntr.CanonicalOrigin(cfg.PublicURL)
+		if err != nil {
+			cfg.Log.Warn("the public URL is no origin and counts for nothing", "err", err)
+		}
+		a.publicURL = origin
+	}
+	return a
+}
+
+// perAddress is a limit on one address, lifted by a rate of 0.
+func perAddress(rate float64, limit int) int {
+	if rate <= 0 {
+		return 0
+	}
+	return limit
+}
+
+// Stop ends the streams of events and lets every new request be answered with
+// 503. Requests under way go on.
+func (a *API) Stop() { a.stop() }
+
+func (a *API) hosted(community comntr.Hash) bool { return a.held[community] != nil }
+
+// Handler returns the API as a handler.
+func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serve) }
+
+// always are the header fields of every answer: any page may read it (Fetch,
+// CORS), and no browser may take it for something to run. The values are shared
+// by all answers, which saves an allocation each.
+var always = []struct {
+	name  string
+	value []string
+}{
+	{"Access-Control-Allow-Origin", []string{"*"}},
+	{"Access-Control-Expose-Headers", []string{"Content-Length, Content-Location, ETag, Location, Retry-After"}},
+	{"Content-Security-Policy", []string{"sandbox"}},
+	{"Cross-Origin-Resource-Policy", []string{"cross-origin"}},
+	{"Referrer-Policy", []string{"no-referrer"}},
+	{"X-Content-Type-Options", []string{"nosniff"}},
+}
+
+func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
+	w := &answer{ResponseWriter: rw, rc: http.NewResponseController(rw)}
+	defer a.recovered(w, r)
+	answering(r)
+	if r.ContentLength != 0 {
+		// What a handler leaves of a body, net/http reads.
+		w.rc.SetReadDeadline(time.Now().Add(bodyStall))
+	}
+	h := w.Header()
+	for _, f := range always {
+		h[f.name] = f.value
+	}
+	select {
+	case <-a.stopped:
+		h.Set("Connection", "close")
+		writeProblem(w, r, stoppingProblem())
+		return
+	default:
+	}
+	rt, err := parsePath(r.URL.EscapedPath(), a.first, a.hosted)
+	if err == nil {
+		err = a.route(w, r, rt)
+	}
+	if err != nil {
+		a.fail(w, r, rt, err)
+	}
+}
+
+// route calls what answers the request.
+func (a *API) route(w *answer, r *http.Request, rt route) error {
+	read := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case r.Method == http.MethodOptions:
+		return preflight(w, rt)
+	case (rt.kind == kindIPFS || rt.kind == kindBlocks) && !a.cfg.Gateway:
+		return problem(http.StatusNotFound, comntr.CodeNotFound, "this server's operator has turned its gateway off: /ipfs and /blocks are not served; read /<community>/<topic>, or ask another server")
+	case rt.kind == kindTopic && r.Method == http.MethodPost:
+		return a.post(w, r, rt)
+	case rt.kind == kindBlocks && r.Method == http.MethodPost:
+		return a.blocks(w, r)
+	case rt.kind == kindComment && r.Method == http.MethodPost && strings.Count(r.URL.EscapedPath(), "/") == 2:
+		return notHosted(rt.topic) // nobody posts to a comment: what was meant is another community's topic
+	case rt.kind == kindBlocks || !read:
+		return wrongMethod(w, r, rt)
+	}
+	switch rt.kind {
+	case kindRoot, kindFolder:
+		return a.root(w, r, rt)
+	case kindTopic:
+		return a.topic(w, r, rt)
+	case kindComment:
+		return a.comment(w, r, rt)
+	case kindEvents:
+		return a.events(w, r, rt)
+	case kindIPFS:
+		return a.ipfs(w, r, rt)
+	default:
+		return a.hello(w, r)
+	}
+}
+
+// preflight answers OPTIONS: any page may read and post (Fetch, CORS).
+func preflight(w *answer, rt route) error {
+	h := w.Header()
+	h.Set("Allow", rt.allow())
+	h.Set("Access-Control-Allow-Methods", rt.allow())
+	h.Set("Access-Control-Allow-Headers", "Accept, Cache-Control, Content-Type, If-None-Match, Last-Event-ID")
+	h.Set("Access-Control-Max-Age", "86400")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func wrongMethod(w *answer, r *http.Request, rt route) error {
+	w.Header().Set("Allow", rt.allow())
+	advice := ""
+	if r.Method == http.MethodPost && rt.kind <= kindComment {
+		advice = "; comments are posted to their topic, /<community>/<topic>"
+	}
+	return problem(http.StatusMethodNotAllowed, comntr.CodeMethod, "the method %s does not apply to %s, which takes %s%s", clip(r.Method, 40), rt.path(), rt.allow(), advice)
+}
+
+// fail answers with the error's problem, if no answer has begun.
+func (a *API) fail(w *answer, r *http.Request, rt route, err error) {
+	p := problemOf(err)
+	if p.Status == http.StatusInternalServerError {
+		args := []any{"err", err}
+		if rt.kind == kindIPFS {
+			args = append(args, "cid", rt.cid)
+		} else {
+			args = append(args, "community", rt.community, "topic", rt.topic, "comment", rt.comment)
+		}
+		a.cfg.Log.Error("a request failed", args...)
+	}
+	if w.begun {
+		// The client must see that this is not the whole answer.
+		panic(http.ErrAbortHandler)
+	}
+	if p.Status == http.StatusRequestTimeout || p.Status == http.StatusRequestEntityTooLarge {
+		// What follows on the connection is the rest of the body.
+		w.Header().Set("Connection", "close")
+	}
+	writeProblem(w, r, p)
+}
+
+// recovered keeps a panic in a handler from being more than one failed answer.
+func (a *API) recovered(w *answer, r *http.Request) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v != http.ErrAbortHandler {
+		a.cfg.Log.Error("a handler panicked", "err", fmt.Sprintf("%v\n%s", v, debug.Stack()))
+		if !w.begun {
+			w.Header().Set("Connection", "close")
+			writeProblem(w, r, problemOf(nil))
+			return
+		}
+	}
+	panic(http.ErrAbortHandler) // cuts the connection, logs nothing
+}
+
+// answer remembers whether an answer has begun, after which it can only be cut
+// off.
+type answer struct {
+	http.ResponseWriter
+	rc    *http.ResponseController
+	begun bool
+}
+
+// WriteHeader begins the answer. The time that the client has to take it starts
+// only now, because finding it may have taken long. (net/http takes the
+// deadline back when the answer is done.)
+func (w *answer) WriteHeader(status int) {
+	w.begun = true
+	w.rc.SetWriteDeadline(time.Now().Add(answerTime))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *answer) Write(b []byte) (int, error) {
+	w.begun = true
+	return w.ResponseWriter.Write(b)
+}
+
+// writeBody answers with a body that is in memory.
+func writeBody(w *answer, r *http.Request, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		w.Write(body) // an error is the client's going away
+	}
+}
+
+// notModified answers 304 where If-None-Match names the entity tag that has
+// just been set.
+func notModified(w *answer, r *http.Request, etag string) bool {
+	w.Header().Set("Etag", etag)
+	if !etagMatches(r.Header["If-None-Match"], etag) {
+		return false
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return true
+}

@@ -1,0 +1,153 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
+)
+
+const (
+	textUTF8 = "text/plain; charset=utf-8"
+	// Ids change with every comment, so caches must ask; a comment never
+	// changes, but must be gone from caches within the hour of its removal.
+	cacheIDs      = "no-cache"
+	cacheComments = "public, max-age=3600"
+	// bodyBuffer is what is allocated before a body comes, at most.
+	bodyBuffer = 4 << 10
+)
+
+// root answers with the id of a community's folder of topics, or with the page.
+func (a *API) root(w *answer, r *http.Request, rt route) error {
+	h := w.Header()
+	h.Set("Vary", "Accept, Accept-Encoding")
+	h.Set("Cache-Control", cacheIDs)
+	offers := []string{typeText, typeHTML}
+	if rt.kind == kindFolder {
+		offers = offers[:1]
+	}
+	offer, named, ok := negotiate(parseAccept(r.Header["Accept"]), offers...)
+	if !ok {
+		return notAcceptable(offers)
+	}
+	if offer == typeHTML && named.typ == "text" && named.sub == "html" {
+		h.Set("Content-Security-Policy", a.page.csp)
+		if !notModified(w, r, a.page.etag) {
+			writeBody(w, r, http.StatusOK, "text/html; charset=utf-8", a.page.body)
+		}
+		return nil
+	}
+	c, err := a.held[rt.community].Folders.Root(r.Context())
+	if err != nil {
+		return err
+	}
+	writeID(w, r, c)
+	return nil
+}
+
+// topic answers with the id of a topic's folder, or with all that is in it.
+func (a *API) topic(w *answer, r *http.Request, rt route) error {
+	h := w.Header()
+	h.Set("Vary", "Accept, Accept-Encoding")
+	h.Set("Cache-Control", cacheIDs)
+	offer, named, ok := negotiate(parseAccept(r.Header["Accept"]), typeText, typeCAR)
+	if !ok {
+		return notAcceptable([]string{typeText, typeCAR})
+	}
+	folders := a.held[rt.community].Folders
+	c, err := folders.Topic(r.Context(), rt.topic)
+	if err != nil {
+		return err
+	}
+	if offer == typeCAR {
+		if notModified(w, r, carTag(c, "")) {
+			return nil
+		}
+		return a.car(w, r, c, carDups(named), func(out io.Writer) error {
+			return folders.WriteCAR(r.Context(), out, c)
+		})
+	}
+	writeID(w, r, c)
+	return nil
+}
+
+func writeID(w *answer, r *http.Request, c cid.Cid) {
+	id := c.String()
+	if !notModified(w, r, `"`+id+`"`) {
+		writeBody(w, r, http.StatusOK, textUTF8, []byte(id+"\n"))
+	}
+}
+
+func notAcceptable(offers []string) error {
+	return problem(http.StatusNotAcceptable, comntr.CodeNotAcceptable, "the Accept header takes none of what there is here: %s", strings.Join(offers, ", "))
+}
+
+// comment answers with a comment's bytes. Whatever they are, a browser must
+// take them for text: hence the policies set for every answer.
+func (a *API) comment(w *answer, r *http.Request, rt route) error {
+	b, err := a.held[rt.community].Store.Read(rt.topic, rt.comment)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", cacheComments)
+	if !notModified(w, r, `"`+rt.comment.String()+`"`) {
+		writeBody(w, r, http.StatusOK, textUTF8, b)
+	}
+	return nil
+}
+
+// readBody reads a request's whole body of at most limit bytes, within the
+// bounds of time.
+func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
+	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, problem(http.StatusUnsupportedMediaType, comntr.CodeBadRequest, "the body is sent in the encoding %q: send it without any", clip(e, 40))
+	}
+	tooLarge := problem(http.StatusRequestEntityTooLarge, comntr.CodeTooLarge, "the body has more than the %d bytes that this server takes: send less", limit)
+	if r.ContentLength > int64(limit) {
+		return nil, tooLarge
+	}
+	addr := clientAddr(r.RemoteAddr)
+	if wait := a.limits.ready(addr); wait > 0 {
+		return nil, tooMuch(wait)
+	}
+	end := time.Now().Add(bodyTime)
+	// What is announced is not yet sent: the buffer grows with what comes.
+	body := make([]byte, 0, min(int(max(r.ContentLength, 0)), bodyBuffer)+1)
+	for {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		stalled := time.Now().Add(bodyStall)
+		if stalled.After(end) {
+			stalled = end
+		}
+		w.rc.SetReadDeadline(stalled)
+		n, err := r.Body.Read(body[len(body):min(cap(body), limit+1)])
+		a.limits.spend(addr, n)
+		body = body[:len(body)+n]
+		switch {
+		case len(body) > limit:
+			return nil, tooLarge
+		case err == io.EOF:
+			// Else the deadline would end the request while it is worked on.
+			w.rc.SetReadDeadline(time.Time{})
+			return body, nil
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, problem(http.StatusRequestTimeout, comntr.CodeTimeout,
+				"the body did not come: %d bytes did, then none for %d s, or not all within %d s; nothing was stored; send it again", len(body), int(bodyStall.Seconds()), int(bodyTime.Seconds()))
+		case err != nil:
+			w.Header().Set("Connection", "close")
+			return nil, problem(http.StatusBadRequest, comntr.CodeBadRequest, "the body ended too early or is malformed after %d bytes: nothing was stored; send it again", len(body))
+		}
+	}
+}
+
+func tooMuch(wait time.Duration) error {
+	return later(wait, http.StatusTooManyRequests, comntr.CodeRateLimited, "your address has moved too many bytes through this server: wait as long as Retry-After says, or ask another server")
+}

@@ -1,0 +1,156 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/comntr/comntr"
+)
+
+// Bounds of connections.
+const (
+	maxConns       = 4096 // in all
+	maxConnsAddr   = 64   // of one address
+	maxHeaderBytes = 16 << 10
+	headerTime     = 10 * time.Second // for a request's header
+	idleTime       = 2 * time.Minute  // between requests
+	busyTime       = time.Second      // for telling a connection too many so
+)
+
+// Server returns an HTTP server for the API with this package's bounds.
+// Bodies and answers have deadlines of their own, set for each request, because
+// a stream of events has none in all. Its Shutdown stops the API.
+func (a *API) Server() *http.Server {
+	s := &http.Server{
+		Handler:           a.Handler(),
+		ReadHeaderTimeout: headerTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug), // strangers cause these
+	}
+	s.RegisterOnShutdown(a.Stop)
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
+	s.ConnState = func(c net.Conn, state http.ConnState) {
+		if c, ok := c.(*conn); ok && state == http.StateIdle {
+			c.answering.Store(false)
+		}
+	}
+	return s
+}
+
+// connKey is where a request's context has its connection.
+type connKey struct{}
+
+// answering tells the request's connection that what is written from now on is
+// a handler's.
+func answering(r *http.Request) {
+	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
+		c.answering.Store(true)
+	}
+}
+
+// Listener wraps l so that there are never more connections than the bounds
+// allow. Those too many are told so and closed.
+func (a *API) Listener(l net.Listener) net.Listener {
+	return &limitListener{Listener: l, conns: newGauge(maxConns, perAddress(a.cfg.Rate, maxConnsAddr))}
+}
+
+type limitListener struct {
+	net.Listener
+	conns *gauge
+}
+
+func (l *limitListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		addr := clientAddr(c.RemoteAddr().String())
+		if l.conns.enter(addr) {
+			return &conn{Conn: c, leave: sync.OnceFunc(func() { l.conns.leave(addr) })}, nil
+		}
+		// A new connection's buffer takes these few bytes without waiting.
+		c.SetWriteDeadline(time.Now().Add(busyTime))
+		c.Write(bareAnswer(later(reconnect, http.StatusServiceUnavailable, comntr.CodeBusy,
+			"this server has as many connections as it takes, in all or from your address: close some, or try again later")))
+		c.Close()
+	}
+}
+
+// conn is a connection that is counted.
+type conn struct {
+	net.Conn
+	leave func()
+	// answering is whether a handler has begun to answer the present request.
+	// What is written before that is net/http's own refusal of it.
+	answering atomic.Bool
+}
+
+// Write puts a problem document in the place of net/http's own refusals, which
+// are plain text and which no handler sees: of a path with a broken escape, of
+// a header that is too large or malformed. net/http writes each of them at
+// once.
+func (c *conn) Write(b []byte) (int, error) {
+	if !c.answering.Load() {
+		if refusal := refusal(b); refusal != nil {
+			if _, err := c.Conn.Write(refusal); err != nil {
+				return 0, err
+			}
+			return len(b), nil
+		}
+	}
+	return c.Conn.Write(b)
+}
+
+// refusal says in a problem document what net/http's answer says, nil where it
+// is none.
+func refusal(answer []byte) []byte {
+	line, _, _ := bytes.Cut(answer, []byte("\r\n"))
+	version, reason, ok := strings.Cut(string(line), " ")
+	code, _, _ := strings.Cut(reason, " ")
+	status, err := strconv.Atoi(code)
+	if !ok || err != nil || !strings.HasPrefix(version, "HTTP/1.") || status < 400 {
+		return nil
+	}
+	return bareAnswer(problem(status, comntr.CodeBadRequest,
+		"the request cannot be read (%s): its first line, an escape in its path, or a header field is malformed, not supported or too large", reason))
+}
+
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.leave()
+	return err
+}
+
+// CloseWrite lets net/http end a refused upload without losing the answer.
+func (c *conn) CloseWrite() error {
+	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return nil
+}
+
+// bareAnswer is a whole answer, for where no handler writes one.
+func bareAnswer(p *comntr.Problem) []byte {
+	body := encodeProblem(p)
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", p.Status, p.Title)
+	for _, f := range always {
+		fmt.Fprintf(&b, "%s: %s\r\n", f.name, f.value[0])
+	}
+	if p.RetryAfter > 0 {
+		fmt.Fprintf(&b, "Retry-After: %d\r\n", p.RetryAfter)
+	}
+	fmt.Fprintf(&b, "Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/problem+json\r\n\r\n%s", len(body), body)
+	return b.Bytes()
+}
