@@ -1,0 +1,228 @@
+package ipfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/comntr/comntr"
+	"github.com/ipfs/go-cid"
+)
+
+// Bounds of a CAR of a whole folder.
+const (
+	// maxCAR is how many bytes of blocks one has at most.
+	maxCAR = 256 << 20
+	// maxCARBuffer is how many of them are held in memory between looking
+	// whether all are there and writing them; the others are read twice.
+	maxCARBuffer = 8 << 20
+	// maxGoneNamed is how many removed comments an answer names.
+	maxGoneNamed = 100
+)
+
+// IsTopicFolder reports whether a node that is held is the root, or a shard, of
+// a topic's folder: its names stand for comments. An empty folder is one. It
+// decides by the first name whose link is known here.
+func (f *Folders) IsTopicFolder(c cid.Cid) bool {
+	is := false
+	if err := f.use(func() error {
+		n, err := f.db.node(c)
+		for depth := 0; err == nil && depth < comntr.MaxDepth; depth++ {
+			next := cid.Undef
+			for _, l := range n.Links {
+				if l.Child {
+					next = l.CID
+					continue
+				}
+				known, leaf, err := f.isLeaf(l.CID)
+				if known || err != nil {
+					is = leaf
+					return err
+				}
+			}
+			if !next.Defined() {
+				is = len(n.Links) == 0
+				return nil
+			}
+			n, err = f.db.node(next)
+		}
+		if errors.Is(err, ErrNotHeld) {
+			return nil
+		}
+		return err
+	}); err != nil {
+		f.log.Warn("cannot read a node", "cid", c, "err", err)
+		return false
+	}
+	return is
+}
+
+// isLeaf tells a leaf's CID from a directory node's.
+func (f *Folders) isLeaf(c cid.Cid) (known, leaf bool, err error) {
+	if c.Prefix().Codec == cid.Raw {
+		return true, true, nil
+	}
+	if err := f.db.places(c, func(_, _ comntr.Hash) bool { leaf = true; return false }); err != nil || leaf {
+		return leaf, leaf, err
+	}
+	_, held, err := f.db.ref(digestOf(c))
+	return held, false, err
+}
+
+// WriteCAR writes the whole folder of a topic, whose root is given, as a CAR
+// (version 1): a node, then what is below it, in the order of its links, each
+// block once. What can fail is found before the first byte is written: the
+// error is ErrNotTopicFolder; ErrNotHeld where a block is missing; a GoneError
+// that names the removed comments; ErrTooLarge for more than 256 MiB. Past that
+// point an error means that the CAR was cut.
+func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error {
+	if _, err := f.Node(root); err != nil {
+		return err
+	}
+	if !f.IsTopicFolder(root) {
+		return fmt.Errorf("%w: %s", ErrNotTopicFolder, root)
+	}
+	car := carPlan{f: f, seen: map[cid.Cid]bool{}}
+	if err := car.node(ctx, root, nil); err != nil {
+		return err
+	}
+	if err := car.judge(); err != nil {
+		return err
+	}
+	out, err := comntr.NewCARWriter(w, root)
+	if err != nil {
+		return err
+	}
+	for _, p := range car.blocks {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		block := p.block
+		if block == nil {
+			if block, err = f.Block(p.cid); err != nil {
+				return err
+			}
+		}
+		if err := out.Block(p.cid, block); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// carPlan is a CAR before it is written.
+type carPlan struct {
+	f        *Folders
+	seen     map[cid.Cid]bool
+	blocks   []carBlock
+	size     int           // bytes of all blocks
+	buffered int           // bytes of those in memory
+	topic    comntr.Hash   // of any leaf that was found
+	known    bool          // whether one was
+	gone     []comntr.Hash // removed comments
+	absent   []comntr.Link // leaves of which nothing is known
+}
+
+type carBlock struct {
+	cid   cid.Cid
+	block []byte // nil: to be read again
+}
+
+func (p *carPlan) add(c cid.Cid, block []byte) error {
+	if p.size += len(block); p.size > p.f.limits.car {
+		return fmt.Errorf("%w: a CAR has at most %d bytes of blocks", ErrTooLarge, p.f.limits.car)
+	}
+	b := carBlock{cid: c}
+	if p.buffered+len(block) <= maxCARBuffer {
+		p.buffered += len(block)
+		b.block = block
+	}
+	p.blocks = append(p.blocks, b)
+	return nil
+}
+
+func (p *carPlan) node(ctx context.Context, c cid.Cid, path []uint8) error {
+	if p.seen[c] {
+		return nil
+	}
+	p.seen[c] = true
+	block, err := p.f.Block(c)
+	if err != nil {
+		return err
+	}
+	n, err := comntr.ParseNode(block)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrNotTopicFolder, c, err)
+	}
+	if err := n.CheckShard(path); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrNotTopicFolder, c, err)
+	}
+	if err := p.add(c, block); err != nil {
+		return err
+	}
+	for _, l := range n.Links {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if l.Child {
+			err = p.node(ctx, l.CID, append(path, l.Index))
+		} else {
+			err = p.leaf(l)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *carPlan) leaf(l comntr.Link) error {
+	if p.seen[l.CID] {
+		return nil
+	}
+	p.seen[l.CID] = true
+	var block []byte
+	var topic comntr.Hash
+	err := p.f.use(func() (err error) {
+		block, topic, err = p.f.leafBlock(l.CID)
+		return err
+	})
+	if err == nil || errors.Is(err, ErrGone) {
+		p.topic, p.known = topic, true
+	}
+	switch {
+	case errors.Is(err, ErrGone):
+		p.gone = append(p.gone, l.Name)
+	case errors.Is(err, ErrNotHeld):
+		p.absent = append(p.absent, l)
+	case err != nil:
+		return err
+	default:
+		return p.add(l.CID, block)
+	}
+	return nil
+}
+
+// judge says what stands in the way of writing. A leaf of which nothing is
+// known may be of a comment that was removed before it ever came here: the
+// topic that its neighbours are of can tell.
+func (p *carPlan) judge() error {
+	var missing error
+	for _, l := range p.absent {
+		gone := false
+		if p.known && len(p.gone) < maxGoneNamed {
+			_, err := p.f.src.Read(p.topic, l.Name)
+			gone = isGone(err)
+		}
+		if gone {
+			p.gone = append(p.gone, l.Name)
+		} else if missing == nil {
+			missing = fmt.Errorf("%w: %s", ErrNotHeld, l.CID)
+		}
+	}
+	if len(p.gone) > 0 {
+		return &GoneError{Comments: p.gone[:min(len(p.gone), maxGoneNamed)]}
+	}
+	return missing
+}

@@ -1,0 +1,188 @@
+package ipfs_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/ipfs"
+	"github.com/ipfs/go-cid"
+)
+
+// expectCAR writes the CAR of root and checks that it holds the whole folder,
+// in order, each block once.
+func (f *fixture) expectCAR(root cid.Cid) {
+	f.t.Helper()
+	var car bytes.Buffer
+	if err := f.WriteCAR(context.Background(), &car, root); err != nil {
+		f.t.Fatal(err)
+	}
+	var want []cid.Cid
+	seen := map[cid.Cid]bool{}
+	var walk func(c cid.Cid, node bool)
+	walk = func(c cid.Cid, node bool) {
+		if seen[c] {
+			return
+		}
+		seen[c] = true
+		want = append(want, c)
+		if !node {
+			return
+		}
+		n, err := f.Node(c)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for _, l := range n.Links {
+			walk(l.CID, l.Child)
+		}
+	}
+	walk(root, true)
+	i := 0
+	got, err := comntr.ReadCAR(&car, 1<<30, func(c cid.Cid, block []byte) error {
+		if i >= len(want) || c != want[i] {
+			return fmt.Errorf("block %d is %s", i, c)
+		}
+		i++
+		return nil
+	})
+	if err != nil || got != root || i != len(want) {
+		f.t.Fatalf("a CAR of %s with %d of %d blocks: %v", got, i, len(want), err)
+	}
+}
+
+func TestWriteCAR(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v comntr.Version) {
+		f := open(t, v)
+		topic, empty := comntr.NameHash("topic"), comntr.NameHash("empty")
+		f.src.addTopic(empty)
+		for _, n := range []int{1, 100, 3700} {
+			for i := range n {
+				f.src.add(topic, doc(i))
+			}
+			f.expectCAR(f.topic(topic))
+		}
+		f.expectCAR(f.topic(empty))
+		// More than is held in memory on the way.
+		big := comntr.NameHash("big")
+		for i := range 200 {
+			f.src.add(big, append(doc(i), bytes.Repeat([]byte("x"), 60_000)...))
+		}
+		f.expectCAR(f.topic(big))
+		for _, c := range []cid.Cid{f.root(), v.FolderCID([]byte("unknown")), v.LeafCID(doc(1))} {
+			var car bytes.Buffer
+			err := f.WriteCAR(t.Context(), &car, c)
+			if !errors.Is(err, ipfs.ErrNotTopicFolder) && !errors.Is(err, ipfs.ErrNotHeld) || car.Len() > 0 {
+				t.Errorf("%s: %v after %d bytes", c, err, car.Len())
+			}
+		}
+	})
+}
+
+// A removed comment is named before any byte, whether it was held here or
+// removed before it came.
+func TestWriteCARGone(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v comntr.Version) {
+		f, peer := open(t, 0), open(t, v)
+		topic := comntr.NameHash("topic")
+		for i := range 200 {
+			f.src.add(topic, doc(i))
+			peer.src.add(topic, doc(i))
+		}
+		never := peer.src.add(topic, []byte("removed before it came"))
+		f.root()
+		root := peer.root()
+		f.take(peer.nodes(root))
+		if err := f.Retain("peer", root); err != nil {
+			t.Fatal(err)
+		}
+		id := peer.topic(topic)
+		expect := func(want ...comntr.Hash) {
+			t.Helper()
+			var car bytes.Buffer
+			err := f.WriteCAR(t.Context(), &car, id)
+			if car.Len() > 0 {
+				t.Errorf("%d bytes were written", car.Len())
+			}
+			var gone *ipfs.GoneError
+			if len(want) == 0 {
+				if !errors.Is(err, ipfs.ErrNotHeld) {
+					t.Errorf("a missing leaf: %v", err)
+				}
+				return
+			}
+			if !errors.As(err, &gone) || !errors.Is(err, ipfs.ErrGone) {
+				t.Fatalf("removed comments: %v", err)
+			}
+			named := map[comntr.Hash]bool{}
+			for _, c := range gone.Comments {
+				named[c] = true
+			}
+			for _, c := range want {
+				if !named[c] {
+					t.Errorf("%s is not named", c)
+				}
+			}
+		}
+		expect()
+		f.src.topics[topic].gone[never] = true
+		expect(never)
+		f.src.remove(topic, comntr.SumHash(doc(7)))
+		expect(never, comntr.SumHash(doc(7)))
+		f.root()
+		expect(never, comntr.SumHash(doc(7)))
+		for i := range 200 {
+			f.src.remove(topic, comntr.SumHash(doc(i)))
+		}
+		var gone *ipfs.GoneError
+		if err := f.WriteCAR(t.Context(), io.Discard, id); !errors.As(err, &gone) || len(gone.Comments) != 100 {
+			t.Errorf("200 removed comments: %v", err)
+		}
+	})
+}
+
+func TestIsTopicFolder(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v comntr.Version) {
+		f := open(t, v)
+		for _, n := range []int{1, 3700} {
+			for i := range n {
+				f.src.add(comntr.NameHash("topic"), doc(i))
+				f.src.add(comntr.NameHash(fmt.Sprint(i)), doc(0))
+			}
+			if !f.IsTopicFolder(f.topic(comntr.NameHash("topic"))) {
+				t.Errorf("a topic of %d is none", n)
+			}
+			if f.IsTopicFolder(f.root()) {
+				t.Errorf("a community of %d is a topic's folder", n)
+			}
+		}
+		f.src.addTopic(comntr.NameHash("empty"))
+		if !f.IsTopicFolder(f.topic(comntr.NameHash("empty"))) {
+			t.Error("an empty topic is none")
+		}
+		for _, c := range []cid.Cid{v.LeafCID(doc(0)), v.FolderCID([]byte("unknown")), {}} {
+			if f.IsTopicFolder(c) {
+				t.Errorf("%s is a topic's folder", c)
+			}
+		}
+	})
+}
+
+// A CAR is bounded, and that is found before the first byte.
+func TestWriteCARTooLarge(t *testing.T) {
+	f := open(t, 1)
+	f.SetMaxCAR(100_000)
+	topic := comntr.NameHash("topic")
+	f.src.add(topic, bytes.Repeat([]byte("x"), 60_000))
+	f.expectCAR(f.topic(topic))
+	f.src.add(topic, bytes.Repeat([]byte("y"), 60_000))
+	id := f.topic(topic)
+	var car bytes.Buffer
+	if err := f.WriteCAR(t.Context(), &car, id); !errors.Is(err, ipfs.ErrTooLarge) || car.Len() > 0 {
+		t.Errorf("%v after %d bytes", err, car.Len())
+	}
+}

@@ -1,0 +1,930 @@
+package ipfs
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/comntr/comntr"
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+	"golang.org/x/sync/errgroup"
+)
+
+// What callers branch on.
+var (
+	// ErrNotHeld: no such block here.
+	ErrNotHeld = errors.New("the block is not held here")
+	// ErrNoTopic: the source knows no such topic.
+	ErrNoTopic = errors.New("no such topic")
+	// ErrGone: the block was a comment that was removed. See GoneError.
+	ErrGone = errors.New("removed")
+	// ErrTooLarge: more bytes than are taken, or given at once.
+	ErrTooLarge = errors.New("too large")
+	// ErrNotTopicFolder: a CAR of a whole folder is for topics' folders.
+	ErrNotTopicFolder = errors.New("not the folder of a topic")
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("the folders are closed")
+)
+
+// GoneError names comments that were removed. It is an ErrGone.
+type GoneError struct {
+	Comments []comntr.Hash // at least one; the first 100 of them
+}
+
+func (e *GoneError) Error() string {
+	return fmt.Sprintf("the comment %s was removed", e.Comments[0])
+}
+
+// Is makes errors.Is(err, ErrGone) true.
+func (e *GoneError) Is(target error) bool { return target == ErrGone }
+
+// Bounds of one piece of work.
+const (
+	// maxChunk is how many changed comments or topics are worked on at once;
+	// more of them are several batches.
+	maxChunk = 16 << 10
+	// maxWorkers is how many goroutines read and hash for one flush.
+	maxWorkers = 4
+	// inlineReads is up to how many files are not worth a goroutine.
+	inlineReads = 32
+	// cachedRecords is how many topics' records are held in memory.
+	cachedRecords = 4096
+	// maxAsked is how many topics' folders are provided: those asked for last,
+	// then those that changed last.
+	maxAsked = 1000
+	// cachedNodes is how many of the nodes made last are held parsed, for the
+	// next change: reading the node of 3,500 names costs more than all else.
+	// One of those takes 0.4 MB.
+	cachedNodes = 64
+	// retryMissed is how long a file that could not be read is left alone.
+	retryMissed = time.Minute
+	// stripes is how many topics can be brought up to date at once, at most.
+	stripes = 256
+)
+
+// Source is where comments come from: the store of one community. Numbers
+// count changes; they only grow as long as Epoch stays the same.
+type Source interface {
+	Community() comntr.Hash
+	Epoch() uint64
+	// TopicSeq is the number of the last change of the topic's listing; !ok:
+	// there is no such topic.
+	TopicSeq(topic comntr.Hash) (seq uint64, ok bool)
+	// TopicsSince names the topics whose listing, or own being listed in the
+	// community, changed after since; all of them for 0.
+	TopicsSince(since uint64, fn func(topic comntr.Hash, listed bool) error) (upTo uint64, err error)
+	// Listing names what was added to a topic's folder and removed from it
+	// after since, net; for 0 all that is in it.
+	Listing(topic comntr.Hash, since uint64, fn func(comment comntr.Hash, removed bool) error) (upTo uint64, err error)
+	// Read returns a comment's bytes, checked against its name. An error with
+	// a method Gone() bool that returns true says that it was removed.
+	Read(topic, comment comntr.Hash) ([]byte, error)
+}
+
+// Folders are the IPFS folders of one community: its own, made from a Source,
+// and those of its peers that are kept. It is safe for concurrent use. It pulls
+// and never waits for news: a folder is brought up to date when asked for.
+type Folders struct {
+	dir     string
+	version comntr.Version
+	src     Source
+	log     *slog.Logger
+	lock    *pebble.Lock
+	limits  limits
+
+	ctx    context.Context // ends at Close
+	cancel context.CancelFunc
+
+	// gate is held for reading by all that use db, for writing to replace it.
+	gate    sync.RWMutex
+	db      *nodeDB // nil once closed, or where it could not be built again
+	closed  bool
+	damaged atomic.Bool
+
+	records *lru.Cache[comntr.Hash, record]  // of topics
+	parsed  *lru.Cache[cid.Cid, sized]       // nodes of own folders
+	asked   *lru.Cache[comntr.Hash, cid.Cid] // answers of Topic
+	recent  *lru.Cache[comntr.Hash, cid.Cid] // the folders that changed last
+	topics  [stripes]chan struct{}           // held while a topic is brought up to date
+
+	rootTurn chan struct{} // held while the community's folder is
+	rootMu   sync.Mutex    // guards the next three
+	started  uint64        // flushes begun
+	finished uint64        // the last begun of those that ended well
+	ownRoot  cid.Cid
+
+	missedMu sync.Mutex
+	missed   map[comntr.Hash]time.Time // topics with files that could not be read -> last try
+
+	retaining sync.Mutex // one Retain at a time
+	peersMu   sync.Mutex
+	peers     map[string]peerTree
+}
+
+// limits are the constants of these names, but for tests.
+type limits struct {
+	car, chunk int
+	peerTree   int64
+}
+
+// OpenFolders opens the block database under dir, which is a community's
+// hidden .ipfs folder, and makes it anew where it is missing, damaged, or of
+// another CID version or epoch. It reads nothing of src but its epoch.
+func OpenFolders(dir string, v comntr.Version, src Source, log *slog.Logger) (*Folders, error) {
+	f := &Folders{
+		dir:      filepath.Join(dir, "blocks"),
+		version:  v,
+		src:      src,
+		log:      log.With("community", src.Community()),
+		rootTurn: make(chan struct{}, 1),
+		limits:   limits{car: maxCAR, chunk: maxChunk, peerTree: maxPeerTree},
+	}
+	for i := range f.topics {
+		f.topics[i] = make(chan struct{}, 1)
+	}
+	var err error
+	if f.records, err = lru.New[comntr.Hash, record](cachedRecords); err != nil {
+		return nil, err
+	}
+	if f.parsed, err = lru.New[cid.Cid, sized](cachedNodes); err != nil {
+		return nil, err
+	}
+	if f.asked, err = lru.New[comntr.Hash, cid.Cid](maxAsked); err != nil {
+		return nil, err
+	}
+	if f.recent, err = lru.New[comntr.Hash, cid.Cid](maxAsked); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(f.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open the block database: %w", err)
+	}
+	if f.lock, err = pebble.LockDirectory(f.dir, vfs.Default); err != nil {
+		return nil, fmt.Errorf("lock the block database: %w", err)
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	if err := f.open(); err != nil {
+		f.cancel()
+		return nil, errors.Join(err, f.lock.Close())
+	}
+	return f, nil
+}
+
+// open opens the database and reads what is held in memory of it. A database
+// that contradicts itself is emptied.
+func (f *Folders) open() error {
+	for try := 0; ; try++ {
+		db, err := openNodes(f.dir, f.lock, f.version, f.src.Epoch(), f.log, func() { f.damaged.Store(true) })
+		if err != nil {
+			return err
+		}
+		f.db = db
+		f.damaged.Store(false)
+		f.records.Purge()
+		f.parsed.Purge()
+		f.asked.Purge()
+		f.recent.Purge()
+		if err = errors.Join(f.loadPeers(), f.loadMissed(), f.loadRoot()); err == nil {
+			return nil
+		}
+		err = errors.Join(err, db.db.Close())
+		f.db = nil
+		if try > 0 {
+			return err
+		}
+		f.log.Error("building the block database anew", "err", err)
+		if err := wipe(f.dir); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *Folders) loadRoot() error {
+	rec, err := f.community()
+	if err != nil {
+		return err
+	}
+	f.rootMu.Lock()
+	defer f.rootMu.Unlock()
+	if f.ownRoot = rec.root; rec.partial {
+		f.ownRoot = cid.Undef // no id that was ever answered
+	}
+	return nil
+}
+
+func (f *Folders) loadMissed() error {
+	f.missedMu.Lock()
+	defer f.missedMu.Unlock()
+	f.missed = map[comntr.Hash]time.Time{}
+	return f.db.scanPrefix([]byte{keyMissed}, func(k, _ []byte) bool {
+		f.missed[comntr.Hash(k[1:21])] = time.Time{}
+		return true
+	})
+}
+
+// Close ends what is under way, waits for it, and closes the database.
+func (f *Folders) Close() error {
+	f.cancel()
+	f.gate.Lock()
+	defer f.gate.Unlock()
+	if f.closed {
+		return nil
+	}
+	f.closed = true
+	var err error
+	if f.db != nil {
+		err = f.db.db.Close()
+		f.db = nil
+	}
+	return errors.Join(err, f.lock.Close())
+}
+
+// use runs fn with the database open. Where fn, or Pebble behind its back,
+// finds the database damaged it is emptied and fn is run once more.
+func (f *Folders) use(fn func() error) error {
+	for try := 0; ; try++ {
+		f.gate.RLock()
+		db := f.db
+		err := ErrClosed
+		if db != nil {
+			if err = errDamaged; !f.damaged.Load() {
+				err = fn()
+			}
+		}
+		f.gate.RUnlock()
+		switch {
+		case db == nil:
+			return err
+		case errors.Is(err, errDamaged) || pebble.IsCorruptionError(err):
+			f.damaged.Store(true)
+		case !f.damaged.Load():
+			return err
+		}
+		if try > 0 {
+			return err
+		}
+		if err := f.rebuild(db, err); err != nil {
+			return err
+		}
+	}
+}
+
+// rebuild replaces a damaged database by an empty one.
+func (f *Folders) rebuild(db *nodeDB, cause error) error {
+	f.gate.Lock()
+	defer f.gate.Unlock()
+	if f.db != db || !f.damaged.Load() {
+		return nil // someone else did
+	}
+	f.log.Error("building the block database anew", "err", cause)
+	f.db = nil
+	if err := errors.Join(db.db.Close(), wipe(f.dir)); err != nil {
+		// Closing a damaged database may fail; what counts is that it is gone.
+		f.log.Warn("closing the damaged block database", "err", err)
+	}
+	now := db.now
+	if err := f.open(); err != nil {
+		return err
+	}
+	f.db.now = now
+	return nil
+}
+
+// during returns a context that ends with ctx and with Close.
+func (f *Folders) during(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(f.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// Topic returns the id of a topic's folder, at least as new as every comment
+// acknowledged before the call. The error is ErrNoTopic where there is none.
+func (f *Folders) Topic(ctx context.Context, topic comntr.Hash) (cid.Cid, error) {
+	var rec record
+	err := f.use(func() (err error) {
+		ctx, done := f.during(ctx)
+		defer done()
+		rec, err = f.fresh(ctx, topic)
+		return err
+	})
+	if err != nil {
+		return cid.Undef, fmt.Errorf("folder of topic %s: %w", topic, err)
+	}
+	f.asked.Add(topic, rec.root)
+	return rec.root, nil
+}
+
+// fresh returns the record of a topic's folder, brought up to date where it is
+// older than the topic was when fresh was called.
+func (f *Folders) fresh(ctx context.Context, topic comntr.Hash) (record, error) {
+	seq, ok := f.src.TopicSeq(topic)
+	if !ok {
+		return record{}, ErrNoTopic
+	}
+	retry := f.retryDue(topic)
+	rec, err := f.record(topic)
+	if err != nil {
+		return record{}, err
+	}
+	if rec.current(seq) && !retry {
+		return rec, nil
+	}
+	turn := f.topics[topic[0]]
+	select {
+	case turn <- struct{}{}:
+	case <-ctx.Done():
+		return record{}, ctx.Err()
+	}
+	defer func() { <-turn }()
+	// Whoever had the turn before may have seen this change too. The cache may
+	// have been given an older record since, by a reader without the turn.
+	if rec, err = f.storedRecord(topic); err != nil {
+		return rec, err
+	}
+	if rec.current(seq) && !retry {
+		f.records.Add(topic, rec)
+		return rec, nil
+	}
+	return f.flushTopic(ctx, topic, rec, seq)
+}
+
+// current: the record is of a whole tree, no older than seq.
+func (r record) current(seq uint64) bool {
+	return r.root.Defined() && !r.partial && r.seq >= seq
+}
+
+// since is from where to ask for changes: 0, everything, where there is no
+// whole tree.
+func (r record) since() uint64 {
+	if !r.root.Defined() || r.partial {
+		return 0
+	}
+	return r.seq
+}
+
+// record is what was last known of a topic's folder. It may be outdated: only
+// who has the topic's turn may build on it, by storedRecord.
+func (f *Folders) record(topic comntr.Hash) (record, error) {
+	if rec, ok := f.records.Get(topic); ok {
+		return rec, nil
+	}
+	rec, err := f.storedRecord(topic)
+	if err == nil && rec.root.Defined() {
+		f.records.Add(topic, rec)
+	}
+	return rec, err
+}
+
+func (f *Folders) storedRecord(topic comntr.Hash) (record, error) {
+	b, err := f.db.get(key(keyFolder, topic[:]))
+	if b == nil || err != nil {
+		return record{}, err
+	}
+	return decodeRecord(b)
+}
+
+// flushTopic brings a topic's folder up to date. Its turn is held. seq is the
+// topic's number, read before.
+func (f *Folders) flushTopic(ctx context.Context, topic comntr.Hash, rec record, seq uint64) (record, error) {
+	var removed, added []comntr.Hash
+	since := rec.since()
+	upTo, err := f.src.Listing(topic, since, func(comment comntr.Hash, gone bool) error {
+		if gone {
+			removed = append(removed, comment)
+		} else {
+			added = append(added, comment)
+		}
+		return nil
+	})
+	if err != nil {
+		return rec, fmt.Errorf("list topic: %w", err)
+	}
+	if upTo = max(upTo, seq); upTo < since {
+		return rec, fmt.Errorf("%w: a topic's folder is newer than the topic", errDamaged)
+	}
+	again, err := f.missedOf(topic)
+	if err != nil {
+		return rec, err
+	}
+	if since == 0 && rec.root.Defined() {
+		if removed, err = f.strays(rec.tree, added); err != nil {
+			return rec, err
+		}
+	}
+	if len(again) > 0 {
+		named := map[comntr.Hash]bool{}
+		for _, c := range slices.Concat(removed, added) {
+			named[c] = true
+		}
+		for c := range again {
+			switch {
+			case named[c]:
+			case since > 0:
+				added = append(added, c)
+			default:
+				removed = append(removed, c) // the whole listing does not have it
+			}
+		}
+	}
+	names := append(removed, added...)
+	for from := 0; ; {
+		to := min(from+f.limits.chunk, len(names))
+		b := f.db.db.NewBatch()
+		changes, missed, err := f.readLeaves(ctx, b, topic, names[from:to], len(removed)-from)
+		if err == nil {
+			err = f.settleMissed(b, topic, names[from:to], again, missed)
+		}
+		if err == nil {
+			rec.seq, rec.partial = upTo, to < len(names)
+			rec, err = f.store(b, key(keyFolder, topic[:]), rec, ofComments, changes)
+		}
+		if err = errors.Join(err, b.Close()); err != nil {
+			return rec, err
+		}
+		f.records.Add(topic, rec)
+		f.noteMissed(topic, len(missed) > 0 || from > 0 && f.isMissed(topic))
+		if from = to; from == len(names) {
+			f.recent.Add(topic, rec.root)
+			return rec, nil
+		}
+	}
+}
+
+// strays are the names of a tree that are not among the listed.
+func (f *Folders) strays(t tree, listed []comntr.Hash) (out []comntr.Hash, err error) {
+	in := make(map[comntr.Hash]struct{}, len(listed))
+	for _, c := range listed {
+		in[c] = struct{}{}
+	}
+	e := newEdit(f.version, f.node)
+	root, err := e.node(t.root)
+	if err != nil {
+		return nil, err
+	}
+	err = e.values(root.Links, 0, func(l comntr.Link) error {
+		if _, ok := in[l.Name]; !ok {
+			out = append(out, l.Name)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// store makes the changes in rec's tree and commits b with it.
+func (f *Folders) store(b *pebble.Batch, key []byte, rec record, l level, changes []change) (record, error) {
+	e := newEdit(f.version, f.node)
+	t, err := e.apply(rec.tree, changes)
+	if err != nil {
+		return rec, err
+	}
+	d := diff{load: e.node, refs: map[digest]int{}}
+	if err := d.folder(rec.root, t.root, l, nil); err != nil {
+		return rec, err
+	}
+	rec.tree = t
+	if err := b.Set(key, rec.encode(), nil); err != nil {
+		return rec, err
+	}
+	err = f.db.commit(b, d.refs, e.made)
+	if errors.Is(err, ErrNotHeld) {
+		err = fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if err == nil && len(e.made) <= cachedNodes/4 {
+		// Not what a rebuild makes: it would only push the others out.
+		for c, n := range e.nodes {
+			if k := digestOf(c); e.made[k] != nil && d.refs[k] > 0 {
+				f.parsed.Add(c, n)
+			}
+		}
+	}
+	return rec, err
+}
+
+// node reads a directory node of an own folder.
+func (f *Folders) node(c cid.Cid) (sized, error) {
+	if n, ok := f.parsed.Get(c); ok {
+		return n, nil
+	}
+	return f.db.node(c)
+}
+
+// leaf is what becomes of one added comment.
+type leaf struct {
+	digests [2]digest // of its block in CID version 0 and 1
+	length  int       // of its block in our version
+	err     error
+}
+
+// readLeaves reads the added among names, all but the first removed ones, puts
+// their places into b, and returns what changes in the folder.
+func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.Hash, names []comntr.Hash, removed int) (changes []change, missed []comntr.Hash, err error) {
+	removed = min(max(removed, 0), len(names))
+	changes = make([]change, 0, len(names))
+	for _, c := range names[:removed] {
+		changes = append(changes, change{name: c, slot: c.Slot()})
+	}
+	names = names[removed:]
+	leaves := make([]leaf, len(names))
+	read := func(i int) {
+		doc, err := f.src.Read(topic, names[i])
+		if err != nil {
+			leaves[i].err = err
+			return
+		}
+		for v := range comntr.Version(2) {
+			block := v.LeafBlock(doc)
+			leaves[i].digests[v] = sha256.Sum256(block)
+			if v == f.version {
+				leaves[i].length = len(block)
+			}
+		}
+	}
+	workers := min(maxWorkers, runtime.GOMAXPROCS(0))
+	if len(names) <= inlineReads {
+		workers = 1
+	}
+	var group errgroup.Group
+	for w := range workers {
+		work := func() error {
+			for i := w; i < len(names); i += workers {
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				read(i)
+			}
+			return nil
+		}
+		if workers == 1 {
+			err = work()
+		} else {
+			group.Go(work)
+		}
+	}
+	if err = errors.Join(err, group.Wait()); err != nil {
+		return nil, nil, err
+	}
+	for i, c := range names {
+		l := &leaves[i]
+		if l.err != nil {
+			if !isGone(l.err) {
+				f.log.Warn("a comment cannot be read and is left out of its folder", "topic", topic, "comment", c, "err", l.err)
+				missed = append(missed, c)
+			}
+			// In a tree that is not whole it may stand from before.
+			changes = append(changes, change{name: c, slot: c.Slot()})
+			continue
+		}
+		for v, d := range l.digests {
+			if err := b.Set(leafKey(byte(v), d, topic, c), nil, nil); err != nil {
+				return nil, nil, err
+			}
+		}
+		changes = append(changes, change{name: c, slot: c.Slot(), cid: leafCID(f.version, l.digests[f.version]), size: uint64(l.length)})
+	}
+	return changes, missed, nil
+}
+
+func leafCID(v comntr.Version, d digest) cid.Cid {
+	mh, err := multihash.Encode(d[:], multihash.SHA2_256)
+	if err != nil {
+		panic(err) // 32 bytes of SHA-256 always encode
+	}
+	if v == 0 {
+		return cid.NewCidV0(mh)
+	}
+	return cid.NewCidV1(cid.Raw, mh)
+}
+
+// isGone reports whether a source's error says that the comment was removed.
+func isGone(err error) bool {
+	var g interface{ Gone() bool }
+	return errors.As(err, &g) && g.Gone()
+}
+
+// missedOf are the comments of a topic that could not be read the last time.
+func (f *Folders) missedOf(topic comntr.Hash) (map[comntr.Hash]bool, error) {
+	if !f.isMissed(topic) {
+		return nil, nil
+	}
+	out := map[comntr.Hash]bool{}
+	err := f.db.scanPrefix(key(keyMissed, topic[:]), func(k, _ []byte) bool {
+		out[comntr.Hash(k[21:])] = true
+		return true
+	})
+	return out, err
+}
+
+// settleMissed writes into b which of names are missed now, where they were
+// not before, and the other way round.
+func (f *Folders) settleMissed(b *pebble.Batch, topic comntr.Hash, names []comntr.Hash, before map[comntr.Hash]bool, missed []comntr.Hash) error {
+	if len(before) == 0 && len(missed) == 0 {
+		return nil
+	}
+	now := map[comntr.Hash]bool{}
+	for _, c := range missed {
+		now[c] = true
+	}
+	for _, c := range names {
+		var err error
+		switch k := key(keyMissed, topic[:], c[:]); {
+		case now[c]:
+			err = b.Set(k, nil, nil)
+		case before[c]:
+			err = b.Delete(k, nil)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *Folders) noteMissed(topic comntr.Hash, any bool) {
+	f.missedMu.Lock()
+	defer f.missedMu.Unlock()
+	if any {
+		f.missed[topic] = f.db.now()
+	} else {
+		delete(f.missed, topic)
+	}
+}
+
+func (f *Folders) isMissed(topic comntr.Hash) bool {
+	f.missedMu.Lock()
+	defer f.missedMu.Unlock()
+	_, ok := f.missed[topic]
+	return ok
+}
+
+func (f *Folders) retryDue(topic comntr.Hash) bool {
+	f.missedMu.Lock()
+	defer f.missedMu.Unlock()
+	at, ok := f.missed[topic]
+	return ok && f.db.now().Sub(at) >= retryMissed
+}
+
+// Root returns the id of the community's folder of topics, at least as new as
+// every comment acknowledged before the call. One flush runs at a time; a
+// caller waits for one that began after it came.
+func (f *Folders) Root(ctx context.Context) (cid.Cid, error) {
+	var root cid.Cid
+	err := f.use(func() (err error) {
+		ctx, done := f.during(ctx)
+		defer done()
+		root, err = f.freshRoot(ctx)
+		return err
+	})
+	if err != nil {
+		return cid.Undef, fmt.Errorf("folder of the community: %w", err)
+	}
+	return root, nil
+}
+
+func (f *Folders) freshRoot(ctx context.Context) (cid.Cid, error) {
+	f.rootMu.Lock()
+	want := f.started + 1 // the first flush that has not begun yet
+	f.rootMu.Unlock()
+	select {
+	case f.rootTurn <- struct{}{}:
+	case <-ctx.Done():
+		return cid.Undef, ctx.Err()
+	}
+	defer func() { <-f.rootTurn }()
+	f.rootMu.Lock()
+	if f.finished >= want && f.ownRoot.Defined() {
+		defer f.rootMu.Unlock()
+		return f.ownRoot, nil
+	}
+	f.started++
+	n := f.started
+	f.rootMu.Unlock()
+	rec, err := f.flushRoot(ctx)
+	if err != nil {
+		return cid.Undef, err
+	}
+	f.rootMu.Lock()
+	defer f.rootMu.Unlock()
+	f.finished, f.ownRoot = n, rec.root
+	return rec.root, nil
+}
+
+// OwnRoot is the last id that Root computed; undefined where there is none. It
+// computes nothing.
+func (f *Folders) OwnRoot() cid.Cid {
+	f.rootMu.Lock()
+	defer f.rootMu.Unlock()
+	return f.ownRoot
+}
+
+func (f *Folders) community() (record, error) {
+	b, err := f.db.get([]byte{keyCommunity})
+	if b == nil || err != nil {
+		return record{}, err
+	}
+	return decodeRecord(b)
+}
+
+func (f *Folders) flushRoot(ctx context.Context) (record, error) {
+	rec, err := f.community()
+	if err != nil {
+		return rec, err
+	}
+	var removed, listed []comntr.Hash
+	since := rec.since()
+	upTo, err := f.src.TopicsSince(since, func(topic comntr.Hash, in bool) error {
+		if in {
+			listed = append(listed, topic)
+		} else {
+			removed = append(removed, topic)
+		}
+		return nil
+	})
+	if err != nil {
+		return rec, fmt.Errorf("list topics: %w", err)
+	}
+	if upTo < since {
+		return rec, fmt.Errorf("%w: the community's folder is newer than the community", errDamaged)
+	}
+	if rec.root.Defined() {
+		if since == 0 {
+			if removed, err = f.strays(rec.tree, listed); err != nil {
+				return rec, err
+			}
+		}
+		again, err := f.missedListed(rec.tree, removed, listed)
+		if err != nil {
+			return rec, err
+		}
+		listed = append(listed, again...)
+	}
+	names := append(removed, listed...)
+	if len(names) == 0 && rec.current(upTo) {
+		return rec, nil
+	}
+	for from := 0; ; {
+		to := min(from+f.limits.chunk, len(names))
+		changes, err := f.topicLinks(ctx, names[from:to], len(removed)-from)
+		if err != nil {
+			return rec, err
+		}
+		b := f.db.db.NewBatch()
+		rec.seq, rec.partial = upTo, to < len(names)
+		rec, err = f.store(b, []byte{keyCommunity}, rec, ofTopics, changes)
+		if err = errors.Join(err, b.Close()); err != nil {
+			return rec, err
+		}
+		if from = to; from == len(names) {
+			return rec, nil
+		}
+	}
+}
+
+// missedListed are the topics, linked in the community's folder and not named
+// anyway, whose unreadable files are due to be tried again.
+func (f *Folders) missedListed(t tree, removed, listed []comntr.Hash) (out []comntr.Hash, err error) {
+	f.missedMu.Lock()
+	topics := slices.Collect(maps.Keys(f.missed))
+	f.missedMu.Unlock()
+	if len(topics) == 0 {
+		return nil, nil
+	}
+	named := map[comntr.Hash]bool{}
+	for _, topic := range slices.Concat(removed, listed) {
+		named[topic] = true
+	}
+	e := newEdit(f.version, f.node)
+	for _, topic := range topics {
+		if named[topic] || !f.retryDue(topic) {
+			continue
+		}
+		in, err := e.has(t, topic)
+		if err != nil {
+			return nil, err
+		}
+		if in {
+			out = append(out, topic)
+		}
+	}
+	return out, nil
+}
+
+// topicLinks brings topics up to date, all but the first removed ones, and
+// returns what changes in the community's folder.
+func (f *Folders) topicLinks(ctx context.Context, topics []comntr.Hash, removed int) ([]change, error) {
+	removed = min(max(removed, 0), len(topics))
+	changes := make([]change, len(topics))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(min(maxWorkers, runtime.GOMAXPROCS(0)))
+	for i, topic := range topics {
+		changes[i] = change{name: topic, slot: topic.Slot()}
+		if i < removed {
+			continue
+		}
+		group.Go(func() error {
+			rec, err := f.fresh(ctx, topic)
+			if errors.Is(err, ErrNoTopic) {
+				return nil // it went since it was listed
+			}
+			if err != nil {
+				return fmt.Errorf("topic %s: %w", topic, err)
+			}
+			changes[i].cid, changes[i].size = rec.root, rec.size
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return changes, nil
+}
+
+// Block returns the bytes of a block: a directory node, or a leaf, which is
+// made from the comment's file in the CID version asked for. They hash to c.
+// The error is ErrNotHeld, or a GoneError where it was a removed comment.
+func (f *Folders) Block(c cid.Cid) (block []byte, err error) {
+	if err := comntr.CheckCID(c); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotHeld, err)
+	}
+	err = f.use(func() error {
+		block, err = f.db.block(c)
+		if errors.Is(err, ErrNotHeld) {
+			block, _, err = f.leafBlock(c)
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		if err := comntr.CheckBlock(c, block); err != nil {
+			return fmt.Errorf("%w: %w", errDamaged, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return block, nil
+}
+
+// leafBlock makes a leaf's block from the first of its places that still has
+// the bytes, and tells which topic that is.
+func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error) {
+	var gone *GoneError
+	tries := 0
+	err = f.db.places(c, func(topic, comment comntr.Hash) bool {
+		tries++
+		doc, err := f.src.Read(topic, comment)
+		switch {
+		case err == nil:
+			b := comntr.Version(leafKind(c)).LeafBlock(doc)
+			if comntr.CheckBlock(c, b) == nil {
+				block, at = b, topic
+				return false
+			}
+		case isGone(err):
+			gone, at = &GoneError{Comments: []comntr.Hash{comment}}, topic
+		}
+		return tries < maxPlaces
+	})
+	switch {
+	case err != nil:
+		return nil, at, err
+	case block != nil:
+		return block, at, nil
+	case gone != nil:
+		return nil, at, gone
+	}
+	return nil, at, fmt.Errorf("%w: %s", ErrNotHeld, c)
+}
+
+// Size is the length of Block's bytes, with its errors.
+func (f *Folders) Size(c cid.Cid) (int, error) {
+	block, err := f.Block(c)
+	return len(block), err
+}
+
+// Node returns a directory node that is held. Do not change it. Leaves are
+// ErrNotHeld.
+func (f *Folders) Node(c cid.Cid) (*comntr.Node, error) {
+	var n sized
+	err := f.use(func() (err error) {
+		n, err = f.db.node(c)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n.Node, nil
+}

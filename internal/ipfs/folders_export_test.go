@@ -1,0 +1,152 @@
+package ipfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/comntr/comntr"
+	"github.com/ipfs/go-cid"
+)
+
+// Bounds, for tests of them.
+const (
+	Grace       = grace
+	MaxPeers    = maxPeers
+	MaxPut      = maxPut
+	MaxAsked    = maxAsked
+	RetryMissed = retryMissed
+)
+
+// SetClock replaces the clock that grace and retries are counted by.
+func (f *Folders) SetClock(now func() time.Time) { f.db.now = now }
+
+// SetMaxGrace sets how many bytes of nodes wait for collection at most.
+func (f *Folders) SetMaxGrace(n int64) { f.db.maxGrace = n }
+
+// SetMaxCAR sets how many bytes of blocks a CAR has at most.
+func (f *Folders) SetMaxCAR(n int) { f.limits.car = n }
+
+// SetMaxChunk sets how many changes are one batch at most.
+func (f *Folders) SetMaxChunk(n int) { f.limits.chunk = n }
+
+// SetMaxPeerTree sets how many bytes of nodes a retained tree has at most.
+func (f *Folders) SetMaxPeerTree(n int64) { f.limits.peerTree = n }
+
+// Interrupt brings a topic up to date as flushTopic does, but stops after the
+// first chunk of size n, as a kill would.
+func (f *Folders) Interrupt(topic comntr.Hash, n int) error {
+	rec, err := f.storedRecord(topic)
+	if err != nil {
+		return err
+	}
+	var names []comntr.Hash
+	if _, err := f.src.Listing(topic, rec.since(), func(c comntr.Hash, _ bool) error {
+		names = append(names, c)
+		return nil
+	}); err != nil {
+		return err
+	}
+	b := f.db.db.NewBatch()
+	defer b.Close()
+	changes, _, err := f.readLeaves(context.Background(), b, topic, names[:n], 0)
+	if err != nil {
+		return err
+	}
+	rec.partial = true
+	_, err = f.store(b, key(keyFolder, topic[:]), rec, ofComments, changes)
+	f.records.Remove(topic)
+	return err
+}
+
+// InterruptRoot links some topics in the community's folder, and stops, as a
+// kill between two chunks would.
+func (f *Folders) InterruptRoot(topics ...comntr.Hash) error {
+	rec, err := f.community()
+	if err != nil {
+		return err
+	}
+	changes, err := f.topicLinks(context.Background(), topics, 0)
+	if err != nil {
+		return err
+	}
+	b := f.db.db.NewBatch()
+	defer b.Close()
+	rec.partial = true
+	_, err = f.store(b, []byte{keyCommunity}, rec, ofTopics, changes)
+	return err
+}
+
+// Damage deletes a node behind the counts' back.
+func (f *Folders) Damage(c cid.Cid) error {
+	d := digestOf(c)
+	return f.db.db.Delete(key(keyNode, d[:]), pebble.NoSync)
+}
+
+// CheckCounts recounts every node from the trees that are kept, and reports
+// what disagrees: counts, nodes that await collection, marks without a node.
+func (f *Folders) CheckCounts() error {
+	want := map[digest]int{}
+	d := diff{load: f.db.node, refs: want}
+	var errs []error
+	var roots []struct {
+		c cid.Cid
+		l level
+	}
+	root := func(c cid.Cid, l level) {
+		roots = append(roots, struct {
+			c cid.Cid
+			l level
+		}{c, l})
+	}
+	errs = append(errs, f.db.scanPrefix([]byte{keyFolder}, func(_, v []byte) bool {
+		r, err := decodeRecord(v)
+		errs = append(errs, err)
+		root(r.root, ofComments)
+		return true
+	}))
+	rec, err := f.community()
+	errs = append(errs, err)
+	root(rec.root, ofTopics)
+	for _, p := range f.peers {
+		root(p.root, ofTopics)
+	}
+	for _, r := range roots {
+		errs = append(errs, d.folder(cid.Undef, r.c, r.l, nil))
+	}
+	waiting := int64(0)
+	seen := map[digest]bool{}
+	errs = append(errs, f.db.scanPrefix([]byte{keyNode}, func(k, v []byte) bool {
+		d := digest(k[1:])
+		seen[d] = true
+		r, ok, err := f.db.ref(d)
+		if err != nil || !ok || int(r.count) != want[d] || int(r.size) != len(v) {
+			errs = append(errs, fmt.Errorf("the node %x is counted %d times, stands %d times, has %d bytes, not %d: %v", d, r.count, want[d], r.size, len(v), err))
+		}
+		g, err := f.db.get(graceKey(r.since, d))
+		if err != nil || (g != nil) != (r.count == 0) {
+			errs = append(errs, errors.New("a node that stands nowhere is not awaiting collection, or one that stands somewhere is"))
+		}
+		if r.count == 0 {
+			waiting += int64(r.size)
+		}
+		return true
+	}))
+	for d := range want {
+		if !seen[d] {
+			errs = append(errs, errors.New("a node of a kept tree is missing"))
+		}
+	}
+	errs = append(errs, f.db.scanPrefix([]byte{keyMark}, func(k, _ []byte) bool {
+		if !seen[digest(k[1:33])] {
+			errs = append(errs, errors.New("a mark outlived its node"))
+		}
+		return true
+	}))
+	if waiting != f.db.graceBytes {
+		errs = append(errs, errors.New("the sum of bytes awaiting collection is wrong"))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,559 @@
+package ipfs
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/comntr/comntr"
+	"github.com/ipfs/go-cid"
+)
+
+// The block database, dir/blocks: a Pebble store. Every node in it is counted:
+// how often it stands in the trees that are kept. A node that stands in none
+// stays for the grace hour. Nothing is synced. After a crash the database is at
+// some earlier moment, whole, because each step of work is one batch.
+//
+// Keys, by their first byte:
+//
+//	h                                  -> format, CID version, the source's epoch
+//	n digest                           -> a directory node's block
+//	r digest                           -> ref: count, since, size of the block
+//	g since digest                     -> size: the nodes whose count is 0, oldest first
+//	m digest scope                     -> a mark: merged in that scope
+//	x kind digest topic comment        -> a leaf's place; kind is the CID version
+//	f topic                            -> record of a topic's folder
+//	c                                  -> record of the community's folder
+//	d topic comment                    -> listed, but its bytes could not be read
+//	p peer                             -> retained tree of a peer
+const (
+	keyHeader    = 'h'
+	keyNode      = 'n'
+	keyRef       = 'r'
+	keyGrace     = 'g'
+	keyMark      = 'm'
+	keyLeaf      = 'x'
+	keyFolder    = 'f'
+	keyCommunity = 'c'
+	keyMissed    = 'd'
+	keyPeer      = 'p'
+
+	// formatVersion changes with any of the above; another one wipes.
+	formatVersion = 1
+)
+
+// Bounds of the database.
+const (
+	// grace is how long a node that stands in no kept tree can still be had.
+	grace = time.Hour
+	// maxGrace is how many bytes of such nodes are kept: past it the oldest go
+	// early. A busy folder of 3,500 comments is a new block of 300 KiB for each.
+	maxGrace = 1 << 30
+	// collectBatch is how many nodes one batch of a collection deletes.
+	collectBatch = 1024
+	// maxPlaces is how many places of one leaf are tried: equal comments may
+	// stand in any number of topics.
+	maxPlaces = 64
+
+	blockCache = 16 << 20 // bytes
+	memTable   = 8 << 20  // bytes
+)
+
+// digest is the SHA-256 of a block. Two CIDs of one block have one digest.
+type digest [32]byte
+
+func digestOf(c cid.Cid) digest { return digest(c.Hash()[2:]) }
+
+func key(first byte, parts ...[]byte) []byte {
+	k := append(make([]byte, 0, 80), first)
+	for _, p := range parts {
+		k = append(k, p...)
+	}
+	return k
+}
+
+// keyEnd is the first key past all that begin with prefix, whose last byte is
+// not 255.
+func keyEnd(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+// nodeDB is the open database.
+type nodeDB struct {
+	db    *pebble.DB
+	log   *slog.Logger
+	now   func() time.Time
+	stain func() // called when Pebble finds damage
+
+	// mu is held from reading counts to committing what follows from them.
+	mu         sync.Mutex
+	graceBytes int64 // sum of the blocks under keyGrace
+	maxGrace   int64
+}
+
+// ref says how often a node stands in the trees that are kept.
+type ref struct {
+	count uint64
+	since uint64 // Unix seconds at which count fell to 0
+	size  uint64 // bytes of the block
+}
+
+func (r ref) encode() []byte {
+	b := binary.AppendUvarint(nil, r.count)
+	b = binary.AppendUvarint(b, r.since)
+	return binary.AppendUvarint(b, r.size)
+}
+
+// record is what is known of a folder of our own.
+type record struct {
+	tree
+	seq uint64 // the source's number that the tree is made of
+	// partial: the tree holds only part of what changed. It is compared with
+	// the whole listing the next time, because a list of net changes does not
+	// name what came and went in between.
+	partial bool
+}
+
+func (r record) encode() []byte {
+	b := []byte{0}
+	if r.partial {
+		b[0] = 1
+	}
+	b = binary.AppendUvarint(b, r.seq)
+	b = binary.AppendUvarint(b, uint64(r.count))
+	b = binary.AppendUvarint(b, r.size)
+	return append(b, r.root.Bytes()...)
+}
+
+func decodeRecord(b []byte) (r record, err error) {
+	fail := fmt.Errorf("%w: a folder's record", errDamaged)
+	if len(b) == 0 {
+		return r, fail
+	}
+	r.partial = b[0] == 1
+	var count uint64
+	b = b[1:]
+	for _, v := range []*uint64{&r.seq, &count, &r.size} {
+		n := 0
+		if *v, n = binary.Uvarint(b); n <= 0 {
+			return r, fail
+		}
+		b = b[n:]
+	}
+	r.count = int(count)
+	if r.root, err = cid.Cast(b); err != nil || comntr.CheckCID(r.root) != nil {
+		return r, fail
+	}
+	return r, nil
+}
+
+// openNodes opens dir, and empties it first unless it was made for the same
+// format, CID version and epoch. lock is that of dir.
+func openNodes(dir string, lock *pebble.Lock, v comntr.Version, epoch uint64, log *slog.Logger, stain func()) (*nodeDB, error) {
+	header := binary.BigEndian.AppendUint64([]byte{formatVersion, byte(v)}, epoch)
+	n := &nodeDB{log: log, now: time.Now, stain: stain, maxGrace: maxGrace}
+	err := n.open(dir, lock)
+	if err == nil {
+		var have []byte
+		if have, err = n.get([]byte{keyHeader}); err == nil && bytes.Equal(have, header) {
+			if err = n.sumGrace(); err == nil {
+				return n, nil
+			}
+		}
+		if err == nil && have == nil {
+			err = n.db.Set([]byte{keyHeader}, header, pebble.NoSync)
+			if err == nil {
+				return n, nil
+			}
+		}
+		if err == nil {
+			err = errors.New("it was made for another store or version")
+		}
+		if cerr := n.db.Close(); cerr != nil {
+			err = errors.Join(err, cerr)
+		}
+	}
+	log.Warn("building the block database anew", "err", err)
+	if err := wipe(dir); err != nil {
+		return nil, err
+	}
+	if err := n.open(dir, lock); err != nil {
+		return nil, fmt.Errorf("open the block database: %w", err)
+	}
+	if err := n.db.Set([]byte{keyHeader}, header, pebble.NoSync); err != nil {
+		return nil, errors.Join(err, n.db.Close())
+	}
+	return n, nil
+}
+
+func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
+	o := &pebble.Options{
+		FS:                 vfs.Default,
+		FormatMajorVersion: pebble.FormatNewest,
+		Lock:               lock,
+		CacheSize:          blockCache,
+		MemTableSize:       memTable,
+		Logger:             pebbleLog{n.log},
+		EventListener: &pebble.EventListener{
+			// Without a listener Pebble ends the process, over data that can
+			// be built again.
+			DataCorruption: func(i pebble.DataCorruptionInfo) {
+				n.log.Error("the block database is damaged", "err", i.Details)
+				n.stain()
+			},
+		},
+	}
+	for i := range o.Levels {
+		// Most counts asked for are of nodes that are new.
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		// It is hashes for the most part.
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	}
+	n.db, err = pebble.Open(dir, o)
+	return err
+}
+
+// wipe removes all but the lock, which is held.
+func wipe(dir string) error {
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("empty the block database: %w", err)
+	}
+	for _, f := range files {
+		if f.Name() == "LOCK" {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, f.Name())); err != nil {
+			return fmt.Errorf("empty the block database: %w", err)
+		}
+	}
+	return nil
+}
+
+type pebbleLog struct{ log *slog.Logger }
+
+func (pebbleLog) Infof(string, ...any) {}
+func (l pebbleLog) Errorf(format string, args ...any) {
+	l.log.Error("block database", "err", fmt.Sprintf(format, args...))
+}
+
+// Fatalf must not return: Pebble's state is undefined after it.
+func (l pebbleLog) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+func (n *nodeDB) get(k []byte) ([]byte, error) {
+	v, closer, err := n.db.Get(k)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the block database: %w", err)
+	}
+	defer closer.Close()
+	if len(v) == 0 {
+		return []byte{}, nil
+	}
+	return bytes.Clone(v), nil
+}
+
+// scan calls fn for the keys from lower on that are under upper, until it
+// returns false. The key and value are only good inside of fn.
+func (n *nodeDB) scan(lower, upper []byte, fn func(k, v []byte) bool) error {
+	it, err := n.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return fmt.Errorf("read the block database: %w", err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		if !fn(it.Key(), it.Value()) {
+			break
+		}
+	}
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("read the block database: %w", err)
+	}
+	return nil
+}
+
+func (n *nodeDB) scanPrefix(prefix []byte, fn func(k, v []byte) bool) error {
+	return n.scan(prefix, keyEnd(prefix), fn)
+}
+
+// node reads a directory node; ErrNotHeld where there is none.
+func (n *nodeDB) node(c cid.Cid) (sized, error) {
+	block, err := n.block(c)
+	if err != nil {
+		return sized{}, err
+	}
+	node, err := comntr.ParseNode(block)
+	if err != nil {
+		return sized{}, fmt.Errorf("%w: %s: %w", errDamaged, c, err)
+	}
+	return sized{node, len(block)}, nil
+}
+
+func (n *nodeDB) block(c cid.Cid) ([]byte, error) {
+	if comntr.CheckCID(c) != nil || c.Prefix().Codec != cid.DagProtobuf {
+		return nil, fmt.Errorf("%w: %s", ErrNotHeld, c)
+	}
+	d := digestOf(c)
+	block, err := n.get(key(keyNode, d[:]))
+	if err == nil && block == nil {
+		err = fmt.Errorf("%w: %s", ErrNotHeld, c)
+	}
+	return block, err
+}
+
+func (n *nodeDB) ref(d digest) (r ref, ok bool, err error) {
+	b, err := n.get(key(keyRef, d[:]))
+	if b == nil || err != nil {
+		return r, false, err
+	}
+	for _, v := range []*uint64{&r.count, &r.since, &r.size} {
+		k := 0
+		if *v, k = binary.Uvarint(b); k <= 0 {
+			return r, false, fmt.Errorf("%w: a node's count", errDamaged)
+		}
+		b = b[k:]
+	}
+	return r, true, nil
+}
+
+func graceKey(since uint64, d digest) []byte {
+	return key(keyGrace, binary.BigEndian.AppendUint64(nil, since), d[:])
+}
+
+// sumGrace finds the bytes of all nodes that await collection.
+func (n *nodeDB) sumGrace() error {
+	n.graceBytes = 0
+	return n.scanPrefix([]byte{keyGrace}, func(_, v []byte) bool {
+		size, _ := binary.Uvarint(v)
+		n.graceBytes += int64(size)
+		return true
+	})
+}
+
+// commit writes b together with what refs, changes of counts, entail. made are
+// the new blocks among those counted. Where a node is counted up that is
+// neither held nor made the error is ErrNotHeld, and nothing was changed.
+func (n *nodeDB) commit(b *pebble.Batch, refs map[digest]int, made map[digest][]byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := uint64(n.now().Unix())
+	waiting := int64(0)
+	for d, delta := range refs {
+		if delta == 0 {
+			continue
+		}
+		r, ok, err := n.ref(d)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			block := made[d]
+			if block == nil || delta < 0 {
+				return fmt.Errorf("%w: the node %x", ErrNotHeld, d)
+			}
+			r.size = uint64(len(block))
+			if err := b.Set(key(keyNode, d[:]), block, nil); err != nil {
+				return err
+			}
+		} else if r.count == 0 {
+			waiting -= int64(r.size)
+			if err := b.Delete(graceKey(r.since, d), nil); err != nil {
+				return err
+			}
+		}
+		if delta < 0 && uint64(-delta) > r.count {
+			return fmt.Errorf("%w: the node %x is counted %d times less than it stands", errDamaged, d, delta)
+		}
+		r.count += uint64(delta)
+		if r.count == 0 {
+			r.since = now
+			waiting += int64(r.size)
+			if err := b.Set(graceKey(now, d), binary.AppendUvarint(nil, r.size), nil); err != nil {
+				return err
+			}
+		}
+		if err := b.Set(key(keyRef, d[:]), r.encode(), nil); err != nil {
+			return err
+		}
+	}
+	if err := n.apply(b); err != nil {
+		return err
+	}
+	n.graceBytes += waiting
+	return n.trim()
+}
+
+func (n *nodeDB) apply(b *pebble.Batch) error {
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return fmt.Errorf("write the block database: %w", err)
+	}
+	return nil
+}
+
+// park stores nodes that stand in no tree yet. They stay for the grace hour,
+// counted from the last time that they were parked.
+func (n *nodeDB) park(blocks map[digest][]byte) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b := n.db.NewBatch()
+	defer b.Close()
+	now := uint64(n.now().Unix())
+	waiting := int64(0)
+	for d, block := range blocks {
+		r, ok, err := n.ref(d)
+		switch {
+		case err != nil:
+			return err
+		case ok && (r.count > 0 || r.since == now):
+			continue
+		case ok:
+			if err := b.Delete(graceKey(r.since, d), nil); err != nil {
+				return err
+			}
+		default:
+			r.size = uint64(len(block))
+			waiting += int64(r.size)
+			if err := b.Set(key(keyNode, d[:]), block, nil); err != nil {
+				return err
+			}
+		}
+		r.since = now
+		if err := errors.Join(
+			b.Set(key(keyRef, d[:]), r.encode(), nil),
+			b.Set(graceKey(now, d), binary.AppendUvarint(nil, r.size), nil),
+		); err != nil {
+			return err
+		}
+	}
+	if err := n.apply(b); err != nil {
+		return err
+	}
+	n.graceBytes += waiting
+	return n.trim()
+}
+
+// trim collects the oldest waiting nodes early where they are too many bytes.
+func (n *nodeDB) trim() error {
+	if n.graceBytes <= n.maxGrace {
+		return nil
+	}
+	// Some more than needed, so that the next commit does not find the same.
+	for n.graceBytes > n.maxGrace-n.maxGrace/8 {
+		more, err := n.collect([]byte{keyGrace + 1}, n.graceBytes-(n.maxGrace-n.maxGrace/8))
+		if err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// collect deletes one batch of waiting nodes whose grace key is under upper,
+// until so many bytes are freed. more is false when none are left.
+func (n *nodeDB) collect(upper []byte, bytes int64) (more bool, err error) {
+	b := n.db.NewBatch()
+	defer b.Close()
+	var dead []digest
+	freed := int64(0)
+	if err := n.scan([]byte{keyGrace}, upper, func(k, v []byte) bool {
+		if freed >= bytes || len(dead) >= collectBatch {
+			more = true
+			return false
+		}
+		size, _ := binary.Uvarint(v)
+		freed += int64(size)
+		dead = append(dead, digest(k[len(k)-32:]))
+		err = b.Delete(k, nil)
+		return err == nil
+	}); err != nil {
+		return false, err
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, d := range dead {
+		if err := errors.Join(b.Delete(key(keyNode, d[:]), nil), b.Delete(key(keyRef, d[:]), nil)); err != nil {
+			return false, err
+		}
+		// A mark says that all below this node was merged. Once the node is
+		// gone nothing would ever delete it.
+		var marks [][]byte
+		if err := n.scanPrefix(key(keyMark, d[:]), func(k, _ []byte) bool {
+			marks = append(marks, append([]byte(nil), k...))
+			return true
+		}); err != nil {
+			return false, err
+		}
+		for _, m := range marks {
+			if err := b.Delete(m, nil); err != nil {
+				return false, err
+			}
+		}
+	}
+	if len(dead) == 0 {
+		return false, nil
+	}
+	if err := n.apply(b); err != nil {
+		return false, err
+	}
+	n.graceBytes -= freed
+	return more, nil
+}
+
+// collectBefore deletes the nodes that stood in no tree since before t.
+func (n *nodeDB) collectBefore(ctx context.Context, t time.Time) error {
+	if t.Unix() < 0 {
+		return nil
+	}
+	upper := key(keyGrace, binary.BigEndian.AppendUint64(nil, uint64(t.Unix())+1))
+	for {
+		// Not all under one lock: commits pass between the batches.
+		n.mu.Lock()
+		more, err := n.collect(upper, 1<<62)
+		n.mu.Unlock()
+		if err != nil || !more {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// places calls fn for the places of a leaf's block, until it returns false.
+func (n *nodeDB) places(c cid.Cid, fn func(topic, comment comntr.Hash) bool) error {
+	d := digestOf(c)
+	return n.scanPrefix(key(keyLeaf, []byte{leafKind(c)}, d[:]), func(k, _ []byte) bool {
+		k = k[len(k)-40:]
+		return fn(comntr.Hash(k[:20]), comntr.Hash(k[20:]))
+	})
+}
+
+// leafKind is the CID version whose leaves have c's codec.
+func leafKind(c cid.Cid) byte {
+	if c.Prefix().Codec == cid.Raw {
+		return 1
+	}
+	return 0
+}
+
+func leafKey(kind byte, d digest, topic, comment comntr.Hash) []byte {
+	return key(keyLeaf, []byte{kind}, d[:], topic[:], comment[:])
+}
