@@ -1,0 +1,415 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/api"
+	"github.com/comntr/comntr/internal/discover"
+	"github.com/comntr/comntr/internal/ipfs"
+	"github.com/comntr/comntr/internal/replica"
+	"github.com/comntr/comntr/internal/store"
+)
+
+const (
+	stopTime      = 3 * time.Second // how long running requests may go on after a stop
+	collectPeriod = 5 * time.Minute // between collections of replaced directory nodes
+	helloLife     = 12 * time.Hour  // of the 24 h that SPEC.md allows: clocks differ
+	helloServers  = 32              // other servers named in a hello, at most
+)
+
+type serveCmd struct {
+	Community     []string      `help:"Name or hash of a community to serve; repeatable." default:"reddit" sep:"none"`
+	Data          string        `help:"Folder of the comments. Default: comntr in the user's data folder." placeholder:"DIR"`
+	Listen        string        `help:"Address of the HTTP server." default:":4080" placeholder:"ADDR"`
+	PublicURL     string        `name:"public-url" help:"URL by which others reach the HTTP server, where it is not http://<address>:<port>." placeholder:"URL"`
+	DHTListen     string        `name:"dht-listen" help:"UDP address of the BitTorrent DHT node." default:":4080" placeholder:"ADDR"`
+	DHTBootstrap  []string      `name:"dht-bootstrap" help:"Nodes to enter the BitTorrent DHT by, or none. Default: the public routers." placeholder:"HOST:PORT,..."`
+	IPFSListen    []string      `name:"ipfs-listen" help:"Addresses of the IPFS node, or none to do without one. Default: ports 4081 and 4082." placeholder:"MULTIADDR,..."`
+	IPFSBootstrap []string      `name:"ipfs-bootstrap" help:"Nodes to enter the IPFS DHT by, or none. Default: the public ones." placeholder:"MULTIADDR,..."`
+	Peer          []string      `help:"A server to know without the DHT; repeatable." placeholder:"URL" sep:"none"`
+	CIDVersion    int           `name:"cid-version" help:"CID version of the folders: 0 or 1, as the flag of that name of ipfs add." default:"0" enum:"0,1"`
+	AllowPrivate  bool          `help:"Accept peers on private and loopback addresses: LANs and tests." negatable:""`
+	MaxSize       size          `help:"Largest comment that is taken from readers." default:"64KiB" placeholder:"BYTES"`
+	MaxDisk       size          `help:"Disk that comments may use. Default: half of what is free at the first start." placeholder:"BYTES"`
+	Rate          float64       `help:"Comments a second that one address may post; 0: no limit, nor on connections." default:"2" placeholder:"POSTS/S"`
+	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
+	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
+	Contact       string        `help:"How to reach the operator: a mail address or URL, shown to readers." placeholder:"TEXT"`
+}
+
+// AfterApply rejects what a person can mend, before anything is touched.
+func (c *serveCmd) AfterApply() error {
+	switch {
+	case len(c.Community) == 0:
+		return errors.New("--community: name at least one")
+	case c.MaxSize < 1 || c.MaxSize > comntr.MaxDocument:
+		return fmt.Errorf("--max-size: between 1 byte and %d, the protocol's limit", comntr.MaxDocument)
+	case c.MaxDisk < 0 || c.Rate < 0:
+		return errors.New("--max-disk and --rate cannot be negative")
+	case c.SyncInterval < 100*time.Millisecond:
+		return errors.New("--sync-interval: at least 100ms")
+	}
+	if c.PublicURL != "" {
+		if _, err := comntr.NewClient(c.PublicURL, http.DefaultClient); err != nil {
+			return fmt.Errorf("--public-url: %w", err)
+		}
+	}
+	for _, p := range c.Peer {
+		if _, err := comntr.NewClient(p, http.DefaultClient); err != nil {
+			return fmt.Errorf("--peer: %w", err)
+		}
+	}
+	return nil
+}
+
+// Run starts the parts in the order in which they need one another, joins
+// their goroutines, and stops them in the opposite order.
+func (c *serveCmd) Run(e *env) (err error) {
+	log := e.log
+	slog.SetDefault(log) // some libraries know no other
+	ipfs.BridgeLogs(log.With("part", "libp2p"))
+	data, err := dataFolder(c.Data)
+	if err != nil {
+		return err
+	}
+	lock, err := store.Lock(data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	key, err := serverKey(data)
+	if err != nil {
+		return err
+	}
+	limit, err := maxDisk(data, c.MaxDisk, log)
+	if err != nil {
+		return err
+	}
+	guard := comntr.Guard{AllowPrivate: c.AllowPrivate}
+
+	// The sockets first: a port that is taken should be said before a long start.
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP: %w; is another server running? --listen names another address", err)
+	}
+	defer listener.Close()
+	port := listener.Addr().(*net.TCPAddr).Port
+
+	dht, err := discover.NewDHT(discover.DHTConfig{
+		Listen:      c.DHTListen,
+		Bootstrap:   off(c.DHTBootstrap),
+		NoBootstrap: none(c.DHTBootstrap),
+		Guard:       guard,
+		NoLimits:    c.Rate == 0,
+		StateFile:   filepath.Join(data, ".comntr", "dht-nodes"),
+		Log:         log.With("part", "dht"),
+	})
+	if err != nil {
+		return err
+	}
+	defer dht.Close()
+	node, err := ipfs.NewNode(ipfs.Config{
+		Key:       key,
+		Listen:    c.ipfsListen(),
+		Bootstrap: off(c.IPFSBootstrap),
+		Guard:     guard,
+		NoLimits:  c.Rate == 0,
+		PublicIPs: dht.PublicAddrs,
+		Software:  "comntr/" + version,
+		Log:       log.With("part", "ipfs"),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, node.Close()) }()
+
+	// The communities' stores and folders.
+	disk := store.NewDisk(limit)
+	var served []community
+	defer func() {
+		for _, s := range served {
+			err = errors.Join(err, s.folders.Close(), s.store.Close())
+		}
+	}()
+	for _, name := range c.Community {
+		s, err := openCommunity(data, comntr.HashOrName(name), comntr.Version(c.CIDVersion), disk, log)
+		if err != nil {
+			return fmt.Errorf("open the community %q: %w", name, err)
+		}
+		served = append(served, s)
+		node.Add(s.folders)
+		dht.Announce(s.id, port)
+		stats := s.store.Stats()
+		log.Info("serving a community", "community", name, "hash", s.id, "topics", stats.Topics, "comments", stats.Comments)
+	}
+
+	book := discover.NewBook(discover.BookConfig{
+		Communities: ids(served),
+		SelfKey:     hex.EncodeToString(key.Public().(ed25519.PublicKey)),
+		Guard:       guard,
+		Named:       c.Peer,
+		File:        filepath.Join(data, ".comntr", "peers"),
+		Interval:    c.SyncInterval,
+		Log:         log.With("part", "discover"),
+	})
+	repl := replica.New(c.replicaConfig(served, book, node, guard, log))
+	web := api.New(c.apiConfig(served, key, port, dht, node, book, log))
+
+	srv := web.Server()
+	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
+		reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr(), node.PeerID())
+	log.Info("ready: look at it in a browser", "url", "http://localhost:"+strconv.Itoa(port), "data", data)
+
+	g, ctx := errgroup.WithContext(e.ctx)
+	g.Go(func() error { return ended(ctx, dht.Run(ctx)) })
+	g.Go(func() error { return ended(ctx, node.Run(ctx)) })
+	g.Go(func() error { return ended(ctx, book.Run(ctx, dht)) })
+	g.Go(func() error { return ended(ctx, repl.Run(ctx)) })
+	g.Go(func() error { return collect(ctx, served, log) })
+	g.Go(func() error { return publish(ctx, served, node, c.SyncInterval, log) })
+	g.Go(func() error { return trustNamed(ctx, book, node, ids(served)) })
+	g.Go(func() error {
+		if err := srv.Serve(web.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve HTTP: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		log.Info("stopping")
+		web.Stop()
+		stop, cancel := context.WithTimeout(context.Background(), stopTime)
+		defer cancel()
+		if srv.Shutdown(stop) != nil {
+			srv.Close() // what still runs was given its time
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// community is one community's store and its folders' ids.
+type community struct {
+	id      comntr.Hash
+	store   *store.Store
+	folders *ipfs.Folders
+}
+
+func openCommunity(data string, id comntr.Hash, v comntr.Version, disk *store.Disk, log *slog.Logger) (community, error) {
+	s, err := store.Open(data, id, store.Options{Disk: disk, Log: log.With("part", "store")})
+	if err != nil {
+		return community{}, err
+	}
+	f, err := ipfs.OpenFolders(filepath.Join(data, id.String(), ".ipfs"), v, s, log.With("part", "ipfs"))
+	if err != nil {
+		return community{}, errors.Join(err, s.Close())
+	}
+	return community{id, s, f}, nil
+}
+
+func ids(cs []community) []comntr.Hash {
+	var out []comntr.Hash
+	for _, c := range cs {
+		out = append(out, c.id)
+	}
+	return out
+}
+
+func (c *serveCmd) ipfsListen() []string {
+	if c.IPFSListen == nil {
+		return ipfs.DefaultListen()
+	}
+	return off(c.IPFSListen)
+}
+
+func (c *serveCmd) replicaConfig(served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {
+	cfg := replica.Config{
+		Peers:    book,
+		Guard:    guard,
+		Interval: c.SyncInterval,
+		Changed:  node.Provide,
+		Log:      log.With("part", "replica"),
+	}
+	if len(c.ipfsListen()) > 0 {
+		cfg.Bitswap = func(ctx context.Context, addrs []string, fn func(replica.Session) error) error {
+			return node.Fetch(ctx, addrs, func(s *ipfs.Session) error { return fn(s) })
+		}
+	}
+	for _, s := range served {
+		cfg.Communities = append(cfg.Communities, replica.Community{Store: s.store, Folders: s.folders})
+	}
+	return cfg
+}
+
+func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port int, dht *discover.DHT, node *ipfs.Node, book *discover.Book, log *slog.Logger) api.Config {
+	cfg := api.Config{
+		Key:         key,
+		PublicURL:   c.PublicURL,
+		Port:        uint16(port),
+		PublicAddrs: dht.PublicAddrs,
+		MaxSize:     int(c.MaxSize),
+		Rate:        c.Rate,
+		Gateway:     c.Gateway,
+		Log:         log.With("part", "api"),
+	}
+	for _, s := range served {
+		cfg.Communities = append(cfg.Communities, api.Community{ID: s.id, Store: s.store, Folders: s.folders})
+	}
+	cfg.Hello = func() comntr.Hello {
+		return comntr.Hello{
+			Protocol:    comntr.ProtocolVersion,
+			Software:    "comntr/" + version,
+			Key:         hex.EncodeToString(key.Public().(ed25519.PublicKey)),
+			PeerID:      node.PeerID(),
+			Expires:     time.Now().Add(helloLife).UTC().Truncate(time.Second),
+			CIDVersion:  c.CIDVersion,
+			Communities: ids(served),
+			URLs:        c.urls(port, dht.PublicAddrs()),
+			Multiaddrs:  node.Addrs(),
+			Limits:      comntr.Limits{MaxSize: int(c.MaxSize), Rate: c.Rate},
+			Contact:     c.Contact,
+			Servers:     known(book, ids(served)),
+		}
+	}
+	return cfg
+}
+
+// urls are the origins by which others may reach the HTTP server.
+func (c *serveCmd) urls(port int, public []netip.Addr) []string {
+	var out []string
+	if c.PublicURL != "" {
+		out = append(out, c.PublicURL)
+	}
+	for _, a := range public {
+		out = append(out, "http://"+netip.AddrPortFrom(a, uint16(port)).String())
+	}
+	return out
+}
+
+// known are other servers to name in a hello: candidates for who reads it.
+func known(book *discover.Book, communities []comntr.Hash) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, id := range communities {
+		for _, s := range book.Servers(id) {
+			if len(out) < helloServers && !seen[s.Origin] {
+				seen[s.Origin] = true
+				out = append(out, s.Origin)
+			}
+		}
+	}
+	return out
+}
+
+// collect drops replaced directory nodes after their grace hour.
+func collect(ctx context.Context, served []community, log *slog.Logger) error {
+	t := time.NewTicker(collectPeriod)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-t.C:
+			for _, s := range served {
+				if err := s.folders.Collect(now); err != nil {
+					log.Warn("replaced directory nodes could not be collected", "community", s.id, "err", err)
+				}
+			}
+		}
+	}
+}
+
+// publish computes the root of a community that changed, once an interval, so
+// that the IPFS DHT is told of it though nobody has asked.
+func publish(ctx context.Context, served []community, node *ipfs.Node, interval time.Duration, log *slog.Logger) error {
+	t := time.NewTicker(interval)
+	defer t.Stop()
+	seen := make([]uint64, len(served))
+	for {
+		for i, s := range served {
+			seq := s.store.Seq()
+			if seq == seen[i] {
+				continue
+			}
+			if _, err := s.folders.Root(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("the folder of topics could not be computed", "community", s.id, "err", err)
+				continue
+			}
+			seen[i] = seq
+			node.Provide()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// trustNamed lets the IPFS node dial the servers that the operator named where
+// he named them, as soon as they have proved who they are: a private address
+// would be refused as a stranger's.
+func trustNamed(ctx context.Context, book *discover.Book, node *ipfs.Node, communities []comntr.Hash) error {
+	trusted := map[string]bool{}
+	for {
+		changed := book.Changed()
+		for _, id := range communities {
+			for _, s := range book.Servers(id) {
+				if !s.Named || trusted[s.Key] {
+					continue
+				}
+				trusted[s.Key] = true
+				u, err := url.Parse(s.Origin)
+				if err != nil {
+					continue
+				}
+				addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+				if err != nil {
+					continue // then it is reached over HTTP alone
+				}
+				for _, a := range addrs {
+					node.Trust(s.Hello.PeerID, a.Unmap())
+				}
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+// ended drops the error of a part that was asked to stop.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// none reports whether a list was switched off.
+func none(list []string) bool { return list != nil && len(off(list)) == 0 }
+
+// reachable writes a listen address as one to dial: a wildcard is 127.0.0.1.
+func reachable(a netip.AddrPort) string {
+	if a.Addr().IsUnspecified() {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), a.Port()).String()
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()).String()
+}
