@@ -4,7 +4,7 @@ TOOL      = $(GO) tool -modfile=tools/go.mod
 # Test binaries that link libp2p need about 1 GB each while they are linked.
 FLAGS    ?=
 FUZZTIME ?= 20s
-SUM       = $(TOOL) gotestsum --format pkgname --hide-summary=output
+SUM       = $(TOOL) gotestsum --format pkgname
 JSON     ?=
 
 .DEFAULT_GOAL := help
@@ -24,12 +24,12 @@ demo: ## three servers on this machine, walked through step by step
 build: ## the binary, in bin/
 	$(GO) build -o bin/ ./cmd/comntr
 
-test: interop ## all tests but those that take minutes (the first build takes some minutes)
+test: interop ## all tests but those of whole networks (the first build takes some minutes)
 	@echo "building and testing; the first time this takes some minutes" >&2
-	$(SUM) $(if $(JSON),--jsonfile=$(JSON)/test.json) -- -short $(FLAGS) ./...
+	$(SUM) $(if $(JSON),--jsonfile=$(JSON)/test.json) -- $(FLAGS) ./...
 
 e2e: interop ## the tests of whole networks: thousands of comments, kill -9, IPFS clients
-	$(SUM) --format testname $(if $(JSON),--jsonfile=$(JSON)/e2e.json) -- -count=1 -timeout 20m -run 'E2E' $(FLAGS) ./cmd/comntr
+	COMNTR_E2E=1 $(SUM) --format testname $(if $(JSON),--jsonfile=$(JSON)/e2e.json) -- -count=1 -timeout 20m -run 'E2E' $(FLAGS) ./cmd/comntr
 
 interop: interop/node_modules/.package-lock.json ## the independent programs that tests talk to (needs Node)
 

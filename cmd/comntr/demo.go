@@ -152,7 +152,7 @@ func (d *demo) walk(ctx context.Context) error {
 	}
 	<-a.exited
 	if _, err := a.client.Topic(ctx, d.place()); err == nil {
-		return errors.New("A still answers")
+		return errors.New("the killed server still answers")
 	}
 	d.result("A no longer answers")
 
@@ -162,7 +162,7 @@ func (d *demo) walk(ctx context.Context) error {
 		return err
 	}
 	if folder.CID != id || len(folder.Comments) != 3 {
-		return fmt.Errorf("B gives %d comments under %s; 3 under %s were expected", len(folder.Comments), folder.CID, id)
+		return fmt.Errorf("server B gives %d comments under %s; 3 under %s were expected", len(folder.Comments), folder.CID, id)
 	}
 	for _, f := range folder.Comments {
 		d.result("%s  %s", f.ID, printable(string(f.Bytes)))
