@@ -260,6 +260,39 @@ func TestE2EFollow(t *testing.T) {
 	}
 }
 
+// TestE2ELost: what vanished from a server's disk comes back from the others,
+// though their folders were merged before.
+func TestE2ELost(t *testing.T) {
+	e2e(t)
+	a := serve(t, t.TempDir(), "--sync-interval", "2s")
+	postAll(t, a, 30, 3)
+	flags := []string{"--sync-interval", "2s", "--peer", a.http}
+	data := t.TempDir()
+	b := serve(t, data, flags...)
+	var root cid.Cid
+	equal := func() (err error) {
+		root, err = roots([]*server{a, b})
+		return err
+	}
+	eventually(t, 30*time.Second, equal)
+	want := root
+	b.stop()
+	p, text := comment(0, 0)
+	community := filepath.Join(data, p.Community.String())
+	if err := os.Remove(filepath.Join(community, p.Topic.String(), comntr.SumHash(text).String())); err != nil {
+		t.Fatal(err)
+	}
+	p, _ = comment(1, 0)
+	if err := os.RemoveAll(filepath.Join(community, p.Topic.String())); err != nil {
+		t.Fatal(err)
+	}
+	b = serve(t, data, flags...)
+	eventually(t, 30*time.Second, equal)
+	if root != want {
+		t.Errorf("the servers agree on %s, it was %s before", root, want)
+	}
+}
+
 // TestE2EKill9: kill -9 in the middle of 1,000 posts; every 201 is there
 // after the restart.
 func TestE2EKill9(t *testing.T) {

@@ -285,8 +285,14 @@ func (a *API) fail(w *answer, r *http.Request, rt route, err error) {
 		args := []any{"err", err}
 		if rt.kind == kindIPFS {
 			args = append(args, "cid", rt.cid)
-		} else {
-			args = append(args, "community", rt.community, "topic", rt.topic, "comment", rt.comment)
+		}
+		for _, h := range []struct {
+			key  string
+			hash comntr.Hash
+		}{{"community", rt.community}, {"topic", rt.topic}, {"comment", rt.comment}} {
+			if h.hash != (comntr.Hash{}) {
+				args = append(args, h.key, h.hash)
+			}
 		}
 		a.cfg.Log.Error("a request failed", args...)
 	}

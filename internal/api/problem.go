@@ -74,8 +74,8 @@ func problemOf(err error) *comntr.Problem {
 			"another comment of this topic has the same 64 bits of murmur3 and a smaller id, and a folder can list only one of the two: change the text, by a space if need be")
 	case errors.Is(err, store.ErrFull):
 		return problem(http.StatusInsufficientStorage, comntr.CodeFull, "this server's disk, or what its operator gave it, is used up: nothing was stored; post to another server")
-	case errors.Is(err, store.ErrDamaged):
-		return problem(http.StatusInternalServerError, comntr.CodeDamaged, "the comment's file was damaged on this server's disk: ask another server")
+	case errors.Is(err, store.ErrDamaged), errors.Is(err, ipfs.ErrUnreadable):
+		return problem(http.StatusInternalServerError, comntr.CodeDamaged, "a comment's file was damaged on this server's disk: ask another server")
 	case errors.Is(err, store.ErrStopping), errors.Is(err, ipfs.ErrClosed):
 		return stoppingProblem()
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -72,7 +72,7 @@ func (h *holders) find(c cid.Cid, ask func(Holder, cid.Cid) error) error {
 			if err == nil {
 				return nil
 			}
-			if !errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrGone) {
+			if !errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrGone) && !errors.Is(err, ErrUnreadable) {
 				h.log.Warn("a block could not be read", "cid", form, "err", err)
 			}
 		}

@@ -36,6 +36,9 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrNotTopicFolder: a CAR of a whole folder is for topics' folders.
 	ErrNotTopicFolder = errors.New("not the folder of a topic")
+	// ErrUnreadable: the comment's file was damaged. The source's error is
+	// under it too.
+	ErrUnreadable = errors.New("the comment's file cannot be read")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("the folders are closed")
 )
@@ -91,7 +94,8 @@ type Source interface {
 	// after since, net; for 0 all that is in it.
 	Listing(topic comntr.Hash, since uint64, fn func(comment comntr.Hash, removed bool) error) (upTo uint64, err error)
 	// Read returns a comment's bytes, checked against its name. An error with
-	// a method Gone() bool that returns true says that it was removed.
+	// a method Gone() bool that returns true says that it was removed, one
+	// with Damaged() bool that the file is not what it was.
 	Read(topic, comment comntr.Hash) ([]byte, error)
 }
 
@@ -439,11 +443,18 @@ func (f *Folders) flushTopic(ctx context.Context, topic comntr.Hash, rec record,
 			}
 		}
 	}
+	lost := slices.ContainsFunc(removed, func(c comntr.Hash) bool {
+		_, err := f.src.Read(topic, c)
+		return err != nil && !isGone(err)
+	})
 	names := append(removed, added...)
 	for from := 0; ; {
 		to := min(from+f.limits.chunk, len(names))
 		b := f.db.db.NewBatch()
 		changes, missed, err := f.readLeaves(ctx, b, topic, names[from:to], len(removed)-from)
+		if err == nil && lost {
+			err = f.unmark(b)
+		}
 		if err == nil {
 			err = f.settleMissed(b, topic, names[from:to], again, missed)
 		}
@@ -608,6 +619,20 @@ func leafCID(v comntr.Version, d digest) cid.Cid {
 	return cid.NewCidV1(cid.Raw, mh)
 }
 
+// unmark puts into b that all marks go: something vanished from the source
+// that nobody removed, so that what peers have must be looked at again. See
+// TestLost.
+func (f *Folders) unmark(b *pebble.Batch) error {
+	f.log.Warn("comments vanished from the disk; what other servers have is looked at anew")
+	return b.DeleteRange([]byte{keyMark}, []byte{keyMark + 1}, nil)
+}
+
+// isDamaged reports whether a source's error says that the file is damaged.
+func isDamaged(err error) bool {
+	var d interface{ Damaged() bool }
+	return errors.As(err, &d) && d.Damaged()
+}
+
 // isGone reports whether a source's error says that the comment was removed.
 func isGone(err error) bool {
 	var g interface{ Gone() bool }
@@ -770,6 +795,10 @@ func (f *Folders) flushRoot(ctx context.Context) (record, error) {
 		}
 		listed = append(listed, again...)
 	}
+	lost := slices.ContainsFunc(removed, func(topic comntr.Hash) bool {
+		_, there := f.src.TopicSeq(topic)
+		return !there // not even unlisted: its folder vanished
+	})
 	names := append(removed, listed...)
 	if len(names) == 0 && rec.current(upTo) {
 		return rec, nil
@@ -781,8 +810,13 @@ func (f *Folders) flushRoot(ctx context.Context) (record, error) {
 			return rec, err
 		}
 		b := f.db.db.NewBatch()
-		rec.seq, rec.partial = upTo, to < len(names)
-		rec, err = f.store(b, []byte{keyCommunity}, rec, ofTopics, changes)
+		if lost {
+			err = f.unmark(b)
+		}
+		if err == nil {
+			rec.seq, rec.partial = upTo, to < len(names)
+			rec, err = f.store(b, []byte{keyCommunity}, rec, ofTopics, changes)
+		}
 		if err = errors.Join(err, b.Close()); err != nil {
 			return rec, err
 		}
@@ -853,7 +887,8 @@ func (f *Folders) topicLinks(ctx context.Context, topics []comntr.Hash, removed 
 
 // Block returns the bytes of a block: a directory node, or a leaf, which is
 // made from the comment's file in the CID version asked for. They hash to c.
-// The error is ErrNotHeld, or a GoneError where it was a removed comment.
+// The error is ErrNotHeld, ErrUnreadable, or a GoneError where it was a removed
+// comment.
 func (f *Folders) Block(c cid.Cid) (block []byte, err error) {
 	if err := comntr.CheckCID(c); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotHeld, err)
@@ -882,6 +917,7 @@ func (f *Folders) Block(c cid.Cid) (block []byte, err error) {
 // the bytes, and tells which topic that is.
 func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error) {
 	var gone *GoneError
+	var damaged error
 	tries := 0
 	err = f.db.places(c, func(topic, comment comntr.Hash) bool {
 		tries++
@@ -895,6 +931,8 @@ func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error)
 			}
 		case isGone(err):
 			gone, at = &GoneError{Comments: []comntr.Hash{comment}}, topic
+		case isDamaged(err):
+			damaged = fmt.Errorf("%w: %w", ErrUnreadable, err)
 		}
 		return tries < maxPlaces
 	})
@@ -903,6 +941,8 @@ func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error)
 		return nil, at, err
 	case block != nil:
 		return block, at, nil
+	case damaged != nil:
+		return nil, at, damaged
 	case gone != nil:
 		return nil, at, gone
 	}

@@ -38,6 +38,8 @@ type feed struct {
 	slots  map[uint64]comntr.Hash // of topics -> the listed one
 	reads  int
 	lax    bool // lists names whatever their slots
+	// dropped are topics whose folders vanished, by number.
+	dropped map[uint64]comntr.Hash
 }
 
 type feedTopic struct {
@@ -56,6 +58,11 @@ type feedEvent struct {
 }
 
 type errGone struct{}
+
+type errBroken struct{}
+
+func (errBroken) Error() string { return "damaged" }
+func (errBroken) Damaged() bool { return true }
 
 func (errGone) Error() string { return "removed by its author" }
 func (errGone) Gone() bool    { return true }
@@ -137,6 +144,15 @@ func (s *feed) remove(t, id comntr.Hash) {
 	}
 }
 
+// dropTopic is a topic's folder taken away by hand.
+func (s *feed) dropTopic(t comntr.Hash) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	s.dropped = map[uint64]comntr.Hash{s.seq: t}
+	delete(s.topics, t)
+}
+
 // forget undoes that a comment cannot come back after its removal.
 func (s *feed) forget(t, id comntr.Hash) {
 	s.mu.Lock()
@@ -177,6 +193,13 @@ func (s *feed) TopicsSince(since uint64, fn func(comntr.Hash, bool) error) (uint
 		listed := s.slots[t.Slot()] == t
 		if since == 0 && listed || since > 0 && max(topic.seq, topic.listing) > since {
 			if err := fn(t, listed); err != nil {
+				return 0, err
+			}
+		}
+	}
+	for seq, t := range s.dropped {
+		if since > 0 && seq > since {
+			if err := fn(t, false); err != nil {
 				return 0, err
 			}
 		}
@@ -226,7 +249,7 @@ func (s *feed) Read(t, id comntr.Hash) ([]byte, error) {
 	case topic.gone[id]:
 		return nil, fmt.Errorf("read: %w", errGone{})
 	case topic.broken[id]:
-		return nil, errors.New("damaged")
+		return nil, errBroken{}
 	case topic.docs[id] == nil:
 		return nil, errors.New("not found")
 	}
@@ -889,7 +912,7 @@ func testMissedFiles(t *testing.T, topics int) {
 	}
 	// A file that breaks later stays listed and is not served.
 	f.src.breakFile(topic, a, true)
-	if _, err := f.Block(comntr.Version(0).LeafCID(doc(1))); !errors.Is(err, ipfs.ErrNotHeld) {
+	if _, err := f.Block(comntr.Version(0).LeafCID(doc(1))); !errors.Is(err, ipfs.ErrUnreadable) {
 		t.Errorf("a broken file's leaf: %v", err)
 	}
 	f.check()

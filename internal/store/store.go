@@ -41,14 +41,26 @@ import (
 
 // What callers branch on.
 var (
-	ErrNotFound  = errors.New("no such comment here")
-	ErrGone      = errors.New("the comment was removed by its author")
-	ErrSlotTaken = errors.New("a comment with a smaller id has the same 64 bits of murmur3: a folder lists only one of them")
-	ErrFull      = errors.New("the disk, or what comntr may use of it, is full")
-	ErrStopping  = errors.New("the store is stopping")
-	ErrDamaged   = errors.New("the file's bytes are not those its name stands for")
-	ErrLocked    = errors.New("the data folder is in use")
+	ErrNotFound        = errors.New("no such comment here")
+	ErrGone      error = goneError{}
+	ErrSlotTaken       = errors.New("a comment with a smaller id has the same 64 bits of murmur3: a folder lists only one of them")
+	ErrFull            = errors.New("the disk, or what comntr may use of it, is full")
+	ErrStopping        = errors.New("the store is stopping")
+	ErrDamaged   error = damagedError{}
+	ErrLocked          = errors.New("the data folder is in use")
 )
+
+// goneError and damagedError say what they are by a method too, for those who
+// read through an interface and do not know this package.
+type (
+	goneError    struct{}
+	damagedError struct{}
+)
+
+func (goneError) Error() string    { return "the comment was removed by its author" }
+func (goneError) Gone() bool       { return true }
+func (damagedError) Error() string { return "the file's bytes are not those its name stands for" }
+func (damagedError) Damaged() bool { return true }
 
 // Options of a store. The zero value is the real file system, no bound on the
 // disk and no log.
