@@ -13,7 +13,8 @@ import (
 var ErrIncomplete = errors.New("a block of the folder is missing")
 
 // Folder is a topic's folder, verified: CID is that of a folder of these
-// comments, and each comment's bytes hash to its name.
+// comments, and each comment's bytes hash to its name. Whether the folder was
+// sharded at the right size is not checked: it changes no comment, only the id.
 type Folder struct {
 	CID      cid.Cid
 	Comments []FolderFile // sorted by ID

@@ -12,8 +12,11 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"golang.org/x/sync/errgroup"
 
@@ -30,23 +33,27 @@ const (
 	collectPeriod = 5 * time.Minute // between collections of replaced directory nodes
 	helloLife     = 12 * time.Hour  // of the 24 h that SPEC.md allows: clocks differ
 	helloServers  = 32              // other servers named in a hello, at most
+
+	// Of what a hello takes; SPEC.md, "The hello".
+	maxContact     = 256 // bytes
+	maxCommunities = 64
 )
 
 type serveCmd struct {
 	Community     []string      `help:"Name or hash of a community to serve; repeatable." default:"reddit" sep:"none"`
 	Data          string        `help:"Folder of the comments. Default: comntr in the user's data folder." placeholder:"DIR"`
-	Listen        string        `help:"Address of the HTTP server." default:":4080" placeholder:"ADDR"`
+	Listen        string        `help:"Address of the HTTP server (${default})." default:":4080" placeholder:"ADDR"`
 	PublicURL     string        `name:"public-url" help:"URL by which others reach the HTTP server, where it is not http://<address>:<port>." placeholder:"URL"`
-	DHTListen     string        `name:"dht-listen" help:"UDP address of the BitTorrent DHT node." default:":4080" placeholder:"ADDR"`
-	DHTBootstrap  []string      `name:"dht-bootstrap" help:"Nodes to enter the BitTorrent DHT by, or none. Default: the public routers." placeholder:"HOST:PORT,..."`
-	IPFSListen    []string      `name:"ipfs-listen" help:"Addresses of the IPFS node, or none to do without one. Default: ports 4081 and 4082." placeholder:"MULTIADDR,..."`
-	IPFSBootstrap []string      `name:"ipfs-bootstrap" help:"Nodes to enter the IPFS DHT by, or none. Default: the public ones." placeholder:"MULTIADDR,..."`
+	DHTListen     string        `name:"dht-listen" help:"UDP address of the BitTorrent DHT node (${default})." default:":4080" placeholder:"ADDR"`
+	DHTBootstrap  []string      `name:"dht-bootstrap" help:"Nodes to enter the BitTorrent DHT by, or none. Default: the public routers." placeholder:"HOST:PORT"`
+	IPFSListen    []string      `name:"ipfs-listen" help:"Addresses of the IPFS node, or none to do without one. Default: ports 4081 and 4082." placeholder:"MULTIADDR"`
+	IPFSBootstrap []string      `name:"ipfs-bootstrap" help:"Nodes to enter the IPFS DHT by, or none. Default: the public ones." placeholder:"MULTIADDR"`
 	Peer          []string      `help:"A server to know without the DHT; repeatable." placeholder:"URL" sep:"none"`
 	CIDVersion    int           `name:"cid-version" help:"CID version of the folders: 0 or 1, as the flag of that name of ipfs add." default:"0" enum:"0,1"`
 	AllowPrivate  bool          `help:"Accept peers on private and loopback addresses: LANs and tests." negatable:""`
-	MaxSize       size          `help:"Largest comment that is taken from readers." default:"64KiB" placeholder:"BYTES"`
+	MaxSize       size          `help:"Largest comment that is taken from readers (${default})." default:"64KiB" placeholder:"BYTES"`
 	MaxDisk       size          `help:"Disk that comments may use. Default: half of what is free at the first start." placeholder:"BYTES"`
-	Rate          float64       `help:"Comments a second that one address may post; 0: no limit, nor on connections." default:"2" placeholder:"POSTS/S"`
+	Rate          float64       `help:"Comments a second that one address may post (${default}); 0: no limit, nor on connections." default:"2" placeholder:"POSTS/S"`
 	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
 	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
 	Contact       string        `help:"How to reach the operator: a mail address or URL, shown to readers." placeholder:"TEXT"`
@@ -63,18 +70,45 @@ func (c *serveCmd) AfterApply() error {
 		return errors.New("--max-disk and --rate cannot be negative")
 	case c.SyncInterval < 100*time.Millisecond:
 		return errors.New("--sync-interval: at least 100ms")
+	case len(c.Contact) > maxContact || strings.ContainsFunc(c.Contact, unicode.IsControl):
+		return fmt.Errorf("--contact: at most %d bytes, without control characters", maxContact)
 	}
+	seen := map[comntr.Hash]bool{}
+	c.Community = slices.DeleteFunc(c.Community, func(name string) bool {
+		id := comntr.HashOrName(name)
+		twice := seen[id]
+		seen[id] = true
+		return twice
+	})
+	if len(c.Community) > maxCommunities {
+		return fmt.Errorf("--community: at most %d", maxCommunities)
+	}
+	var err error
 	if c.PublicURL != "" {
-		if _, err := comntr.NewClient(c.PublicURL, http.DefaultClient); err != nil {
+		if c.PublicURL, err = comntr.CanonicalOrigin(c.PublicURL); err != nil {
 			return fmt.Errorf("--public-url: %w", err)
 		}
 	}
-	for _, p := range c.Peer {
-		if _, err := comntr.NewClient(p, http.DefaultClient); err != nil {
+	for i, p := range c.Peer {
+		if c.Peer[i], err = comntr.CanonicalOrigin(p); err != nil {
 			return fmt.Errorf("--peer: %w", err)
 		}
 	}
 	return nil
+}
+
+// announced is the port to announce: where plain HTTP is reached from outside.
+// An http public URL knows it better than the socket behind a forwarded port.
+func (c *serveCmd) announced(listening int) int {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme != "http" {
+		return listening
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return listening
+	}
+	return port
 }
 
 // Run starts the parts in the order in which they need one another, joins
@@ -108,7 +142,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return fmt.Errorf("listen for HTTP: %w; is another server running? --listen names another address", err)
 	}
 	defer listener.Close()
-	port := listener.Addr().(*net.TCPAddr).Port
+	port := c.announced(listener.Addr().(*net.TCPAddr).Port)
 
 	dht, err := discover.NewDHT(discover.DHTConfig{
 		Listen:      c.DHTListen,
@@ -173,7 +207,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	srv := web.Server()
 	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
 		reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr(), node.PeerID())
-	log.Info("ready: look at it in a browser", "url", "http://localhost:"+strconv.Itoa(port), "data", data)
+	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
 
 	g, ctx := errgroup.WithContext(e.ctx)
 	g.Go(func() error { return ended(ctx, dht.Run(ctx)) })
@@ -301,19 +335,31 @@ func (c *serveCmd) urls(port int, public []netip.Addr) []string {
 	return out
 }
 
-// known are other servers to name in a hello: candidates for who reads it.
+// known are other servers to name in a hello: candidates for who reads it. What
+// the operator named stays out where a stranger could not have named it: it
+// would show the inside of his network, and nobody could use it.
 func known(book *discover.Book, communities []comntr.Hash) []string {
 	var out []string
 	seen := map[string]bool{}
 	for _, id := range communities {
 		for _, s := range book.Servers(id) {
-			if len(out) < helloServers && !seen[s.Origin] {
+			if len(out) < helloServers && !seen[s.Origin] && (!s.Named || public(s.Origin)) {
 				seen[s.Origin] = true
 				out = append(out, s.Origin)
 			}
 		}
 	}
 	return out
+}
+
+// public reports whether an origin is an address of the public internet.
+func public(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return false
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return err == nil && comntr.Guard{}.Allow(a)
 }
 
 // collect drops replaced directory nodes after their grace hour.
@@ -405,6 +451,14 @@ func ended(ctx context.Context, err error) error {
 
 // none reports whether a list was switched off.
 func none(list []string) bool { return list != nil && len(off(list)) == 0 }
+
+// browse is the URL at which a person on this machine sees the server.
+func browse(a netip.AddrPort) string {
+	if a.Addr().IsUnspecified() {
+		return "http://localhost:" + strconv.Itoa(int(a.Port()))
+	}
+	return "http://" + reachable(a)
+}
 
 // reachable writes a listen address as one to dial: a wildcard is 127.0.0.1.
 func reachable(a netip.AddrPort) string {
