@@ -74,7 +74,13 @@ func serve(t testing.TB, data string, flags ...string) *server {
 			args = append(args, flag, value)
 		}
 	}
-	s := &server{t: t, cmd: comntrCmd(t, args...), data: data, stderr: &tail{}, exited: make(chan error, 1)}
+	return startServer(t, data, comntrCmd(t, args...))
+}
+
+// startServer runs a command line of `comntr serve` and waits for its line.
+func startServer(t testing.TB, data string, cmd *exec.Cmd) *server {
+	t.Helper()
+	s := &server{t: t, cmd: cmd, data: data, stderr: &tail{}, exited: make(chan error, 1)}
 	s.cmd.Stderr = s.stderr
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {
