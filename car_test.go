@@ -9,9 +9,10 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
 	carv2 "github.com/ipld/go-car/v2"
+
+	"github.com/comntr/comntr"
 )
 
 // readAll reads a CAR whole.

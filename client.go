@@ -108,7 +108,7 @@ func (c *Client) HelloAny(ctx context.Context) (*Hello, error) {
 func (c *Client) hello(ctx context.Context) (h *Hello, signedFor string, err error) {
 	var nonce [32]byte
 	rand.Read(nonce[:]) // never fails
-	b, err := c.small(ctx, "GET", HelloPath+"?nonce="+hex.EncodeToString(nonce[:]), "application/json", nil, MaxHello)
+	b, err := c.get(ctx, HelloPath+"?nonce="+hex.EncodeToString(nonce[:]), "application/json", MaxHello)
 	if err != nil {
 		return nil, "", err
 	}
@@ -129,14 +129,14 @@ func (c *Client) Topic(ctx context.Context, p Place) (cid.Cid, error) {
 }
 
 func (c *Client) folderID(ctx context.Context, path string) (cid.Cid, error) {
-	b, err := c.small(ctx, "GET", path, "text/plain", nil, maxIDAnswer)
+	b, err := c.get(ctx, path, "text/plain", maxIDAnswer)
 	if err != nil {
 		return cid.Undef, err
 	}
 	s := strings.TrimSuffix(string(b), "\n")
 	id, err := cid.Decode(s)
 	if err != nil || CheckCID(id) != nil || id.Prefix().Codec != cid.DagProtobuf || id.String() != s {
-		return cid.Undef, c.bad("GET", path, fmt.Errorf("%q is no folder's id", printable(s)))
+		return cid.Undef, c.bad(path, fmt.Errorf("%q is no folder's id", printable(s)))
 	}
 	return id, nil
 }
@@ -168,12 +168,12 @@ func (c *Client) Post(ctx context.Context, p Place, doc []byte) (id Hash, create
 // Comment asks for a comment's bytes, which hash to id.
 func (c *Client) Comment(ctx context.Context, p Place, id Hash) ([]byte, error) {
 	path := "/" + p.String() + "/" + id.String()
-	b, err := c.small(ctx, "GET", path, "text/plain", nil, MaxDocument)
+	b, err := c.get(ctx, path, "text/plain", MaxDocument)
 	if err != nil {
 		return nil, err
 	}
 	if SumHash(b) != id {
-		return nil, c.bad("GET", path, errors.New("the bytes do not hash to the comment's name"))
+		return nil, c.bad(path, errors.New("the bytes do not hash to the comment's name"))
 	}
 	return b, nil
 }
@@ -199,7 +199,7 @@ func (c *Client) Folder(ctx context.Context, p Place) (*Folder, error) {
 		return b, ok
 	})
 	if err != nil {
-		return nil, c.bad("GET", path, err)
+		return nil, c.bad(path, err)
 	}
 	return f, nil
 }
@@ -281,9 +281,9 @@ func carError(err error) error {
 	return fmt.Errorf("%w: %w", ErrBadAnswer, err)
 }
 
-// small asks for an answer of at most max bytes.
-func (c *Client) small(ctx context.Context, method, path, accept string, body []byte, max int) (b []byte, err error) {
-	err = c.do(ctx, callTime, method, path, accept, body, func(r *http.Response) error {
+// get asks for an answer of at most max bytes.
+func (c *Client) get(ctx context.Context, path, accept string, max int) (b []byte, err error) {
+	err = c.do(ctx, callTime, "GET", path, accept, nil, func(r *http.Response) error {
 		b, err = readAtMost(r.Body, max)
 		return err
 	})
@@ -340,9 +340,9 @@ func (c *Client) send(req *http.Request, stop context.CancelCauseFunc, accept st
 	return nil
 }
 
-// bad is an error for an answer that was whole but wrong.
-func (c *Client) bad(method, path string, err error) error {
-	return fmt.Errorf("%s %s%s: %w: %w", method, c.origin, path, ErrBadAnswer, err)
+// bad is an error for a GET's answer that was whole but wrong.
+func (c *Client) bad(path string, err error) error {
+	return fmt.Errorf("GET %s%s: %w: %w", c.origin, path, ErrBadAnswer, err)
 }
 
 // watchedBody has its request's watch run while it waits for the server, and

@@ -17,8 +17,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
 )
 
 // serve starts a server on loopback and returns a client of it.

@@ -8,13 +8,12 @@ func KeyMaySign(key [32]byte) bool { return checkKey(key) != nil }
 
 // Bounds for the tests of bounds.
 const (
-	StallTime     = stallTime
-	EventSilence  = eventSilence
-	MaxEventLine  = maxEventLine
-	MaxBlocksCAR  = maxBlocksCAR
-	CallTime      = callTime
-	KeyCacheMax   = keyCacheMax
-	MaxHelloField = maxHelloString
+	StallTime    = stallTime
+	EventSilence = eventSilence
+	MaxEventLine = maxEventLine
+	MaxBlocksCAR = maxBlocksCAR
+	CallTime     = callTime
+	KeyCacheMax  = keyCacheMax
 )
 
 // KeyCacheLen is how many keys are remembered.

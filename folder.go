@@ -1,7 +1,6 @@
 package comntr
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,7 +44,7 @@ func ReadFolder(root cid.Cid, block func(cid.Cid) ([]byte, bool)) (*Folder, erro
 	if err := w.node(root, nil); err != nil {
 		return nil, fmt.Errorf("folder %s: %w", root, err)
 	}
-	slices.SortFunc(w.files, func(a, b FolderFile) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	slices.SortFunc(w.files, func(a, b FolderFile) int { return a.ID.Compare(b.ID) })
 	return &Folder{CID: root, Comments: w.files}, nil
 }
 

@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
 )
 
 type ids struct{ V0, V1 string }

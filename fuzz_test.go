@@ -8,8 +8,9 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
 )
 
 func FuzzParseDocument(f *testing.F) {

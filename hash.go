@@ -1,6 +1,7 @@
 package comntr
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
@@ -48,6 +49,9 @@ func HashOrName(s string) Hash {
 
 // String returns the 40 lower-case hex digits.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// Compare orders hashes as plain directories order names: by bytes.
+func (h Hash) Compare(o Hash) int { return bytes.Compare(h[:], o[:]) }
 
 // MarshalText writes the 40 hex digits, for JSON.
 func (h Hash) MarshalText() ([]byte, error) { return []byte(h.String()), nil }

@@ -31,12 +31,12 @@ const ProtocolVersion = 1
 const (
 	MaxHello            = 64 << 10       // bytes of the envelope
 	MaxHelloAhead       = 24 * time.Hour // how far ahead Expires may lie
-	maxHelloString      = 256            // bytes of each string
-	maxHelloURLs        = 16
-	maxHelloMultiaddrs  = 32
-	maxHelloCommunities = 64
-	maxHelloTrackers    = 16
-	maxHelloServers     = 32
+	MaxHelloString      = 256            // bytes of each string
+	MaxHelloURLs        = 16
+	MaxHelloMultiaddrs  = 32
+	MaxHelloCommunities = 64
+	MaxHelloTrackers    = 16
+	MaxHelloServers     = 32
 )
 
 var (
@@ -117,8 +117,8 @@ func SignHello(key ed25519.PrivateKey, h Hello, nonce [32]byte, origin string) (
 	if pub := key.Public().(ed25519.PublicKey); h.Key != hex.EncodeToString(pub) {
 		return nil, errors.New("the hello names another key than its signer's")
 	}
-	if len(origin) > maxHelloString {
-		return nil, fmt.Errorf("an origin has %d bytes: at most %d are taken", len(origin), maxHelloString)
+	if len(origin) > MaxHelloString {
+		return nil, fmt.Errorf("an origin has %d bytes: at most %d are taken", len(origin), MaxHelloString)
 	}
 	inner, err := json.Marshal(h)
 	if err != nil {
@@ -202,8 +202,8 @@ func (h *Hello) check() error {
 		return fmt.Errorf("the hello's CID version is %d, neither 0 nor 1", h.CIDVersion)
 	case h.Limits.MaxSize < 0 || h.Limits.Rate < 0:
 		return errors.New("a limit in the hello is negative")
-	case len(h.Communities) > maxHelloCommunities:
-		return fmt.Errorf("the hello has more than %d communities", maxHelloCommunities)
+	case len(h.Communities) > MaxHelloCommunities:
+		return fmt.Errorf("the hello has more than %d communities", MaxHelloCommunities)
 	case slices.Contains(h.Communities, Hash{}): // JSON's null
 		return errors.New("a community in the hello is null")
 	}
@@ -214,17 +214,17 @@ func (h *Hello) check() error {
 	}{
 		{"software", 1, []string{h.Software}},
 		{"contact", 1, []string{h.Contact}},
-		{"urls", maxHelloURLs, h.URLs},
-		{"multiaddrs", maxHelloMultiaddrs, h.Multiaddrs},
-		{"trackers", maxHelloTrackers, h.Trackers},
-		{"servers", maxHelloServers, h.Servers},
+		{"urls", MaxHelloURLs, h.URLs},
+		{"multiaddrs", MaxHelloMultiaddrs, h.Multiaddrs},
+		{"trackers", MaxHelloTrackers, h.Trackers},
+		{"servers", MaxHelloServers, h.Servers},
 	} {
 		if len(l.list) > l.max {
 			return fmt.Errorf("the hello has more than %d %s", l.max, l.name)
 		}
 		for _, s := range l.list {
-			if len(s) > maxHelloString || strings.ContainsFunc(s, unicode.IsControl) {
-				return fmt.Errorf("a string of the hello's %s is longer than %d bytes or has control characters", l.name, maxHelloString)
+			if len(s) > MaxHelloString || strings.ContainsFunc(s, unicode.IsControl) {
+				return fmt.Errorf("a string of the hello's %s is longer than %d bytes or has control characters", l.name, MaxHelloString)
 			}
 		}
 	}
@@ -237,7 +237,7 @@ func (h *Hello) check() error {
 // A path of / is dropped, any other refused with ErrBadOrigin.
 func CanonicalOrigin(s string) (string, error) {
 	bad := fmt.Errorf("%w: %q", ErrBadOrigin, clip(s, 100))
-	if len(s) > maxHelloString {
+	if len(s) > MaxHelloString {
 		return "", bad
 	}
 	u, err := url.Parse(s)
@@ -263,7 +263,7 @@ func CanonicalOrigin(s string) (string, error) {
 		return "", bad
 	}
 	origin := u.Scheme + "://" + net.JoinHostPort(host, strconv.FormatUint(n, 10))
-	if len(origin) > maxHelloString { // by the port that it lacked
+	if len(origin) > MaxHelloString { // by the port that it lacked
 		return "", bad
 	}
 	return origin, nil

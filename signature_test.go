@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"filippo.io/edwards25519"
+
 	"github.com/comntr/comntr"
 )
 

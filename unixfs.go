@@ -2,6 +2,7 @@ package comntr
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -125,21 +126,26 @@ func LeafBytes(c cid.Cid, block []byte) ([]byte, error) {
 	if c.Prefix().Codec == cid.Raw {
 		return block, nil
 	}
-	fail := fmt.Errorf("%s is no UnixFS file in one block", c)
+	data, ok := fileData(block)
+	if !ok || !bytes.Equal(Version(0).LeafBlock(data), block) {
+		return nil, fmt.Errorf("%s is no UnixFS file in one block", c)
+	}
+	return data, nil
+}
+
+// fileData returns what stands where LeafBlock puts a comment's bytes.
+func fileData(block []byte) (data []byte, ok bool) {
 	r := protoReader{b: block}
 	tag, inner, ok := r.bytesField()
-	if !ok || tag != 0x0a || len(r.b) != 0 {
-		return nil, fail
+	if !ok || tag != 0x0a {
+		return nil, false
 	}
 	r = protoReader{b: inner}
 	if !r.expect(0x08, 0x02) {
-		return nil, fail
+		return nil, false
 	}
-	tag, data, ok := r.bytesField()
-	if !ok || tag != 0x12 || !bytes.Equal(Version(0).LeafBlock(data), block) {
-		return nil, fail
-	}
-	return data, nil
+	tag, data, ok = r.bytesField()
+	return data, ok && tag == 0x12
 }
 
 // Link is an entry of a Node.
@@ -250,7 +256,7 @@ func ParseNode(block []byte) (*Node, error) {
 			continue
 		}
 		prev := &n.Links[i-1]
-		if n.Shard && prev.Index >= l.Index || !n.Shard && bytes.Compare(prev.Name[:], l.Name[:]) >= 0 {
+		if n.Shard && prev.Index >= l.Index || !n.Shard && prev.Name.Compare(l.Name) >= 0 {
 			return nil, errors.New("a directory node's links are not in order")
 		}
 	}
@@ -337,6 +343,29 @@ func (n *Node) CheckShard(path []uint8) error {
 		}
 	}
 	return nil
+}
+
+// At returns the link at an index of a shard.
+func (n *Node) At(index uint8) (Link, bool) {
+	i, ok := slices.BinarySearchFunc(n.Links, index, func(l Link, index uint8) int { return cmp.Compare(l.Index, index) })
+	if !ok {
+		return Link{}, false
+	}
+	return n.Links[i], true
+}
+
+// Lookup returns where a folder has name, seen from a node of it at that depth:
+// the name's own link, or that of the shard below which it stands if anywhere.
+func (n *Node) Lookup(name Hash, depth int) (Link, bool) {
+	if n.Shard {
+		l, ok := n.At(uint8(name.Slot() >> (56 - 8*depth)))
+		return l, ok && (l.Child || l.Name == name)
+	}
+	i, ok := slices.BinarySearchFunc(n.Links, name, func(l Link, name Hash) int { return l.Name.Compare(name) })
+	if !ok {
+		return Link{}, false
+	}
+	return n.Links[i], true
 }
 
 // protoReader reads the few protobuf forms that dag-pb and UnixFS need.

@@ -2,12 +2,14 @@ package comntr_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
+
+	"github.com/comntr/comntr"
 )
 
 // pb writes dag-pb by hand, so that it can be written wrong.
@@ -277,5 +279,43 @@ func TestCheckShard(t *testing.T) {
 		if err := k.node.CheckShard(k.path); (err == nil) != k.ok {
 			t.Errorf("%s: %v", k.name, err)
 		}
+	}
+}
+
+// A name is found under its own link, or under the shard that it stands below.
+func TestLookup(t *testing.T) {
+	a, b, absent := comntr.NameHash("a"), comntr.NameHash("b"), comntr.NameHash("c")
+	leaf := comntr.Version(1).LeafCID([]byte("x"))
+	at := func(h comntr.Hash, depth int) uint8 { return uint8(h.Slot() >> (56 - 8*depth)) }
+	links := []comntr.Link{{Name: a, CID: leaf}, {Name: b, CID: leaf}}
+	slices.SortFunc(links, func(x, y comntr.Link) int { return x.Name.Compare(y.Name) })
+	plain := &comntr.Node{Links: links}
+	own := &comntr.Node{Shard: true, Links: []comntr.Link{{Index: at(a, 1), Name: a, CID: leaf}}}
+	above := &comntr.Node{Shard: true, Links: []comntr.Link{{Index: at(b, 0), Child: true, CID: leaf}}}
+	for _, tt := range []struct {
+		name  string
+		node  *comntr.Node
+		ask   comntr.Hash
+		depth int
+		found bool
+	}{
+		{"the first of a plain directory", plain, links[0].Name, 0, true},
+		{"the last of a plain directory", plain, links[1].Name, 0, true},
+		{"not in a plain directory", plain, absent, 0, false},
+		{"an empty directory", &comntr.Node{}, a, 0, false},
+		{"in a shard of depth 1", own, a, 1, true},
+		{"another index", own, a, 0, false},
+		{"below a shard", above, b, 0, true},
+		{"below no shard", above, a, 0, false},
+	} {
+		l, ok := tt.node.Lookup(tt.ask, tt.depth)
+		if ok != tt.found || ok && !l.Child && l.Name != tt.ask {
+			t.Errorf("%s: %v, %v", tt.name, l, ok)
+		}
+	}
+	// One index, another name.
+	other := &comntr.Node{Shard: true, Links: []comntr.Link{{Index: at(a, 0), Name: b, CID: leaf}}}
+	if _, ok := other.Lookup(a, 0); ok {
+		t.Error("another name of the same index was taken")
 	}
 }

@@ -96,14 +96,14 @@ func maxDisk(data string, given size, log *slog.Logger) (int64, error) {
 		}
 		return n, nil
 	}
-	var fs unix.Statfs_t
-	if err := unix.Statfs(data, &fs); err != nil {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(data, &disk); err != nil {
 		return 0, fmt.Errorf("see how much disk is free: %w; name the limit with --max-disk", err)
 	}
-	n := int64(fs.Bavail) * int64(fs.Bsize) / 2
+	n := int64(disk.Bavail) * int64(disk.Bsize) / 2
 	if err := writeFile(path, strconv.FormatInt(n, 10)+"\n"); err != nil {
 		return 0, fmt.Errorf("keep the disk limit: %w", err)
 	}
-	log.Info("comments may use half of what is free on the disk", "limit", humanize.IBytes(uint64(n)), "change_with", "--max-disk")
+	log.Info("comments may use half of what is free on the disk; --max-disk says otherwise", "limit", humanize.IBytes(uint64(n)))
 	return n, nil
 }

@@ -169,10 +169,7 @@ func (d *demo) walk(ctx context.Context) error {
 	}
 
 	d.step("An IPFS node that knows only that id and the IPFS DHT fetches the folder by it")
-	if err := d.byIPFS(ctx, c, id, folder); err != nil {
-		return err
-	}
-	return nil
+	return d.byIPFS(ctx, c, id, folder)
 }
 
 // start runs a server and waits for its line.
@@ -239,14 +236,8 @@ func (d *demo) discover(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	running := make(chan error, 1)
-	runCtx, stop := context.WithCancel(ctx)
-	go func() { running <- dht.Run(runCtx) }()
-	defer func() {
-		stop()
-		<-running
-		dht.Close()
-	}()
+	defer dht.Close()
+	defer background(ctx, dht.Run)()
 	found := map[string]string{}
 	return until(ctx, func() error {
 		for s := range discover.Find(ctx, dht, d.community, guard) {
@@ -319,13 +310,7 @@ func (d *demo) byIPFS(ctx context.Context, entry *demoServer, id cid.Cid, want *
 		return err
 	}
 	defer node.Close()
-	runCtx, stop := context.WithCancel(ctx)
-	running := make(chan error, 1)
-	go func() { running <- node.Run(runCtx) }()
-	defer func() {
-		stop()
-		<-running
-	}()
+	defer background(ctx, node.Run)()
 	var folder *comntr.Folder
 	err = node.FetchAny(ctx, id, func(s *ipfs.Session) (err error) {
 		folder, err = fetchFolder(ctx, s, id)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,7 +44,7 @@ func (f *findFlags) each(e *env, fn func(*comntr.Client, discover.Server) bool) 
 	d, err := discover.NewDHT(discover.DHTConfig{
 		Listen:      ":0",
 		Bootstrap:   off(f.DHTBootstrap),
-		NoBootstrap: f.DHTBootstrap != nil && len(off(f.DHTBootstrap)) == 0,
+		NoBootstrap: none(f.DHTBootstrap),
 		Guard:       guard,
 		Passive:     true,
 		Log:         e.quiet,
@@ -53,13 +54,8 @@ func (f *findFlags) each(e *env, fn func(*comntr.Client, discover.Server) bool) 
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, findTime)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- d.Run(ctx) }()
-	defer func() {
-		cancel()
-		<-done
-		d.Close()
-	}()
+	defer d.Close()
+	defer background(ctx, d.Run)()
 	found := 0
 	for s := range discover.Find(ctx, d, f.community(), guard) {
 		c, err := comntr.NewClient(s.Origin, guard.HTTPClient())
@@ -89,7 +85,7 @@ func (f *findFlags) first(e *env, act func(context.Context, *comntr.Client) erro
 		tried = true
 		last = act(e.ctx, c)
 		if last != nil && !refused(last) && e.ctx.Err() == nil {
-			e.log.Warn("a server failed, trying the next", "server", c.Origin(), "err", last)
+			e.log.Warn("a server failed, trying the next", "peer", c.Origin(), "err", last)
 			return true
 		}
 		return false
@@ -101,4 +97,24 @@ func (f *findFlags) first(e *env, act func(context.Context, *comntr.Client) erro
 		return errNoServer
 	}
 	return last
+}
+
+// refused reports whether err is a server's answer that says something about
+// the request rather than about the server, so that asking another is vain.
+func refused(err error) bool {
+	var p *comntr.Problem
+	return errors.As(err, &p) && p.Status >= 400 && p.Status < 500 &&
+		p.Code != comntr.CodeNotFound && p.Code != comntr.CodeRateLimited
+}
+
+// background runs a part of a node until stop is called, which waits for its
+// end.
+func background(ctx context.Context, run func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	return func() {
+		cancel()
+		<-done
+	}
 }

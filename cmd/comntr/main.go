@@ -138,7 +138,7 @@ func off(list []string) []string {
 	return list
 }
 
-// printable drops what could steer a terminal from text of strangers.
+// printable takes what could steer a terminal out of text of strangers.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -17,8 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/comntr/comntr"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/comntr/comntr"
 )
 
 // The test binary is comntr itself when this is in its environment, so the

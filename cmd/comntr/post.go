@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
@@ -43,12 +42,4 @@ func (c *postCmd) Run(e *env) error {
 			"id": id, "created": created, "server": s.Origin(), "community": place.Community, "topic": place.Topic,
 		})
 	})
-}
-
-// refused reports whether err is a server's answer that says something about
-// the request rather than about the server, so that asking another is vain.
-func refused(err error) bool {
-	var p *comntr.Problem
-	return errors.As(err, &p) && p.Status >= 400 && p.Status < 500 &&
-		p.Code != comntr.CodeNotFound && p.Code != comntr.CodeRateLimited
 }

@@ -32,11 +32,6 @@ const (
 	stopTime      = 3 * time.Second // how long running requests may go on after a stop
 	collectPeriod = 5 * time.Minute // between collections of replaced directory nodes
 	helloLife     = 12 * time.Hour  // of the 24 h that SPEC.md allows: clocks differ
-	helloServers  = 32              // other servers named in a hello, at most
-
-	// Of what a hello takes; SPEC.md, "The hello".
-	maxContact     = 256 // bytes
-	maxCommunities = 64
 )
 
 type serveCmd struct {
@@ -70,8 +65,8 @@ func (c *serveCmd) AfterApply() error {
 		return errors.New("--max-disk and --rate cannot be negative")
 	case c.SyncInterval < 100*time.Millisecond:
 		return errors.New("--sync-interval: at least 100ms")
-	case len(c.Contact) > maxContact || strings.ContainsFunc(c.Contact, unicode.IsControl):
-		return fmt.Errorf("--contact: at most %d bytes, without control characters", maxContact)
+	case len(c.Contact) > comntr.MaxHelloString || strings.ContainsFunc(c.Contact, unicode.IsControl):
+		return fmt.Errorf("--contact: at most %d bytes, without control characters", comntr.MaxHelloString)
 	}
 	seen := map[comntr.Hash]bool{}
 	c.Community = slices.DeleteFunc(c.Community, func(name string) bool {
@@ -80,8 +75,8 @@ func (c *serveCmd) AfterApply() error {
 		seen[id] = true
 		return twice
 	})
-	if len(c.Community) > maxCommunities {
-		return fmt.Errorf("--community: at most %d", maxCommunities)
+	if len(c.Community) > comntr.MaxHelloCommunities {
+		return fmt.Errorf("--community: at most %d", comntr.MaxHelloCommunities)
 	}
 	var err error
 	if c.PublicURL != "" {
@@ -189,7 +184,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		node.Add(s.folders)
 		dht.Announce(s.id, port)
 		stats := s.store.Stats()
-		log.Info("serving a community", "community", name, "hash", s.id, "topics", stats.Topics, "comments", stats.Comments)
+		log.Info("serving a community", "community", s.id, "name", name, "topics", stats.Topics, "comments", stats.Comments)
 	}
 
 	book := discover.NewBook(discover.BookConfig{
@@ -343,7 +338,7 @@ func known(book *discover.Book, communities []comntr.Hash) []string {
 	seen := map[string]bool{}
 	for _, id := range communities {
 		for _, s := range book.Servers(id) {
-			if len(out) < helloServers && !seen[s.Origin] && (!s.Named || public(s.Origin)) {
+			if len(out) < comntr.MaxHelloServers && !seen[s.Origin] && (!s.Named || public(s.Origin)) {
 				seen[s.Origin] = true
 				out = append(out, s.Origin)
 			}

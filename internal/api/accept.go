@@ -2,6 +2,8 @@ package api
 
 import (
 	"strings"
+
+	"github.com/comntr/comntr"
 )
 
 // mediaRange is one entry of an Accept header (RFC 9110, section 12.5.1), or
@@ -125,7 +127,7 @@ func token(s string) bool {
 const (
 	typeText = "text/plain"
 	typeHTML = "text/html"
-	typeCAR  = "application/vnd.ipld.car"
+	typeCAR  = comntr.CARType
 	typeRaw  = "application/vnd.ipld.raw"
 )
 

@@ -3,9 +3,6 @@ package api
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	_ "embed"
 
 	"github.com/ipfs/go-cid"
 
@@ -107,32 +102,6 @@ type API struct {
 	page      page
 	stopped   chan struct{}
 	stop      func()
-}
-
-//go:embed index.html
-var indexHTML []byte
-
-// page is the embedded web page with what belongs to it.
-type page struct {
-	body      []byte
-	etag, csp string
-}
-
-// newPage computes the Content-Security-Policy that lets the page's own style
-// through and nothing else at all.
-func newPage(body []byte) page {
-	sum := sha256.Sum256(body)
-	p := page{
-		body: body,
-		etag: `"page-` + hex.EncodeToString(sum[:8]) + `"`,
-		csp:  "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-	}
-	_, rest, _ := strings.Cut(string(body), "<style>")
-	if style, _, ok := strings.Cut(rest, "</style>"); ok {
-		sum := sha256.Sum256([]byte(style))
-		p.csp += "; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
-	}
-	return p
 }
 
 // New returns the API of cfg. It panics where cfg has no community.

@@ -61,15 +61,12 @@ func (a *API) events(w *answer, r *http.Request, rt route) error {
 	defer a.listeners.leave(addr)
 
 	src := a.held[rt.community].Store
-	l := &listener{
-		w:   w,
-		src: src, epoch: src.Epoch(), since: src.Seq(), topic: topic,
-	}
+	l := &listener{w: w, src: src, epoch: src.Epoch(), since: src.Seq(), topic: topic}
 	lastID := r.Header.Get("Last-Event-ID")
 	if lastID == "" {
 		lastID = query.Get("since")
 	}
-	l.w.rc.SetReadDeadline(time.Time{}) // a GET's body, if any, is nobody's business
+	w.rc.SetReadDeadline(time.Time{}) // a GET's body, if any, is nobody's business
 	// An event without data is given to nobody, but its id counts: a listener
 	// that is cut off before the first event knows where to resume.
 	l.printf("retry: %d\n\n", reconnect.Milliseconds())
@@ -83,7 +80,7 @@ func (a *API) events(w *answer, r *http.Request, rt route) error {
 	for {
 		changed := src.Changed() // before looking, or a change in between would be missed
 		l.drain()
-		if err := l.w.rc.Flush(); l.err == nil {
+		if err := w.rc.Flush(); l.err == nil {
 			l.err = err
 		}
 		if l.err != nil {

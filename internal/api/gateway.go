@@ -122,7 +122,7 @@ func (a *API) ipfs(w *answer, r *http.Request, rt route) error {
 	var write func(io.Writer) error
 	switch {
 	case scope == "block", scope == "entity" && !node, (scope == "all" || scope == "") && !node:
-		write = func(out io.Writer) error { return writeBlocks(out, c, block) }
+		write = func(out io.Writer) error { return writeBlock(out, c, block) }
 	case scope == "entity":
 		write = func(out io.Writer) error { return writeEntity(out, c, block, folders) }
 	case scope != "all" && scope != "":
@@ -204,8 +204,8 @@ func isNode(c cid.Cid, block []byte) bool {
 	return err == nil
 }
 
-// writeBlocks writes a CAR of one block.
-func writeBlocks(out io.Writer, c cid.Cid, block []byte) error {
+// writeBlock writes a CAR of one block.
+func writeBlock(out io.Writer, c cid.Cid, block []byte) error {
 	cw, err := comntr.NewCARWriter(out, c)
 	if err != nil {
 		return err
@@ -309,7 +309,7 @@ func parseCIDs(body string) ([]cid.Cid, error) {
 			return nil, problem(http.StatusBadRequest, comntr.CodeBadRequest, "the body has more than %d lines: ask in several requests", comntr.MaxBlockCIDs)
 		}
 		c, err := cid.Decode(line)
-		if err != nil || len(line) > maxCID || comntr.CheckCID(c) != nil {
+		if err != nil || len(line) > maxCIDText || comntr.CheckCID(c) != nil {
 			return nil, problem(http.StatusBadRequest, comntr.CodeBadRequest,
 				"line %d of the body, %q, is no CID of a comntr folder: send one a line, SHA-256 of dag-pb or raw, nothing else", len(cids)+1, clip(line, 80))
 		}

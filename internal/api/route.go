@@ -21,9 +21,9 @@ const (
 	kindHello
 )
 
-// maxCID bounds a CID's text. Those of comntr's folders have 46 or 59 bytes in
+// maxCIDText bounds a CID's text. Those of comntr's folders have 46 or 59 bytes in
 // their usual forms; base16 is the longest form anyone writes.
-const maxCID = 128
+const maxCIDText = 128
 
 // route is a path that has been understood.
 type route struct {
@@ -139,7 +139,7 @@ func parsePath(path string, first comntr.Hash, hosted func(comntr.Hash) bool) (r
 
 // cidText reports whether s has the alphabet and length of a CID's text.
 func cidText(s string) bool {
-	if s == "" || len(s) > maxCID {
+	if s == "" || len(s) > maxCIDText {
 		return false
 	}
 	for i := range len(s) {

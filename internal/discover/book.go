@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -25,7 +24,6 @@ const (
 	maxNeighbours   = 2              // working servers of one neighbourhood (/16, /32)
 	maxTries        = 8              // hellos asked for at once
 	tryTimeout      = 10 * time.Second
-	maxHelloNamed   = 32 // other servers taken of one hello
 	strangerBurst   = 64 // first tries of strangers at once, then
 	strangersMinute = 32 // this many a minute; tries of servers once good are not counted
 	privateFactor   = 10 // both, with AllowPrivate
@@ -172,7 +170,10 @@ func NewBook(cfg BookConfig) *Book {
 func askHTTP(guard comntr.Guard) (func(context.Context, string, bool) (*comntr.Hello, error), func()) {
 	strangers, named := guard.HTTPClient(), comntr.Guard{AllowPrivate: true}.HTTPClient()
 	ask := func(ctx context.Context, origin string, byPerson bool) (*comntr.Hello, error) {
-		hc := map[bool]*http.Client{false: strangers, true: named}[byPerson]
+		hc := strangers
+		if byPerson {
+			hc = named
+		}
 		c, err := comntr.NewClient(origin, hc)
 		if err != nil {
 			return nil, err
@@ -361,7 +362,7 @@ func (b *Book) lookUp(ctx context.Context, dht Lookuper, community comntr.Hash) 
 		spread := rand.Float64()/5 + 0.9
 		ramp := first
 		first = min(2*first, b.cfg.Interval)
-		for {
+		for again := false; !again; {
 			changed := b.Changed()
 			wait := b.cfg.Interval
 			switch n := len(b.Servers(community)); {
@@ -370,16 +371,12 @@ func (b *Book) lookUp(ctx context.Context, dht Lookuper, community comntr.Hash) 
 			case n >= wantServers:
 				wait = max(wait, slowInterval)
 			}
-			again := false
 			select {
 			case <-ctx.Done():
 				return
 			case <-changed:
 			case <-time.After(time.Until(began.Add(time.Duration(float64(wait) * spread)))):
 				again = true
-			}
-			if again {
-				break
 			}
 		}
 	}
@@ -587,7 +584,7 @@ func (b *Book) try(ctx context.Context, e *entry) {
 	b.change()
 	named := slices.Clone(h.Servers)
 	rand.Shuffle(len(named), func(i, j int) { named[i], named[j] = named[j], named[i] })
-	for _, origin := range named[:min(len(named), maxHelloNamed)] {
+	for _, origin := range named[:min(len(named), comntr.MaxHelloServers)] {
 		b.add(origin)
 	}
 }

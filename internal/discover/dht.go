@@ -341,15 +341,6 @@ func (d *DHT) PublicAddrs() []netip.Addr {
 	return list
 }
 
-// Nodes returns how many nodes the routing tables have.
-func (d *DHT) Nodes() int {
-	sum := 0
-	for _, n := range d.nodes {
-		sum += n.count()
-	}
-	return sum
-}
-
 // Close ends Run and Lookups, saves the state file and closes the sockets. It
 // takes at most some two seconds.
 func (d *DHT) Close() error {

@@ -93,15 +93,10 @@ func writeFile(file string, b []byte) error {
 	if err != nil {
 		return err
 	}
+	defer os.Remove(tmp.Name()) // gone already if all went well
 	_, err = tmp.Write(b)
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-	}
-	return err
+	return os.Rename(tmp.Name(), file)
 }

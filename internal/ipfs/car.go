@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
 )
 
 // Bounds of a CAR of a whole folder.

@@ -8,9 +8,10 @@ import (
 	"io"
 	"testing"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/ipfs"
-	"github.com/ipfs/go-cid"
 )
 
 // expectCAR writes the CAR of root and checks that it holds the whole folder,

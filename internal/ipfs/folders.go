@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,11 +16,12 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/comntr/comntr"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/ipfs/go-cid"
 	"github.com/multiformats/go-multihash"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/comntr/comntr"
 )
 
 // What callers branch on.
@@ -156,26 +156,18 @@ func OpenFolders(dir string, v comntr.Version, src Source, log *slog.Logger) (*F
 		log:      log.With("community", src.Community()),
 		rootTurn: make(chan struct{}, 1),
 		limits:   limits{car: maxCAR, chunk: maxChunk, peerTree: maxPeerTree},
+		records:  cache[comntr.Hash, record](cachedRecords),
+		parsed:   cache[cid.Cid, sized](cachedNodes),
+		asked:    cache[comntr.Hash, cid.Cid](maxAsked),
+		recent:   cache[comntr.Hash, cid.Cid](maxAsked),
 	}
 	for i := range f.topics {
 		f.topics[i] = make(chan struct{}, 1)
 	}
-	var err error
-	if f.records, err = lru.New[comntr.Hash, record](cachedRecords); err != nil {
-		return nil, err
-	}
-	if f.parsed, err = lru.New[cid.Cid, sized](cachedNodes); err != nil {
-		return nil, err
-	}
-	if f.asked, err = lru.New[comntr.Hash, cid.Cid](maxAsked); err != nil {
-		return nil, err
-	}
-	if f.recent, err = lru.New[comntr.Hash, cid.Cid](maxAsked); err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(f.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open the block database: %w", err)
 	}
+	var err error
 	if f.lock, err = pebble.LockDirectory(f.dir, vfs.Default); err != nil {
 		return nil, fmt.Errorf("lock the block database: %w", err)
 	}
@@ -185,6 +177,14 @@ func OpenFolders(dir string, v comntr.Version, src Source, log *slog.Logger) (*F
 		return nil, errors.Join(err, f.lock.Close())
 	}
 	return f, nil
+}
+
+func cache[K comparable, V any](size int) *lru.Cache[K, V] {
+	c, err := lru.New[K, V](size)
+	if err != nil {
+		panic(err) // a size below 1
+	}
+	return c
 }
 
 // open opens the database and reads what is held in memory of it. A database
@@ -214,29 +214,6 @@ func (f *Folders) open() error {
 			return err
 		}
 	}
-}
-
-func (f *Folders) loadRoot() error {
-	rec, err := f.community()
-	if err != nil {
-		return err
-	}
-	f.rootMu.Lock()
-	defer f.rootMu.Unlock()
-	if f.ownRoot = rec.root; rec.partial {
-		f.ownRoot = cid.Undef // no id that was ever answered
-	}
-	return nil
-}
-
-func (f *Folders) loadMissed() error {
-	f.missedMu.Lock()
-	defer f.missedMu.Unlock()
-	f.missed = map[comntr.Hash]time.Time{}
-	return f.db.scanPrefix([]byte{keyMissed}, func(k, _ []byte) bool {
-		f.missed[comntr.Hash(k[1:21])] = time.Time{}
-		return true
-	})
 }
 
 // Close ends what is under way, waits for it, and closes the database.
@@ -637,252 +614,6 @@ func isDamaged(err error) bool {
 func isGone(err error) bool {
 	var g interface{ Gone() bool }
 	return errors.As(err, &g) && g.Gone()
-}
-
-// missedOf are the comments of a topic that could not be read the last time.
-func (f *Folders) missedOf(topic comntr.Hash) (map[comntr.Hash]bool, error) {
-	if !f.isMissed(topic) {
-		return nil, nil
-	}
-	out := map[comntr.Hash]bool{}
-	err := f.db.scanPrefix(key(keyMissed, topic[:]), func(k, _ []byte) bool {
-		out[comntr.Hash(k[21:])] = true
-		return true
-	})
-	return out, err
-}
-
-// settleMissed writes into b which of names are missed now, where they were
-// not before, and the other way round.
-func (f *Folders) settleMissed(b *pebble.Batch, topic comntr.Hash, names []comntr.Hash, before map[comntr.Hash]bool, missed []comntr.Hash) error {
-	if len(before) == 0 && len(missed) == 0 {
-		return nil
-	}
-	now := map[comntr.Hash]bool{}
-	for _, c := range missed {
-		now[c] = true
-	}
-	for _, c := range names {
-		var err error
-		switch k := key(keyMissed, topic[:], c[:]); {
-		case now[c]:
-			err = b.Set(k, nil, nil)
-		case before[c]:
-			err = b.Delete(k, nil)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (f *Folders) noteMissed(topic comntr.Hash, any bool) {
-	f.missedMu.Lock()
-	defer f.missedMu.Unlock()
-	if any {
-		f.missed[topic] = f.db.now()
-	} else {
-		delete(f.missed, topic)
-	}
-}
-
-func (f *Folders) isMissed(topic comntr.Hash) bool {
-	f.missedMu.Lock()
-	defer f.missedMu.Unlock()
-	_, ok := f.missed[topic]
-	return ok
-}
-
-func (f *Folders) retryDue(topic comntr.Hash) bool {
-	f.missedMu.Lock()
-	defer f.missedMu.Unlock()
-	at, ok := f.missed[topic]
-	return ok && f.db.now().Sub(at) >= retryMissed
-}
-
-// Root returns the id of the community's folder of topics, at least as new as
-// every comment acknowledged before the call. One flush runs at a time; a
-// caller waits for one that began after it came.
-func (f *Folders) Root(ctx context.Context) (cid.Cid, error) {
-	var root cid.Cid
-	err := f.use(func() (err error) {
-		ctx, done := f.during(ctx)
-		defer done()
-		root, err = f.freshRoot(ctx)
-		return err
-	})
-	if err != nil {
-		return cid.Undef, fmt.Errorf("folder of the community: %w", err)
-	}
-	return root, nil
-}
-
-func (f *Folders) freshRoot(ctx context.Context) (cid.Cid, error) {
-	f.rootMu.Lock()
-	want := f.started + 1 // the first flush that has not begun yet
-	f.rootMu.Unlock()
-	select {
-	case f.rootTurn <- struct{}{}:
-	case <-ctx.Done():
-		return cid.Undef, ctx.Err()
-	}
-	defer func() { <-f.rootTurn }()
-	f.rootMu.Lock()
-	if f.finished >= want && f.ownRoot.Defined() {
-		defer f.rootMu.Unlock()
-		return f.ownRoot, nil
-	}
-	f.started++
-	n := f.started
-	f.rootMu.Unlock()
-	rec, err := f.flushRoot(ctx)
-	if err != nil {
-		return cid.Undef, err
-	}
-	f.rootMu.Lock()
-	defer f.rootMu.Unlock()
-	f.finished, f.ownRoot = n, rec.root
-	return rec.root, nil
-}
-
-// OwnRoot is the last id that Root computed; undefined where there is none. It
-// computes nothing.
-func (f *Folders) OwnRoot() cid.Cid {
-	f.rootMu.Lock()
-	defer f.rootMu.Unlock()
-	return f.ownRoot
-}
-
-func (f *Folders) community() (record, error) {
-	b, err := f.db.get([]byte{keyCommunity})
-	if b == nil || err != nil {
-		return record{}, err
-	}
-	return decodeRecord(b)
-}
-
-func (f *Folders) flushRoot(ctx context.Context) (record, error) {
-	rec, err := f.community()
-	if err != nil {
-		return rec, err
-	}
-	var removed, listed []comntr.Hash
-	since := rec.since()
-	upTo, err := f.src.TopicsSince(since, func(topic comntr.Hash, in bool) error {
-		if in {
-			listed = append(listed, topic)
-		} else {
-			removed = append(removed, topic)
-		}
-		return nil
-	})
-	if err != nil {
-		return rec, fmt.Errorf("list topics: %w", err)
-	}
-	if upTo < since {
-		return rec, fmt.Errorf("%w: the community's folder is newer than the community", errDamaged)
-	}
-	if rec.root.Defined() {
-		if since == 0 {
-			if removed, err = f.strays(rec.tree, listed); err != nil {
-				return rec, err
-			}
-		}
-		again, err := f.missedListed(rec.tree, removed, listed)
-		if err != nil {
-			return rec, err
-		}
-		listed = append(listed, again...)
-	}
-	lost := slices.ContainsFunc(removed, func(topic comntr.Hash) bool {
-		_, there := f.src.TopicSeq(topic)
-		return !there // not even unlisted: its folder vanished
-	})
-	names := append(removed, listed...)
-	if len(names) == 0 && rec.current(upTo) {
-		return rec, nil
-	}
-	for from := 0; ; {
-		to := min(from+f.limits.chunk, len(names))
-		changes, err := f.topicLinks(ctx, names[from:to], len(removed)-from)
-		if err != nil {
-			return rec, err
-		}
-		b := f.db.db.NewBatch()
-		if lost {
-			err = f.unmark(b)
-		}
-		if err == nil {
-			rec.seq, rec.partial = upTo, to < len(names)
-			rec, err = f.store(b, []byte{keyCommunity}, rec, ofTopics, changes)
-		}
-		if err = errors.Join(err, b.Close()); err != nil {
-			return rec, err
-		}
-		if from = to; from == len(names) {
-			return rec, nil
-		}
-	}
-}
-
-// missedListed are the topics, linked in the community's folder and not named
-// anyway, whose unreadable files are due to be tried again.
-func (f *Folders) missedListed(t tree, removed, listed []comntr.Hash) (out []comntr.Hash, err error) {
-	f.missedMu.Lock()
-	topics := slices.Collect(maps.Keys(f.missed))
-	f.missedMu.Unlock()
-	if len(topics) == 0 {
-		return nil, nil
-	}
-	named := map[comntr.Hash]bool{}
-	for _, topic := range slices.Concat(removed, listed) {
-		named[topic] = true
-	}
-	e := newEdit(f.version, f.node)
-	for _, topic := range topics {
-		if named[topic] || !f.retryDue(topic) {
-			continue
-		}
-		in, err := e.has(t, topic)
-		if err != nil {
-			return nil, err
-		}
-		if in {
-			out = append(out, topic)
-		}
-	}
-	return out, nil
-}
-
-// topicLinks brings topics up to date, all but the first removed ones, and
-// returns what changes in the community's folder.
-func (f *Folders) topicLinks(ctx context.Context, topics []comntr.Hash, removed int) ([]change, error) {
-	removed = min(max(removed, 0), len(topics))
-	changes := make([]change, len(topics))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(min(maxWorkers, runtime.GOMAXPROCS(0)))
-	for i, topic := range topics {
-		changes[i] = change{name: topic, slot: topic.Slot()}
-		if i < removed {
-			continue
-		}
-		group.Go(func() error {
-			rec, err := f.fresh(ctx, topic)
-			if errors.Is(err, ErrNoTopic) {
-				return nil // it went since it was listed
-			}
-			if err != nil {
-				return fmt.Errorf("topic %s: %w", topic, err)
-			}
-			changes[i].cid, changes[i].size = rec.root, rec.size
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	return changes, nil
 }
 
 // Block returns the bytes of a block: a directory node, or a leaf, which is

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/comntr/comntr"
-	"github.com/comntr/comntr/internal/ipfs"
 	"github.com/ipfs/boxo/blockservice"
 	"github.com/ipfs/boxo/blockstore"
 	"github.com/ipfs/boxo/exchange/offline"
@@ -27,6 +25,9 @@ import (
 	"github.com/ipfs/go-datastore"
 	dssync "github.com/ipfs/go-datastore/sync"
 	ipld "github.com/ipfs/go-ipld-format"
+
+	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/ipfs"
 )
 
 // feed is a Source in memory, with the store's rules of what is listed.

@@ -1,14 +1,14 @@
 package ipfs
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
 )
 
 // How a folder changes: only the nodes between the root and the changed names
@@ -138,7 +138,7 @@ func (e *edit) apply(t tree, changes []change) (tree, error) {
 	}); err != nil {
 		return t, err
 	}
-	slices.SortFunc(plain, func(a, b comntr.Link) int { return bytes.Compare(a.Name[:], b.Name[:]) })
+	slices.SortFunc(plain, func(a, b comntr.Link) int { return a.Name.Compare(b.Name) })
 	if len(plain) != count {
 		return t, fmt.Errorf("%w: a folder of %d names has a record of %d", errDamaged, len(plain), count)
 	}
@@ -152,11 +152,11 @@ func (e *edit) finish(n *comntr.Node, count int) tree {
 
 // mergePlain merges changes into a plain directory's links.
 func mergePlain(links []comntr.Link, changes []change) (out []comntr.Link, changed bool) {
-	slices.SortStableFunc(changes, func(a, b change) int { return bytes.Compare(a.name[:], b.name[:]) })
+	slices.SortStableFunc(changes, func(a, b change) int { return a.name.Compare(b.name) })
 	out = make([]comntr.Link, 0, len(links)+len(changes))
 	for i := range changes {
 		c := &changes[i]
-		for len(links) > 0 && bytes.Compare(links[0].Name[:], c.name[:]) < 0 {
+		for len(links) > 0 && links[0].Name.Compare(c.name) < 0 {
 			out = append(out, links[0])
 			links = links[1:]
 		}
@@ -309,20 +309,12 @@ func (e *edit) has(t tree, name comntr.Hash) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if !n.Shard {
-		_, ok := slices.BinarySearchFunc(n.Links, name, func(l comntr.Link, name comntr.Hash) int {
-			return bytes.Compare(l.Name[:], name[:])
-		})
-		return ok, nil
-	}
 	for depth := range comntr.MaxDepth {
-		at, ok := slices.BinarySearchFunc(n.Links, indexAt(name, depth), func(l comntr.Link, index uint8) int {
-			return cmp.Compare(l.Index, index)
-		})
-		if !ok || !n.Links[at].Child {
-			return ok && n.Links[at].Name == name, nil
+		l, ok := n.Lookup(name, depth)
+		if !ok || !l.Child {
+			return ok, nil
 		}
-		if n, err = e.node(n.Links[at].CID); err != nil {
+		if n, err = e.node(l.CID); err != nil {
 			return false, err
 		}
 	}

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/ipfs"
-	"github.com/ipfs/go-cid"
 )
 
 // TestLost: a comment or a topic that vanished, without anyone's having removed

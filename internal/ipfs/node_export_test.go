@@ -15,7 +15,6 @@ import (
 
 const (
 	MaxTrusted     = maxTrusted
-	MaxHelloAddrs  = maxHelloAddrs
 	MaxDialAddrs   = maxDialAddrs
 	MaxDetail      = maxDetail
 	ProvideEvery   = provideEvery

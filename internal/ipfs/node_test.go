@@ -700,10 +700,10 @@ func TestPublish(t *testing.T) {
 func TestAddrsAreBounded(t *testing.T) {
 	cfg := config(t)
 	cfg.Listen, cfg.Guard = cfg.Listen[:1], comntr.Guard{AllowPrivate: true}
-	for range 2 * ipfs.MaxHelloAddrs {
+	for range 2 * comntr.MaxHelloMultiaddrs {
 		cfg.Listen = append(cfg.Listen, cfg.Listen[0])
 	}
-	if n := len(newNode(t, cfg).Addrs()); n != ipfs.MaxHelloAddrs {
+	if n := len(newNode(t, cfg).Addrs()); n != comntr.MaxHelloMultiaddrs {
 		t.Errorf("%d addresses", n)
 	}
 }

@@ -16,8 +16,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
 )
 
 // The block database, dir/blocks: a Pebble store. Every node in it is counted:
@@ -83,8 +84,7 @@ func key(first byte, parts ...[]byte) []byte {
 	return k
 }
 
-// keyEnd is the first key past all that begin with prefix, whose last byte is
-// not 255.
+// keyEnd is the first key past all that begin with prefix.
 func keyEnd(prefix []byte) []byte {
 	end := bytes.Clone(prefix)
 	for i := len(end) - 1; i >= 0; i-- {
@@ -171,24 +171,10 @@ func openNodes(dir string, lock *pebble.Lock, v comntr.Version, epoch uint64, lo
 	n := &nodeDB{log: log, now: time.Now, stain: stain, maxGrace: maxGrace}
 	err := n.open(dir, lock)
 	if err == nil {
-		var have []byte
-		if have, err = n.get([]byte{keyHeader}); err == nil && bytes.Equal(have, header) {
-			if err = n.sumGrace(); err == nil {
-				return n, nil
-			}
+		if err = n.begin(header); err == nil {
+			return n, nil
 		}
-		if err == nil && have == nil {
-			err = n.db.Set([]byte{keyHeader}, header, pebble.NoSync)
-			if err == nil {
-				return n, nil
-			}
-		}
-		if err == nil {
-			err = errors.New("it was made for another store or version")
-		}
-		if cerr := n.db.Close(); cerr != nil {
-			err = errors.Join(err, cerr)
-		}
+		err = errors.Join(err, n.db.Close())
 	}
 	log.Warn("building the block database anew", "err", err)
 	if err := wipe(dir); err != nil {
@@ -197,10 +183,24 @@ func openNodes(dir string, lock *pebble.Lock, v comntr.Version, epoch uint64, lo
 	if err := n.open(dir, lock); err != nil {
 		return nil, fmt.Errorf("open the block database: %w", err)
 	}
-	if err := n.db.Set([]byte{keyHeader}, header, pebble.NoSync); err != nil {
+	if err := n.begin(header); err != nil {
 		return nil, errors.Join(err, n.db.Close())
 	}
 	return n, nil
+}
+
+// begin compares the header, or writes that of a new database.
+func (n *nodeDB) begin(header []byte) error {
+	have, err := n.get([]byte{keyHeader})
+	switch {
+	case err != nil:
+		return err
+	case have == nil:
+		return n.db.Set([]byte{keyHeader}, header, pebble.NoSync)
+	case !bytes.Equal(have, header):
+		return errors.New("it was made for another store or version")
+	}
+	return n.sumGrace()
 }
 
 func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
@@ -251,7 +251,7 @@ type pebbleLog struct{ log *slog.Logger }
 
 func (pebbleLog) Infof(string, ...any) {}
 func (l pebbleLog) Errorf(format string, args ...any) {
-	l.log.Error("block database", "err", fmt.Sprintf(format, args...))
+	l.log.Error("the block database reports an error", "err", fmt.Sprintf(format, args...))
 }
 
 // Fatalf must not return: Pebble's state is undefined after it.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -33,7 +34,7 @@ type Records struct {
 func Recorded(dir string) (r Records, err error) {
 	r.Topics = map[comntr.Hash]Record{}
 	db, err := pebble.Open(filepath.Join(dir, "blocks"), &pebble.Options{
-		FS: vfs.Default, ReadOnly: true, ErrorIfNotExists: true, Logger: quietLog{},
+		FS: vfs.Default, ReadOnly: true, ErrorIfNotExists: true, Logger: pebbleLog{slog.New(slog.DiscardHandler)}, // what is wrong comes back as an error
 		FormatMajorVersion: pebble.FormatNewest,
 	})
 	if err != nil {
@@ -67,11 +68,3 @@ func Recorded(dir string) (r Records, err error) {
 	})
 	return r, errors.Join(err, bad)
 }
-
-// quietLog is for a database that is only read: what is wrong with it comes
-// back as an error.
-type quietLog struct{}
-
-func (quietLog) Infof(string, ...any)              {}
-func (quietLog) Errorf(string, ...any)             {}
-func (quietLog) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }

@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/comntr/comntr"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
 )
 
 // Bounds of what is kept for peers.
@@ -139,12 +140,7 @@ func order(a, b comntr.Link) int {
 	if a.Child || b.Child {
 		return 0
 	}
-	for i := range a.Name {
-		if a.Name[i] != b.Name[i] {
-			return int(a.Name[i]) - int(b.Name[i])
-		}
-	}
-	return 0
+	return a.Name.Compare(b.Name)
 }
 
 // peerTree is a peer's last complete root.

@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/ipfs"
-	"github.com/ipfs/go-cid"
 )
 
 // nodes are the blocks of all directory nodes under a community's root, by

@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/ipfs"
 	"github.com/comntr/comntr/internal/replica"
-	"github.com/ipfs/go-cid"
 )
 
 // clock is a time that a test moves.

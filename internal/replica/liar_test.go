@@ -14,10 +14,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/discover"
 	"github.com/comntr/comntr/internal/replica"
-	"github.com/ipfs/go-cid"
 )
 
 // liar is a server that answers whatever a test wants.

@@ -8,10 +8,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/ipfs"
 	"github.com/comntr/comntr/internal/store"
-	"github.com/ipfs/go-cid"
 )
 
 // link follows one peer in one community. Three goroutines: one makes rounds,

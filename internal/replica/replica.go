@@ -19,10 +19,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/discover"
 	"github.com/comntr/comntr/internal/store"
-	"github.com/ipfs/go-cid"
 )
 
 // Store is what replica needs of store.Store.
@@ -324,7 +325,7 @@ func (r *Replica) Status() []Status {
 		all = append(all, l.report())
 	}
 	slices.SortFunc(all, func(a, b Status) int {
-		return cmp.Or(cmp.Compare(a.Peer, b.Peer), slices.Compare(a.Community[:], b.Community[:]))
+		return cmp.Or(cmp.Compare(a.Peer, b.Peer), a.Community.Compare(b.Community))
 	})
 	return all
 }

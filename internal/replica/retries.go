@@ -4,8 +4,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/comntr/comntr"
 	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
 )
 
 // retries remembers blocks of one peer that it named and did not give, and

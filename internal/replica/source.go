@@ -7,9 +7,10 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ipfs/go-cid"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/ipfs"
-	"github.com/ipfs/go-cid"
 )
 
 // source is where a round's blocks come from: the peer's IPFS node while that

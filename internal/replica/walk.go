@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
 	"time"
+
+	"github.com/ipfs/go-cid"
 
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/store"
-	"github.com/ipfs/go-cid"
 )
 
 // walk is one look at a peer's folders. It goes depth first in chunks, so that
@@ -67,18 +67,6 @@ type spot struct {
 	path   []uint8
 	open   int  // children and comments not looked at to the end, and 1 for itself
 	short  bool // something below is not settled: no mark
-}
-
-// leaf is a comment that the peer's tree names.
-type leaf struct {
-	spot *spot
-	name comntr.Hash
-	cid  cid.Cid
-}
-
-type waiting struct {
-	leaf
-	claim *claim
 }
 
 var (
@@ -365,7 +353,7 @@ func (w *walk) visit(ctx context.Context, s *spot, node *comntr.Node) error {
 		case l.Child:
 			child := &spot{scope: s.scope, topic: s.topic, cid: l.CID, path: append(slices.Clone(s.path), l.Index)}
 			if own != nil && own.Shard {
-				if o, ok := byIndex(own, l.Index); ok && o.Child {
+				if o, ok := own.At(l.Index); ok && o.Child {
 					child.own = o.CID
 				}
 			}
@@ -417,14 +405,6 @@ func (w *walk) judge(ctx context.Context, err error, s *spot) error {
 	return &local{fmt.Errorf("store what a peer has: %w", err)}
 }
 
-func byIndex(n *comntr.Node, index uint8) (comntr.Link, bool) {
-	i := sort.Search(len(n.Links), func(i int) bool { return n.Links[i].Index >= index })
-	if i < len(n.Links) && n.Links[i].Index == index {
-		return n.Links[i], true
-	}
-	return comntr.Link{}, false
-}
-
 // ownNode returns a node of our own folder of topics, or nil. A few are kept
 // parsed.
 func (w *walk) ownNode(c cid.Cid) *comntr.Node {
@@ -444,21 +424,13 @@ func (w *walk) ownNode(c cid.Cid) *comntr.Node {
 
 // ownTopic returns the id of our own folder of a topic under our own root.
 func (w *walk) ownTopic(topic comntr.Hash) cid.Cid {
-	slot := topic.Slot()
 	for at, depth := w.own, 0; at.Defined() && depth < comntr.MaxDepth; depth++ {
 		n := w.ownNode(at)
 		if n == nil {
 			break
 		}
-		if !n.Shard {
-			i := sort.Search(len(n.Links), func(i int) bool { return bytes.Compare(n.Links[i].Name[:], topic[:]) >= 0 })
-			if i < len(n.Links) && n.Links[i].Name == topic {
-				return n.Links[i].CID
-			}
-			break
-		}
-		l, ok := byIndex(n, uint8(slot>>(56-8*depth)))
-		if !ok || !l.Child && l.Name != topic {
+		l, ok := n.Lookup(topic, depth)
+		if !ok {
 			break
 		}
 		if !l.Child {
@@ -467,199 +439,4 @@ func (w *walk) ownTopic(topic comntr.Hash) cid.Cid {
 		at = l.CID
 	}
 	return cid.Undef
-}
-
-// leaf has a comment fetched that is not here.
-func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
-	if held, gone := w.l.c.store.Has(s.scope, l.Name); held || gone {
-		return nil
-	}
-	if due, ok := w.l.retries.early(l.CID, w.l.r.cfg.Now()); ok {
-		w.wait(due)
-		s.short = true
-		return nil
-	}
-	s.open++
-	w.leaves = append(w.leaves, leaf{s, l.Name, l.CID})
-	if len(w.leaves) < chunk {
-		return nil
-	}
-	return w.fetchLeaves(ctx, false)
-}
-
-// fetchLeaves fetches and stores what w.leaves names. steal: also what another
-// round is fetching.
-func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
-	batch := w.leaves
-	w.leaves = nil
-	mine := &claim{done: make(chan struct{})}
-	var claimed []commentKey
-	defer func() { w.l.c.claims.release(mine, claimed) }()
-
-	named := make(map[cid.Cid][]leaf) // one leaf may have several places
-	var cids []cid.Cid
-	room := w.window.files()
-	for _, l := range batch {
-		// Another round may have brought it meanwhile.
-		if held, gone := w.l.c.store.Has(l.spot.scope, l.name); held || gone {
-			w.done(l.spot, true)
-			continue
-		}
-		if room <= 0 {
-			w.wait(w.window.until())
-			w.stopped = true
-			w.done(l.spot, false)
-			continue
-		}
-		at := commentKey{l.spot.scope, l.name}
-		if other := w.l.c.claims.take(at, mine, steal); other != nil {
-			if len(w.deferred) < maxDeferred {
-				w.deferred = append(w.deferred, waiting{l, other})
-			} else {
-				w.wait(w.l.r.cfg.Now())
-				w.done(l.spot, false)
-			}
-			continue
-		}
-		claimed = append(claimed, at)
-		if !w.window.unlimited {
-			room--
-		}
-		if named[l.cid] == nil {
-			cids = append(cids, l.cid)
-		}
-		named[l.cid] = append(named[l.cid], l)
-	}
-	if len(cids) == 0 {
-		return nil
-	}
-	var docs []*comntr.Document
-	var from []leaf // docs' leaves
-	size := 0
-	err := w.src.blocks(ctx, cids, func(c cid.Cid, block []byte) error {
-		leaves := named[c]
-		delete(named, c)
-		w.l.retries.forget(c)
-		for i, l := range leaves {
-			if !w.window.takeFile(len(block)) {
-				w.wait(w.window.until())
-				w.stopped = true
-				named[c] = leaves[i:]
-				return errStop
-			}
-			w.leavesGot++
-			doc, settled, err := w.read(l, block)
-			if err != nil {
-				return err
-			}
-			if doc == nil {
-				w.done(l.spot, settled)
-				continue
-			}
-			docs, from = append(docs, doc), append(from, l)
-			size += len(block)
-		}
-		if size < flushBytes {
-			return nil
-		}
-		ready, of := docs, from
-		docs, from, size = nil, nil, 0
-		return w.add(ctx, ready, of)
-	})
-	if len(docs) > 0 {
-		// Also where the fetch broke: what came is good.
-		if e := w.add(context.WithoutCancel(ctx), docs, from); e != nil {
-			return e
-		}
-	}
-	if err != nil && !errors.Is(err, errStop) {
-		return err
-	}
-	for c, leaves := range named {
-		if err := w.lack(c); err != nil {
-			return err
-		}
-		for _, l := range leaves {
-			w.done(l.spot, false)
-		}
-	}
-	return nil
-}
-
-// read makes a document of a leaf's block. Where there is none, settled tells
-// whether that is for good.
-func (w *walk) read(l leaf, block []byte) (doc *comntr.Document, settled bool, err error) {
-	b, err := comntr.LeafBytes(l.cid, block)
-	if err != nil {
-		return nil, false, liesf("the comment %s: %w", l.name, err)
-	}
-	if comntr.SumHash(b) != l.name {
-		return nil, false, liesf("the bytes of %s do not hash to the comment's name %s", l.cid, l.name)
-	}
-	doc, err = comntr.ParseDocument(comntr.Place{Community: w.l.c.hash, Topic: l.spot.scope}, b)
-	if err != nil {
-		// Constants of the protocol: it never becomes valid.
-		w.invalid++
-		return nil, true, nil
-	}
-	now := w.l.r.cfg.Now()
-	if doc.Premature(now) {
-		w.wait(w.l.retries.later(l.cid, now, doc))
-		return nil, false, nil
-	}
-	return doc, false, nil
-}
-
-// add stores documents and settles the leaves that they are from.
-func (w *walk) add(ctx context.Context, docs []*comntr.Document, from []leaf) error {
-	var first error
-	for i, r := range w.l.c.store.AddAll(ctx, docs, w.l.peer.key) {
-		if r.Created {
-			w.created++
-		}
-		if err := w.judge(ctx, r.Err, from[i].spot); err != nil {
-			if first == nil {
-				first = err
-			}
-			from[i].spot.short = true
-		}
-		w.done(from[i].spot, true)
-	}
-	return first
-}
-
-// fetchDeferred waits for the other rounds that were fetching what this one
-// lacks, and fetches what they did not bring.
-func (w *walk) fetchDeferred(ctx context.Context) error {
-	all := w.deferred
-	w.deferred = nil
-	patience := time.NewTimer(claimTime)
-	defer patience.Stop()
-	for i, d := range all {
-		select {
-		case <-d.claim.done:
-		case <-patience.C:
-			patience.Reset(0)
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		all[i].claim = nil
-		if held, gone := w.l.c.store.Has(d.spot.scope, d.name); held || gone {
-			w.done(d.spot, true)
-			continue
-		}
-		w.leaves = append(w.leaves, d.leaf)
-		if len(w.leaves) == chunk {
-			if err := w.fetchLeaves(ctx, true); err != nil {
-				return err
-			}
-			if w.stopped {
-				return nil
-			}
-		}
-	}
-	if len(w.leaves) == 0 {
-		return nil
-	}
-	return w.fetchLeaves(ctx, true)
 }

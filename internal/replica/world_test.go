@@ -17,13 +17,14 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/ipfs/go-cid"
+	"go.uber.org/goleak"
+
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/discover"
 	"github.com/comntr/comntr/internal/ipfs"
 	"github.com/comntr/comntr/internal/replica"
 	"github.com/comntr/comntr/internal/store"
-	"github.com/ipfs/go-cid"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {

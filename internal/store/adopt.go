@@ -1,11 +1,12 @@
 package store
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -46,7 +47,7 @@ func (s *Store) adopt() error {
 		if t := s.topics[h]; s.native && t != nil && t.exists && t.mtime == mtime {
 			continue
 		}
-		if now().Sub(fi.ModTime()) < racy {
+		if time.Since(fi.ModTime()) < racy {
 			mtime = 0 // something may still be written that leaves the time as it is
 		}
 		if err := a.compare(h); err != nil {
@@ -87,13 +88,7 @@ type name struct {
 }
 
 func (n name) compare(o name) int {
-	switch {
-	case n.slot < o.slot:
-		return -1
-	case n.slot > o.slot:
-		return 1
-	}
-	return bytes.Compare(n.hash[:], o.hash[:])
+	return cmp.Or(cmp.Compare(n.slot, o.slot), n.hash.Compare(o.hash))
 }
 
 // compare brings one topic's entries up to its folder.
@@ -156,11 +151,7 @@ func (a *adoption) compare(topic comntr.Hash) error {
 // entries calls fn with what the index knew of a topic when it was called.
 func (a *adoption) entries(topic comntr.Hash, fn func(comntr.Hash, entry) error) error {
 	return a.s.scan(within(topicKey(keyComment, topic)), func(k, v []byte) error {
-		_, comment, err := splitCommentKey(k)
-		if err != nil {
-			return err
-		}
-		e, err := decodeEntry(v)
+		comment, e, err := decodeComment(k, v)
 		if err != nil {
 			return err
 		}
@@ -322,7 +313,7 @@ func (b *plan) adopt(topic, id comntr.Hash, size int) error {
 		if other.entry.state != stateListed {
 			continue
 		}
-		if string(other.comment[:]) < string(id[:]) {
+		if other.comment.Compare(id) < 0 {
 			b.seq++ // the topic's record changes
 			return nil
 		}

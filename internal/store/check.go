@@ -53,9 +53,7 @@ type CheckStats struct {
 // journal holds yet is not missing: the next start writes it. An error means
 // that the check itself failed.
 func Check(ctx context.Context, data string, community comntr.Hash, o Options, report func(Fault)) (CheckStats, error) {
-	o.Disk = nil // nothing is to be counted twice
-	c := &check{ctx: ctx, s: newStore(data, community, o), report: report,
-		journal: make(map[key]byte)}
+	c := newCheck(ctx, data, community, o, report)
 	err := c.run()
 	return c.stats, err
 }
@@ -69,6 +67,32 @@ type check struct {
 	indexed bool
 }
 
+func newCheck(ctx context.Context, data string, community comntr.Hash, o Options, report func(Fault)) *check {
+	o.Disk = nil // nothing is to be counted twice
+	return &check{ctx: ctx, s: newStore(data, community, o), report: report, journal: make(map[key]byte)}
+}
+
+// open opens the folder and the index for reading; close must follow.
+func (c *check) open() error {
+	folder, err := c.s.fs.OpenDir(c.s.dir)
+	if err != nil {
+		return fmt.Errorf("open the folder of community %s: %w", c.s.community, err)
+	}
+	c.s.setFolder(folder)
+	if err := c.openIndex(); err != nil {
+		return errors.Join(err, folder.Close())
+	}
+	return nil
+}
+
+func (c *check) close() error {
+	var err error
+	if c.indexed {
+		err = c.s.db.Close()
+	}
+	return errors.Join(err, c.s.folder.Close())
+}
+
 func (c *check) found(f Fault) {
 	if f.Damage() {
 		c.stats.Faults++
@@ -80,18 +104,10 @@ func (c *check) found(f Fault) {
 
 func (c *check) run() (err error) {
 	s := c.s
-	folder, err := s.fs.OpenDir(s.dir)
-	if err != nil {
-		return fmt.Errorf("open the folder of community %s: %w", s.community, err)
-	}
-	s.setFolder(folder)
-	defer func() { err = errors.Join(err, folder.Close()) }()
-	if err := c.openIndex(); err != nil {
+	if err := c.open(); err != nil {
 		return err
 	}
-	if c.indexed {
-		defer func() { err = errors.Join(err, s.db.Close()) }()
-	}
+	defer func() { err = errors.Join(err, c.close()) }()
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return err
@@ -102,19 +118,20 @@ func (c *check) run() (err error) {
 			continue
 		}
 		h, err := comntr.ParseHash(name)
+		isDir := false
 		if err == nil {
-			var isDir bool
 			if isDir, err = c.isDir(h); err != nil {
 				return err
-			} else if isDir {
-				there[h] = true
-				if err := c.topic(h); err != nil {
-					return err
-				}
-				continue
 			}
 		}
-		c.found(Fault{Kind: NoteStray, Detail: fmt.Sprintf("%q is no topic folder", name)})
+		if !isDir {
+			c.found(Fault{Kind: NoteStray, Detail: fmt.Sprintf("%q is no topic folder", name)})
+			continue
+		}
+		there[h] = true
+		if err := c.topic(h); err != nil {
+			return err
+		}
 	}
 	for h, t := range s.topics {
 		if t.exists && !there[h] {
@@ -238,11 +255,7 @@ func (c *check) entries(t *topic, topicHash comntr.Hash, unseen map[comntr.Hash]
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
-		_, comment, err := splitCommentKey(k)
-		if err != nil {
-			return err
-		}
-		e, err := decodeEntry(v)
+		comment, e, err := decodeComment(k, v)
 		if err != nil {
 			return err
 		}

@@ -27,31 +27,13 @@ type Disk struct {
 // NewDisk returns a bound of max bytes, 0 for none.
 func NewDisk(max int64) *Disk { return &Disk{max: max} }
 
-// Used is what is taken, in bytes.
-func (d *Disk) Used() int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.used
-}
-
-// Max is the bound in bytes, 0 for none.
-func (d *Disk) Max() int64 { return d.max }
-
-// PeersAllowed tells whether anything is still taken from peers: less than
-// 90 % is used.
-func (d *Disk) PeersAllowed() bool {
-	return d.max == 0 || d.Used() < d.peersMax()
-}
-
-func (d *Disk) peersMax() int64 { return d.max / 10 * 9 }
-
 // reserve takes n bytes if they are to be had.
 func (d *Disk) reserve(n int64, peer bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	limit := d.max
 	if peer {
-		limit = d.peersMax()
+		limit = d.max / 10 * 9
 	}
 	if d.max != 0 && d.used+n > limit {
 		return false
@@ -93,12 +75,12 @@ type space struct {
 // reserve. Only the committer calls it.
 func (s *Store) room(n int64) bool {
 	sp := &s.space
-	if sp.at.IsZero() || now().Sub(sp.at) >= spaceFresh || sp.written+n > spaceUnseen {
+	if sp.at.IsZero() || time.Since(sp.at) >= spaceFresh || sp.written+n > spaceUnseen {
 		u, err := s.fs.GetDiskUsage(s.dir)
 		if err != nil && !errors.Is(err, vfs.ErrUnsupported) && !sp.unknown {
 			s.log.Warn("the free space cannot be read: it is taken for enough", "err", err)
 		}
-		*sp = space{at: now(), avail: int64(u.AvailBytes), total: int64(u.TotalBytes), unknown: err != nil}
+		*sp = space{at: time.Now(), avail: int64(u.AvailBytes), total: int64(u.TotalBytes), unknown: err != nil}
 	}
 	if sp.unknown {
 		return true

@@ -25,6 +25,13 @@ func (s *Store) JournalItems() int {
 	return s.journal.items
 }
 
+// Used is what is taken of a disk, in bytes.
+func (d *Disk) Used() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used
+}
+
 // EventsKept is how far back Events can go.
 const EventsKept = eventsKept
 

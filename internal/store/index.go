@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -158,7 +159,7 @@ func metaKey(name string) []byte { return append([]byte{keyMeta}, name...) }
 
 // after is the smallest key that is greater than all keys with the prefix.
 func after(prefix []byte) []byte {
-	b := append([]byte(nil), prefix...)
+	b := bytes.Clone(prefix)
 	for i := len(b) - 1; i >= 0; i-- {
 		b[i]++
 		if b[i] != 0 {
@@ -207,11 +208,11 @@ func unusable(err error) bool {
 type indexLogger struct{ log *slog.Logger }
 
 func (l indexLogger) Infof(format string, args ...any) {
-	l.log.Debug("index", "text", fmt.Sprintf(format, args...))
+	l.log.Debug("the index says", "detail", fmt.Sprintf(format, args...))
 }
 
 func (l indexLogger) Errorf(format string, args ...any) {
-	l.log.Error("index", "text", fmt.Sprintf(format, args...))
+	l.log.Error("the index reports an error", "err", fmt.Sprintf(format, args...))
 }
 
 // Fatalf is called when Pebble can no longer write its log: the process has
@@ -219,7 +220,7 @@ func (l indexLogger) Errorf(format string, args ...any) {
 // acknowledged is safe.
 func (l indexLogger) Fatalf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	l.log.Error("the index can no longer be written: stopping; what was acknowledged is safe", "text", text)
+	l.log.Error("the index can no longer be written: stopping; what was acknowledged is safe", "err", text)
 	panic("comntr: the index can no longer be written (look at the disk, then start again; what was acknowledged is safe): " + text)
 }
 
@@ -277,10 +278,12 @@ func scanIter(it *pebble.Iterator, fn func(k, v []byte) error) error {
 	return errors.Join(it.Error(), it.Close())
 }
 
-// splitCommentKey reads topic and comment out of a key that commentKey made.
-func splitCommentKey(k []byte) (topic, comment comntr.Hash, err error) {
+// decodeComment reads a comment's name out of a key that commentKey made, and
+// the entry under it.
+func decodeComment(k, v []byte) (comntr.Hash, entry, error) {
 	if len(k) != 49 {
-		return topic, comment, fmt.Errorf("%w: a comment's key has %d bytes", pebble.ErrCorruption, len(k))
+		return comntr.Hash{}, entry{}, fmt.Errorf("%w: a comment's key has %d bytes", pebble.ErrCorruption, len(k))
 	}
-	return comntr.Hash(k[1:21]), comntr.Hash(k[29:49]), nil
+	e, err := decodeEntry(v)
+	return comntr.Hash(k[29:]), e, err
 }

@@ -37,7 +37,7 @@ type journal struct {
 
 func (j *journal) grow(items int, bytes int64) {
 	if items > 0 && j.items == 0 {
-		j.first = now()
+		j.first = time.Now()
 	}
 	j.items += items
 	j.bytes += bytes
@@ -97,12 +97,12 @@ func (s *Store) checkpointDue() (wait time.Duration, ok bool) {
 		return 0, false
 	}
 	if j.err != nil {
-		return checkpointAge - now().Sub(j.failed), true
+		return checkpointAge - time.Since(j.failed), true
 	}
 	if j.items >= checkpointItems || j.bytes >= checkpointBytes {
 		return 0, true
 	}
-	return checkpointAge - now().Sub(j.first), true
+	return checkpointAge - time.Since(j.first), true
 }
 
 // checkpoint makes the files of all that is published durable and drops their
@@ -111,7 +111,7 @@ func (s *Store) checkpoint() error {
 	s.checkpointing.Lock()
 	defer s.checkpointing.Unlock()
 	s.mu.Lock()
-	upTo, start := s.seq, now()
+	upTo, start := s.seq, time.Now()
 	items, bytes := s.journal.items, s.journal.bytes
 	rewrite, unlinks, dirty := s.journal.rewrite, s.journal.unlinks, s.journal.dirty
 	s.journal.unlinks, s.journal.dirty = nil, make(map[comntr.Hash]struct{})
@@ -135,7 +135,7 @@ func (s *Store) checkpoint() error {
 	defer s.mu.Unlock()
 	j := &s.journal
 	if j.err = err; err != nil {
-		j.failed = now()
+		j.failed = time.Now()
 		j.rewrite = true
 		maps.Copy(j.dirty, dirty)
 		j.unlinks = append(j.unlinks, unlinks...)

@@ -31,7 +31,6 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -465,6 +464,3 @@ func (s *Store) submit(ctx context.Context, items []item) ([]Result, error) {
 		return nil, ctx.Err()
 	}
 }
-
-// now is the only clock of the package.
-func now() time.Time { return time.Now() }

@@ -1,7 +1,7 @@
 package store
 
 import (
-	"bytes"
+	"cmp"
 	"container/list"
 	"encoding/binary"
 	"fmt"
@@ -73,7 +73,7 @@ func (t *topic) beats(o *topic) bool {
 	if t.count != o.count {
 		return t.count > o.count
 	}
-	return bytes.Compare(t.hash[:], o.hash[:]) < 0
+	return t.hash.Compare(o.hash) < 0
 }
 
 // loadTopics reads all topics' records.
@@ -99,7 +99,7 @@ func (s *Store) loadTopics() error {
 		}
 		h := comntr.Hash(k[1:])
 		// Both scans go in the order of the hash.
-		if i, ok := slices.BinarySearchFunc(all, h, func(t *topic, h comntr.Hash) int { return bytes.Compare(t.hash[:], h[:]) }); ok {
+		if i, ok := slices.BinarySearchFunc(all, h, func(t *topic, h comntr.Hash) int { return t.hash.Compare(h) }); ok {
 			all[i].mtime = int64(binary.BigEndian.Uint64(v))
 		}
 		return nil
@@ -115,15 +115,7 @@ func (s *Store) loadTopics() error {
 // how much what they take of the disk has grown. mu is held, or nobody else
 // knows the store yet.
 func (s *Store) putTopics(topics []*topic) (grown int64) {
-	slices.SortFunc(topics, func(a, b *topic) int {
-		switch {
-		case a.changed() < b.changed():
-			return -1
-		case a.changed() > b.changed():
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(topics, func(a, b *topic) int { return cmp.Compare(a.changed(), b.changed()) })
 	for _, t := range topics {
 		old := s.topics[t.hash]
 		if old == nil {
@@ -249,11 +241,7 @@ func (s *Store) Listing(topic comntr.Hash, since uint64, fn func(comment comntr.
 
 func listNow(it *pebble.Iterator, published uint64, fn func(comntr.Hash, bool) error) error {
 	return scanIter(it, func(k, v []byte) error {
-		_, comment, err := splitCommentKey(k)
-		if err != nil {
-			return err
-		}
-		e, err := decodeEntry(v)
+		comment, e, err := decodeComment(k, v)
 		if err != nil || !e.listedAt(published) {
 			return err
 		}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/comntr/comntr"
@@ -18,23 +17,15 @@ var ErrUnreplayed = errors.New("the folders are not as the index lists them unti
 // else may be called. It changes nothing. ErrUnreplayed is for a store that
 // was not closed in order.
 func View(ctx context.Context, data string, community comntr.Hash, o Options, fn func(*Store) error) (err error) {
-	o.Disk = nil // nothing is to be counted twice
 	o.Log = slog.New(slog.DiscardHandler)
-	s := newStore(data, community, o)
-	c := &check{ctx: ctx, s: s, report: func(Fault) {}, journal: make(map[key]byte)}
-	folder, err := s.fs.OpenDir(s.dir)
-	if err != nil {
-		return fmt.Errorf("open the folder of community %s: %w", s.community, err)
-	}
-	s.setFolder(folder)
-	defer func() { err = errors.Join(err, folder.Close()) }()
-	if err := c.openIndex(); err != nil {
+	c := newCheck(ctx, data, community, o, func(Fault) {})
+	if err := c.open(); err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, c.close()) }()
 	if !c.indexed {
 		return ErrUnreplayed
 	}
-	defer func() { err = errors.Join(err, s.db.Close()) }()
 	for k, op := range c.journal {
 		if op != opAdd {
 			return ErrUnreplayed
@@ -43,5 +34,5 @@ func View(ctx context.Context, data string, community comntr.Hash, o Options, fn
 			return ErrUnreplayed
 		}
 	}
-	return fn(s)
+	return fn(c.s)
 }

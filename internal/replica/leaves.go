@@ -1,0 +1,219 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
+)
+
+// leaf is a comment that the peer's tree names.
+type leaf struct {
+	spot *spot
+	name comntr.Hash
+	cid  cid.Cid
+}
+
+// waiting is a comment that another round is fetching.
+type waiting struct {
+	leaf
+	claim *claim
+}
+
+// leaf has a comment fetched that is not here.
+func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
+	if held, gone := w.l.c.store.Has(s.scope, l.Name); held || gone {
+		return nil
+	}
+	if due, ok := w.l.retries.early(l.CID, w.l.r.cfg.Now()); ok {
+		w.wait(due)
+		s.short = true
+		return nil
+	}
+	s.open++
+	w.leaves = append(w.leaves, leaf{s, l.Name, l.CID})
+	if len(w.leaves) < chunk {
+		return nil
+	}
+	return w.fetchLeaves(ctx, false)
+}
+
+// fetchLeaves fetches and stores what w.leaves names. steal: also what another
+// round is fetching.
+func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
+	batch := w.leaves
+	w.leaves = nil
+	mine := &claim{done: make(chan struct{})}
+	var claimed []commentKey
+	defer func() { w.l.c.claims.release(mine, claimed) }()
+
+	named := make(map[cid.Cid][]leaf) // one leaf may have several places
+	var cids []cid.Cid
+	room := w.window.files()
+	for _, l := range batch {
+		// Another round may have brought it meanwhile.
+		if held, gone := w.l.c.store.Has(l.spot.scope, l.name); held || gone {
+			w.done(l.spot, true)
+			continue
+		}
+		if room <= 0 {
+			w.wait(w.window.until())
+			w.stopped = true
+			w.done(l.spot, false)
+			continue
+		}
+		at := commentKey{l.spot.scope, l.name}
+		if other := w.l.c.claims.take(at, mine, steal); other != nil {
+			if len(w.deferred) < maxDeferred {
+				w.deferred = append(w.deferred, waiting{l, other})
+			} else {
+				w.wait(w.l.r.cfg.Now())
+				w.done(l.spot, false)
+			}
+			continue
+		}
+		claimed = append(claimed, at)
+		if !w.window.unlimited {
+			room--
+		}
+		if named[l.cid] == nil {
+			cids = append(cids, l.cid)
+		}
+		named[l.cid] = append(named[l.cid], l)
+	}
+	if len(cids) == 0 {
+		return nil
+	}
+	var docs []*comntr.Document
+	var from []leaf // docs' leaves
+	size := 0
+	err := w.src.blocks(ctx, cids, func(c cid.Cid, block []byte) error {
+		leaves := named[c]
+		delete(named, c)
+		w.l.retries.forget(c)
+		for i, l := range leaves {
+			if !w.window.takeFile(len(block)) {
+				w.wait(w.window.until())
+				w.stopped = true
+				named[c] = leaves[i:]
+				return errStop
+			}
+			w.leavesGot++
+			doc, settled, err := w.read(l, block)
+			if err != nil {
+				return err
+			}
+			if doc == nil {
+				w.done(l.spot, settled)
+				continue
+			}
+			docs, from = append(docs, doc), append(from, l)
+			size += len(block)
+		}
+		if size < flushBytes {
+			return nil
+		}
+		ready, of := docs, from
+		docs, from, size = nil, nil, 0
+		return w.add(ctx, ready, of)
+	})
+	if len(docs) > 0 {
+		// Also where the fetch broke: what came is good.
+		if e := w.add(context.WithoutCancel(ctx), docs, from); e != nil {
+			return e
+		}
+	}
+	if err != nil && !errors.Is(err, errStop) {
+		return err
+	}
+	for c, leaves := range named {
+		if err := w.lack(c); err != nil {
+			return err
+		}
+		for _, l := range leaves {
+			w.done(l.spot, false)
+		}
+	}
+	return nil
+}
+
+// read makes a document of a leaf's block. Where there is none, settled tells
+// whether that is for good.
+func (w *walk) read(l leaf, block []byte) (doc *comntr.Document, settled bool, err error) {
+	b, err := comntr.LeafBytes(l.cid, block)
+	if err != nil {
+		return nil, false, liesf("the comment %s: %w", l.name, err)
+	}
+	if comntr.SumHash(b) != l.name {
+		return nil, false, liesf("the bytes of %s do not hash to the comment's name %s", l.cid, l.name)
+	}
+	doc, err = comntr.ParseDocument(comntr.Place{Community: w.l.c.hash, Topic: l.spot.scope}, b)
+	if err != nil {
+		// Constants of the protocol: it never becomes valid.
+		w.invalid++
+		return nil, true, nil
+	}
+	now := w.l.r.cfg.Now()
+	if doc.Premature(now) {
+		w.wait(w.l.retries.later(l.cid, now, doc))
+		return nil, false, nil
+	}
+	return doc, false, nil
+}
+
+// add stores documents and settles the leaves that they are from.
+func (w *walk) add(ctx context.Context, docs []*comntr.Document, from []leaf) error {
+	var first error
+	for i, r := range w.l.c.store.AddAll(ctx, docs, w.l.peer.key) {
+		if r.Created {
+			w.created++
+		}
+		if err := w.judge(ctx, r.Err, from[i].spot); err != nil {
+			if first == nil {
+				first = err
+			}
+			from[i].spot.short = true
+		}
+		w.done(from[i].spot, true)
+	}
+	return first
+}
+
+// fetchDeferred waits for the other rounds that were fetching what this one
+// lacks, and fetches what they did not bring.
+func (w *walk) fetchDeferred(ctx context.Context) error {
+	all := w.deferred
+	w.deferred = nil
+	patience := time.NewTimer(claimTime)
+	defer patience.Stop()
+	for i, d := range all {
+		select {
+		case <-d.claim.done:
+		case <-patience.C:
+			patience.Reset(0)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		all[i].claim = nil
+		if held, gone := w.l.c.store.Has(d.spot.scope, d.name); held || gone {
+			w.done(d.spot, true)
+			continue
+		}
+		w.leaves = append(w.leaves, d.leaf)
+		if len(w.leaves) == chunk {
+			if err := w.fetchLeaves(ctx, true); err != nil {
+				return err
+			}
+			if w.stopped {
+				return nil
+			}
+		}
+	}
+	if len(w.leaves) == 0 {
+		return nil
+	}
+	return w.fetchLeaves(ctx, true)
+}

@@ -1,0 +1,529 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/comntr/comntr"
+)
+
+// plan is a commit being put together: what will be in the index, which files
+// will be written, and how to undo it.
+type plan struct {
+	s     *Store
+	batch *pebble.Batch
+	iter  *pebble.Iterator // over the entries, made when first needed
+	seq   uint64
+
+	topics   map[comntr.Hash]*topic // changed copies
+	newSlots map[uint64][]comntr.Hash
+	siblings map[slotPlace][]*sibling
+	left     map[slotPlace]struct{} // slots whose listed name has left
+	peers    map[string]uint32
+	held     map[key]struct{} // new comments
+	events   []event
+	logs     []func() // lines to log once it is published
+
+	files    []file
+	folders  map[comntr.Hash]int      // topic folders to make -> index of the item that first needs it
+	gone     []key                    // files to unlink
+	touched  map[comntr.Hash]struct{} // topics with files or folders
+	reserved int64                    // bytes taken from Disk
+	full     bool                     // no room for anything new
+
+	journaled    int
+	journalBytes int64
+
+	undoKeys [][]byte // keys that this plan makes
+	undoSets []keyValue
+
+	// Set by writeTree.
+	attempted   []key         // files that may stand now and did not before
+	madeFolders []comntr.Hash // folders that may stand now and did not before
+	unlinkLater []key         // files that could not be unlinked
+}
+
+type keyValue struct{ key, value []byte }
+
+type slotPlace struct {
+	topic comntr.Hash
+	slot  uint64
+}
+
+// sibling is an entry of a slot, nearly always the only one.
+type sibling struct {
+	comment comntr.Hash
+	entry   entry
+	before  []byte // its value in the index, nil if it is new
+	dirty   bool
+	dropped bool // to be deleted from the index
+}
+
+// file is one to be written.
+type file struct {
+	key
+	bytes []byte
+	item  int // index in the batch
+}
+
+func (s *Store) newPlan() *plan {
+	return &plan{
+		s:        s,
+		batch:    s.db.NewBatch(),
+		seq:      s.seq, // only the committer changes it
+		topics:   make(map[comntr.Hash]*topic),
+		newSlots: make(map[uint64][]comntr.Hash),
+		siblings: make(map[slotPlace][]*sibling),
+		left:     make(map[slotPlace]struct{}),
+		peers:    make(map[string]uint32),
+		held:     make(map[key]struct{}),
+		folders:  make(map[comntr.Hash]int),
+		touched:  make(map[comntr.Hash]struct{}),
+	}
+}
+
+func (b *plan) close() {
+	if b.iter != nil {
+		b.iter.Close() // its error was looked at after each seek
+	}
+	b.batch.Close()
+}
+
+func (b *plan) empty() bool { return b.seq == b.s.seq }
+
+// plan decides on every item of a batch and sets its result. An error means
+// that the index cannot be read.
+func (s *Store) plan(batch []work) (*plan, error) {
+	b := s.newPlan()
+	var need int64
+	for _, w := range batch {
+		need += int64(w.size())*writeFactor + itemOverhead
+	}
+	b.full = !s.room(need)
+	for i, w := range batch {
+		*w.result = Result{}
+		var err error
+		switch w.kind {
+		case itemAdd:
+			w.result.Created, err = b.add(w.doc, w.from, i)
+		case itemTopic:
+			w.result.Created, err = b.addTopic(w.topic, w.from, i)
+		case itemGone:
+			err = b.remove(w.topic, w.comment)
+		}
+		if errors.Is(err, errIndex) {
+			b.abandon()
+			return nil, err
+		}
+		w.result.Err = err
+	}
+	if err := b.finish(); err != nil {
+		b.abandon()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *plan) abandon() {
+	b.s.disk.release(b.reserved)
+	b.close()
+}
+
+// errIndex marks an error of the index, as opposed to a refusal of one item.
+var errIndex = errors.New("index")
+
+// topic returns the plan's copy of a topic, nil if the topic was never there.
+func (b *plan) topic(h comntr.Hash) *topic {
+	if t := b.topics[h]; t != nil {
+		return t
+	}
+	old := b.s.topics[h]
+	if old == nil {
+		return nil
+	}
+	t := *old
+	b.topics[h] = &t
+	return &t
+}
+
+// folder returns the copy of a topic that has or will have a folder.
+func (b *plan) folder(h comntr.Hash, from string, item int) *topic {
+	t := b.topic(h)
+	if t == nil {
+		t = &topic{hash: h}
+		b.topics[h] = t
+		slot := h.Slot()
+		b.newSlots[slot] = append(b.newSlots[slot], h)
+	}
+	if !t.exists {
+		t.exists = true
+		t.from = b.peer(from)
+		t.disk += blockSize
+		t.mtime = 0
+		b.folders[h] = item
+	}
+	b.touched[h] = struct{}{}
+	return t
+}
+
+// peer returns the number that stands for a peer's key in the index.
+func (b *plan) peer(from string) uint32 {
+	if from == "" {
+		return 0
+	}
+	if n, ok := b.s.peers[from]; ok {
+		return n
+	}
+	if n, ok := b.peers[from]; ok {
+		return n
+	}
+	n := uint32(len(b.s.peers) + len(b.peers) + 1)
+	b.peers[from] = n
+	return n
+}
+
+// slot returns the entries of a slot as the plan has left them so far.
+func (b *plan) slot(topic comntr.Hash, slot uint64) ([]*sibling, error) {
+	place := slotPlace{topic, slot}
+	if found, ok := b.siblings[place]; ok {
+		return found, nil
+	}
+	if b.s.topics[topic] == nil {
+		return nil, nil
+	}
+	if b.iter == nil {
+		it, err := b.s.db.NewIter(within([]byte{keyComment}))
+		if err != nil {
+			return nil, errors.Join(errIndex, err)
+		}
+		b.iter = it
+	}
+	prefix := slotKey(topic, slot)
+	var found []*sibling
+	for ok := b.iter.SeekGE(prefix); ok; ok = b.iter.Next() {
+		k := b.iter.Key()
+		if len(k) != 49 || string(k[:29]) != string(prefix) {
+			break
+		}
+		v, err := b.iter.ValueAndErr()
+		if err != nil {
+			return nil, errors.Join(errIndex, err)
+		}
+		e, err := decodeEntry(v)
+		if err != nil {
+			return nil, errors.Join(errIndex, err)
+		}
+		found = append(found, &sibling{comment: comntr.Hash(k[29:]), entry: e, before: bytes.Clone(v)})
+	}
+	if err := b.iter.Error(); err != nil {
+		return nil, errors.Join(errIndex, err)
+	}
+	b.siblings[place] = found
+	return found, nil
+}
+
+// add plans a document. It decides by what the index and the plan so far
+// hold, so that the outcome does not depend on how documents fall into
+// commits.
+func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, err error) {
+	topic, id := doc.Place().Topic, doc.ID()
+	slot := id.Slot()
+	found, err := b.slot(topic, slot)
+	if err != nil {
+		return false, err
+	}
+	b.relist(slotPlace{topic, slot})
+	var listed *sibling
+	for _, o := range found {
+		switch {
+		case o.comment == id && o.entry.state == stateGone:
+			return false, ErrGone
+		case o.comment == id:
+			return false, nil
+		case o.entry.state == stateListed:
+			listed = o
+		}
+	}
+	if listed != nil && listed.comment.Compare(id) < 0 {
+		return false, fmt.Errorf("%w: %s has it", ErrSlotTaken, listed.comment)
+	}
+	if b.full {
+		return false, errNoRoom
+	}
+	take := onDisk(int64(doc.Size()))
+	if t := b.topic(topic); t == nil || !t.exists {
+		take += blockSize
+	}
+	if !b.s.disk.reserve(take, from != "") {
+		return false, fmt.Errorf("%w: comntr may use %d bytes", ErrFull, b.s.disk.max)
+	}
+	b.reserved += take
+	t := b.folder(topic, from, item)
+	if listed != nil {
+		b.unlist(t, listed, stateUnlisted)
+	}
+	e := entry{size: uint32(doc.Size()), from: b.peer(from)}
+	o := b.insert(t, slot, id, e)
+	b.list(t, o)
+	b.journalSet(b.seq, opAdd, topic, id, doc.Bytes())
+	b.files = append(b.files, file{key{topic, id}, doc.Bytes(), item})
+	b.held[key{topic, id}] = struct{}{}
+	return true, nil
+}
+
+// insert puts a new entry into a slot, not listed yet, and counts its file.
+func (b *plan) insert(t *topic, slot uint64, id comntr.Hash, e entry) *sibling {
+	e.state = stateUnlisted
+	place := slotPlace{t.hash, slot}
+	o := &sibling{comment: id, entry: e, dirty: true}
+	b.siblings[place] = append(b.siblings[place], o)
+	t.files++
+	t.bytes += int64(e.size)
+	t.disk += onDisk(int64(e.size))
+	return o
+}
+
+// list brings an entry into the topic's listing.
+func (b *plan) list(t *topic, o *sibling) {
+	b.seq++
+	o.entry.state, o.entry.listed, o.entry.ended = stateListed, b.seq, 0
+	o.dirty = true
+	t.count++
+	t.seq = b.seq
+	b.logLine(t.hash, opAdd, o.comment)
+	b.events = append(b.events, event{b.seq, t.hash, o.comment})
+}
+
+// unlist takes a listed entry out of the listing.
+func (b *plan) unlist(t *topic, o *sibling, state byte) {
+	b.seq++
+	o.entry.state, o.entry.ended = state, b.seq
+	o.dirty = true
+	t.count--
+	t.seq = b.seq
+	b.logLine(t.hash, opRemove, o.comment)
+}
+
+// leave takes an entry's file out of the count and, if it was listed, out of
+// the listing. Another name of the slot may take its place: see relist.
+func (b *plan) leave(t *topic, o *sibling) {
+	if o.entry.state == stateListed {
+		b.unlist(t, o, stateGone)
+		b.left[slotPlace{t.hash, o.comment.Slot()}] = struct{}{}
+	} else {
+		b.seq++
+		o.entry.state, o.entry.ended = stateGone, b.seq
+		o.dirty = true
+	}
+	t.files--
+	t.bytes -= int64(o.entry.size)
+	t.disk -= onDisk(int64(o.entry.size))
+}
+
+// relist lists the smallest name of a slot whose listed one has left. It waits
+// until the slot is looked at again or the plan ends, because what stands now
+// may leave too.
+func (b *plan) relist(place slotPlace) {
+	if _, left := b.left[place]; !left {
+		return
+	}
+	delete(b.left, place)
+	var next *sibling
+	for _, o := range b.siblings[place] {
+		if o.entry.state == stateUnlisted && (next == nil || o.comment.Compare(next.comment) < 0) {
+			next = o
+		}
+	}
+	if next != nil {
+		b.list(b.topic(place.topic), next)
+	}
+}
+
+// remove plans that a comment is gone. Its file is unlinked once that is in
+// the index, and again at the next start if that fails.
+func (b *plan) remove(topic, comment comntr.Hash) error {
+	found, err := b.slot(topic, comment.Slot())
+	if err != nil {
+		return err
+	}
+	for _, o := range found {
+		if o.comment != comment {
+			continue
+		}
+		if o.entry.state == stateGone {
+			return nil
+		}
+		b.leave(b.topic(topic), o)
+		b.seq++
+		b.journalSet(b.seq, opRemove, topic, comment, nil)
+		b.gone = append(b.gone, key{topic, comment})
+		b.touched[topic] = struct{}{}
+		return nil
+	}
+	return ErrNotFound
+}
+
+// addTopic plans an empty topic folder.
+func (b *plan) addTopic(topic comntr.Hash, from string, item int) (created bool, err error) {
+	if t := b.topic(topic); t != nil && t.exists {
+		return false, nil
+	}
+	if b.full {
+		return false, errNoRoom
+	}
+	if !b.s.disk.reserve(blockSize, from != "") {
+		return false, fmt.Errorf("%w: comntr may use %d bytes", ErrFull, b.s.disk.max)
+	}
+	b.reserved += blockSize
+	t := b.folder(topic, from, item)
+	b.seq++
+	t.seq = b.seq
+	b.journalSet(b.seq, opFolder, topic, comntr.Hash{}, nil)
+	return true, nil
+}
+
+func (b *plan) logLine(topic comntr.Hash, op byte, comment comntr.Hash) {
+	k := logKey(topic, b.seq)
+	b.batch.Set(k, append([]byte{op}, comment[:]...), nil)
+	b.undoKeys = append(b.undoKeys, k)
+}
+
+func (b *plan) journalSet(seq uint64, op byte, topic, comment comntr.Hash, bytes []byte) {
+	k := journalKey(seq)
+	v := make([]byte, 0, journalEntryBytes+len(bytes))
+	v = append(v, op)
+	v = append(v, topic[:]...)
+	v = append(v, comment[:]...)
+	b.batch.Set(k, append(v, bytes...), nil)
+	b.undoKeys = append(b.undoKeys, k)
+	b.journaled++
+	b.journalBytes += journalEntryBytes + int64(len(bytes))
+}
+
+// set writes a key that may be there already, for the undo with its old value.
+func (b *plan) set(k, v, before []byte) {
+	b.batch.Set(k, v, nil)
+	if before == nil {
+		b.undoKeys = append(b.undoKeys, k)
+	} else {
+		b.undoSets = append(b.undoSets, keyValue{k, before})
+	}
+}
+
+// finish settles which topics are listed and writes what has changed into the
+// batch.
+func (b *plan) finish() error {
+	for place := range b.left {
+		b.relist(place)
+	}
+	b.settleTopics()
+	if b.empty() {
+		return nil
+	}
+	for place, slot := range b.siblings {
+		for _, o := range slot {
+			if !o.dirty {
+				continue
+			}
+			k := commentKey(place.topic, place.slot, o.comment)
+			switch {
+			case !o.dropped:
+				b.set(k, o.entry.encode(), o.before)
+			case o.before != nil:
+				b.batch.Delete(k, nil)
+				b.undoSets = append(b.undoSets, keyValue{k, o.before})
+			}
+			if o.entry.state == stateUnlisted && (o.before == nil || o.before[0] == stateListed) {
+				topic, comment, log := place.topic, o.comment, b.s.log
+				b.logs = append(b.logs, func() {
+					log.Info("a comment is no longer listed: a smaller id has its slot", "topic", topic, "comment", comment)
+				})
+			}
+		}
+	}
+	for h, t := range b.topics {
+		old := b.s.topics[h]
+		if old != nil && *old == *t {
+			delete(b.topics, h)
+			continue
+		}
+		var before []byte
+		if old != nil {
+			before = old.encode()
+		}
+		b.set(topicKey(keyTopic, h), t.encode(), before)
+	}
+	for from, n := range b.peers {
+		b.set(peerKey(n), []byte(from), nil)
+	}
+	b.batch.Set(metaKey(metaSeq), appendUint64(nil, b.seq), nil)
+	return nil
+}
+
+// settleTopics applies the community's slot rule to what the plan changed.
+func (b *plan) settleTopics() {
+	settled := make(map[uint64]bool)
+	for _, t := range slices.Collect(maps.Values(b.topics)) { // b.topic adds to them
+		slot := t.hash.Slot()
+		known, made := b.s.slots[slot], b.newSlots[slot]
+		if len(known)+len(made) == 1 {
+			t.listed = t.exists
+			continue
+		}
+		if settled[slot] {
+			continue
+		}
+		settled[slot] = true
+		rivals := slices.Concat(known, made)
+		var best *topic
+		for _, h := range rivals {
+			if r := b.topic(h); best == nil || r.beats(best) {
+				best = r
+			}
+		}
+		for _, h := range rivals {
+			r := b.topic(h)
+			if listed := r == best && r.exists; listed != r.listed {
+				r.listed = listed
+				b.seq++
+				r.flip = b.seq
+				b.logs = append(b.logs, func() {
+					b.s.log.Info("two topics have one slot: the one with more comments is listed", "topic", h, "listed", listed)
+				})
+			}
+		}
+	}
+}
+
+// commit makes the plan durable. Pebble stops the process where it cannot
+// write its log: see indexLogger.
+func (b *plan) commit() error {
+	if err := b.batch.Commit(pebble.Sync); err != nil {
+		return err
+	}
+	for from, n := range b.peers {
+		b.s.peers[from] = n
+	}
+	return nil
+}
+
+// undoIndex takes a committed plan back out of the index.
+func (b *plan) undoIndex() error {
+	for from := range b.peers {
+		delete(b.s.peers, from)
+	}
+	u := b.s.db.NewBatch()
+	defer u.Close()
+	for _, k := range b.undoKeys {
+		u.Delete(k, nil)
+	}
+	for _, kv := range b.undoSets {
+		u.Set(kv.key, kv.value, nil)
+	}
+	return u.Commit(pebble.Sync)
+}
