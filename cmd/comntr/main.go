@@ -145,7 +145,8 @@ func printable(s string) string {
 		case r == '\n' || r == '\t':
 			return r
 		case r < 0x20, r >= 0x7f && r < 0xa0, // C0, DEL, C1
-			r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069: // bidirectional overrides
+			r == 0x61c, r == 0x200e, r == 0x200f, // bidirectional marks
+			r >= 0x2028 && r <= 0x202e, r >= 0x2066 && r <= 0x2069: // separators of lines, bidirectional overrides
 			return '\ufffd'
 		}
 		return r
