@@ -30,6 +30,7 @@ import (
 
 const (
 	stopTime      = 3 * time.Second // how long running requests may go on after a stop
+	resolveTime   = 5 * time.Second // for the address of a server that the operator named
 	collectPeriod = 5 * time.Minute // between collections of replaced directory nodes
 	helloLife     = 12 * time.Hour  // of the 24 h that SPEC.md allows: clocks differ
 )
@@ -211,7 +212,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	g.Go(func() error { return ended(ctx, repl.Run(ctx)) })
 	g.Go(func() error { return collect(ctx, served, log) })
 	g.Go(func() error { return publish(ctx, served, node, c.SyncInterval, log) })
-	g.Go(func() error { return trustNamed(ctx, book, node, ids(served)) })
+	g.Go(func() error { return trustNamed(ctx, book, node, ids(served), log) })
 	g.Go(func() error {
 		if err := srv.Serve(web.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -405,26 +406,27 @@ func publish(ctx context.Context, served []community, node *ipfs.Node, interval 
 // trustNamed lets the IPFS node dial the servers that the operator named where
 // he named them, as soon as they have proved who they are: a private address
 // would be refused as a stranger's.
-func trustNamed(ctx context.Context, book *discover.Book, node *ipfs.Node, communities []comntr.Hash) error {
-	trusted := map[string]bool{}
+func trustNamed(ctx context.Context, book *discover.Book, node *ipfs.Node, communities []comntr.Hash, log *slog.Logger) error {
 	for {
 		changed := book.Changed()
 		for _, id := range communities {
 			for _, s := range book.Servers(id) {
-				if !s.Named || trusted[s.Key] {
-					continue
-				}
-				trusted[s.Key] = true
 				u, err := url.Parse(s.Origin)
-				if err != nil {
+				if !s.Named || err != nil {
 					continue
 				}
-				addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", u.Hostname())
+				// Looked up anew each time: the name may mean another address
+				// by now. Where it means none, HTTP is left.
+				lookup, cancel := context.WithTimeout(ctx, resolveTime)
+				addrs, err := net.DefaultResolver.LookupNetIP(lookup, "ip", u.Hostname())
+				cancel()
 				if err != nil {
-					continue // then it is reached over HTTP alone
+					continue
 				}
 				for _, a := range addrs {
-					node.Trust(s.Hello.PeerID, a.Unmap())
+					if err := node.Trust(s.Hello.PeerID, a.Unmap()); err != nil {
+						log.Debug("a named server is not reached over IPFS", "peer", s.Origin, "err", err)
+					}
 				}
 			}
 		}

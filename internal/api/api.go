@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -96,7 +97,8 @@ type API struct {
 	held      map[comntr.Hash]*Community
 	publicURL string // canonical
 	limits    *limiter
-	listeners *gauge // of /events
+	damagedAt atomic.Int64 // when a damaged file was last logged, in Unix seconds
+	listeners *gauge       // of /events
 	cars      *gauge
 	gzips     sync.Pool // of *gzip.Writer
 	page      page
@@ -250,7 +252,7 @@ func wrongMethod(w *answer, r *http.Request, rt route) error {
 // fail answers with the error's problem, if no answer has begun.
 func (a *API) fail(w *answer, r *http.Request, rt route, err error) {
 	p := problemOf(err)
-	if p.Status == http.StatusInternalServerError {
+	if p.Status == http.StatusInternalServerError && a.worthLogging(p.Code) {
 		args := []any{"err", err}
 		if rt.kind == kindIPFS {
 			args = append(args, "cid", rt.cid)
@@ -275,6 +277,20 @@ func (a *API) fail(w *answer, r *http.Request, rt route, err error) {
 	}
 	writeProblem(w, r, p)
 }
+
+// worthLogging tells whether a fault is logged. One damaged file can be asked for
+// at any rate, so that faults of that kind are logged once a minute.
+func (a *API) worthLogging(code string) bool {
+	if code != comntr.CodeDamaged {
+		return true
+	}
+	now := time.Now().Unix()
+	last := a.damagedAt.Load()
+	return now-last >= damagedLogged && a.damagedAt.CompareAndSwap(last, now)
+}
+
+// damagedLogged is seconds between two log lines about damaged files.
+const damagedLogged = 60
 
 // recovered keeps a panic in a handler from being more than one failed answer.
 func (a *API) recovered(w *answer, r *http.Request) {

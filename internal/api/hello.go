@@ -13,6 +13,10 @@ import (
 	"github.com/comntr/comntr"
 )
 
+// helloCost is what a hello costs of an address's bytes: it is put together
+// and signed anew for each asker.
+const helloCost = 16 << 10
+
 // hello answers with the signed hello, for the origin that the asker used if
 // that is truly this server's.
 func (a *API) hello(w *answer, r *http.Request) error {
@@ -26,6 +30,11 @@ func (a *API) hello(w *answer, r *http.Request) error {
 		return problem(http.StatusBadRequest, comntr.CodeBadRequest,
 			"the hello is signed for who asks: add ?nonce= and 32 random bytes as 64 lower-case hex digits, and check the signature over them")
 	}
+	addr := clientAddr(r.RemoteAddr)
+	if wait := a.limits.ready(addr); wait > 0 {
+		return tooMuch(wait)
+	}
+	a.limits.spend(addr, helloCost)
 	b, err := comntr.SignHello(a.cfg.Key, a.cfg.Hello(), [32]byte(raw), a.origin(r))
 	if err != nil {
 		return fmt.Errorf("sign the hello: %w", err)

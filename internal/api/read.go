@@ -91,10 +91,16 @@ func notAcceptable(offers []string) error {
 // comment answers with a comment's bytes. Whatever they are, a browser must
 // take them for text: hence the policies set for every answer.
 func (a *API) comment(w *answer, r *http.Request, rt route) error {
+	addr := clientAddr(r.RemoteAddr)
+	if wait := a.limits.ready(addr); wait > 0 {
+		return tooMuch(wait)
+	}
+	a.limits.spend(addr, lookupCost)
 	b, err := a.held[rt.community].Store.Read(rt.topic, rt.comment)
 	if err != nil {
 		return err
 	}
+	a.limits.spend(addr, len(b))
 	w.Header().Set("Cache-Control", cacheComments)
 	if !notModified(w, r, `"`+rt.comment.String()+`"`) {
 		writeBody(w, r, http.StatusOK, textUTF8, b)

@@ -287,6 +287,8 @@ func TestByteLimits(t *testing.T) {
 			fmt.Sprintf("GET /ipfs/%s?format=raw HTTP/1.1\r\nHost: x\r\n\r\n", id),
 			fmt.Sprintf("GET /ipfs/%s?format=car&dag-scope=block HTTP/1.1\r\nHost: x\r\n\r\n", id),
 			fmt.Sprintf("POST /blocks HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(id.String()), id),
+			fmt.Sprintf("GET /%s/%s HTTP/1.1\r\nHost: x\r\n\r\n", news, comntr.SumHash([]byte("Cool!"))),
+			fmt.Sprintf("GET %s?nonce=%064d HTTP/1.1\r\nHost: x\r\n\r\n", comntr.HelloPath, 1),
 			fmt.Sprintf("POST /%s HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nNice!", news),
 		} {
 			r, p := do(request)
