@@ -18,6 +18,7 @@ import (
 // Bounds of a Book: what strangers can make it hold and do.
 const (
 	maxKnown        = 4096 // addresses remembered, good or bad
+	maxUnproven     = 4    // origins of one address that never were good servers
 	maxServers      = 64   // strangers' working servers
 	maxNewcomers    = maxServers / 2
 	newcomerFor     = 24 * time.Hour // known good for less than this; the other half of the places is for longer ones
@@ -228,6 +229,9 @@ func (b *Book) add(origin string) *entry {
 	if u, err := url.Parse(o); !ok || err != nil || u.Scheme != "http" || !b.cfg.Guard.Allow(addr) {
 		return nil
 	}
+	if b.untried(addr) >= maxUnproven {
+		return nil
+	}
 	if len(b.known) >= maxKnown {
 		// Make room by chance. To refuse instead would let 4,096 inventions
 		// keep out everybody else for a day; tries are bounded by time anyway.
@@ -244,6 +248,27 @@ func (b *Book) add(origin string) *entry {
 	e := &entry{origin: o, addr: addr}
 	b.known[o] = e
 	return e
+}
+
+// untried is how many origins at addr (IPv6: its /64) are known that never gave
+// a good hello. Without a bound on them whoever answers DHT queries could have
+// every server knock at thousands of ports of one victim.
+func (b *Book) untried(addr netip.Addr) int {
+	if b.cfg.Guard.AllowPrivate && !(comntr.Guard{}).Allow(addr) {
+		return 0 // one machine may stand for a whole net of tests
+	}
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	at, _ := addr.Prefix(bits)
+	n := 0
+	for _, e := range b.known {
+		if !e.named && e.since.IsZero() && at.Contains(e.addr) {
+			n++
+		}
+	}
+	return n
 }
 
 // Servers returns the working servers of a community, the quickest first.

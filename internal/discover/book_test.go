@@ -342,6 +342,23 @@ func TestBookTriesAreBounded(t *testing.T) {
 	})
 }
 
+// Whoever answers DHT queries cannot have us knock at all ports of one victim.
+func TestBookSparesOneAddress(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		book := w.book(t, discover.BookConfig{})
+		for port := range uint16(1000) {
+			book.Candidate(fmt.Sprintf("http://8.8.4.4:%d", 1000+port))
+			book.Candidate(fmt.Sprintf("http://[2600::%x]:80", 1+port))
+		}
+		time.Sleep(10 * time.Minute)
+		if n := w.strangers(); n != 8 {
+			t.Errorf("%d origins of two addresses were tried: 4 each were promised", n)
+		}
+	})
+}
+
 func TestBookMemoryIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
