@@ -24,9 +24,21 @@ const (
 	maxDeferred       = 1 << 16   // comments that another round is fetching
 	maxMissing        = 1024      // blocks that the peer's folders name and it does not give
 	maxRoundTime      = 5 * time.Minute
-	// minRoundBlocks is what a round that used up maxRoundTime must have
-	// fetched for the peer not to count as stalling: one block a second.
-	minRoundBlocks = 300
+	// turnTime is how long a stranger's round may ask for blocks while others
+	// wait. Then it is cut, and goes on behind them.
+	turnTime = 20 * time.Second
+
+	// A peer stalls when a round that left something waited for it for at least
+	// paceAfter and got fewer blocks a second than its pace. Each paceBytes
+	// count as a block, if that makes more: eight rounds over one line of
+	// 1 Mbit/s bring 60 small comments a second each, or 15 KB of large ones.
+	// paceAfter is less than turnTime, else no round that is cut were judged,
+	// and long enough for the few blocks at the top of a folder, which come
+	// one by one, to come from far away.
+	paceAfter    = 15 * time.Second
+	paceBytes    = 512
+	strangerPace = 20
+	namedPace    = 1 // a person chose it: it may be slow
 
 	// Of waiting. How long a peer may take for blocks is bounded by those who
 	// fetch: comntr.Client and ipfs.Session.
@@ -40,9 +52,12 @@ const (
 	retryMin   = 5 * time.Second
 	retryMax   = 6 * time.Hour
 	walkGap    = time.Second // between the starts of two rounds
+	// retainGap is the least time between two tries to keep the peer's root:
+	// each compares all of it with the one kept.
+	retainGap = 30 * time.Second
 
 	// Of events.
-	maxStreams         = 64   // streams in all
+	maxStreams         = 64   // streams of strangers, and as many of named servers
 	maxEventsPerSecond = 1000 // read of one stream
 	maxQueue           = 1024 // named comments that wait to be fetched
 	walkInstead        = 64   // named comments that wait: more, and a round is cheaper
@@ -52,9 +67,10 @@ const (
 	steadyTime         = 30 * time.Second // a stream that lasted so long was a good one
 
 	// Of all peers.
-	maxRounds     = 4    // rounds at once
+	maxRounds     = 4    // rounds at once with strangers, and as many with named servers
 	maxPeers      = 64   // servers followed in a community
-	maxRemembered = 1024 // servers whose budget and standing are remembered
+	maxRemembered = 1024 // servers whose standing is remembered
+	maxWindows    = 4096 // addresses whose budget is remembered
 	lookAgain     = 10 * time.Second
 
 	// failuresInRow is after how many rounds in a row that failed for lack of
@@ -63,6 +79,11 @@ const (
 	// Of a server that lied or stalled.
 	leaveMin = time.Minute
 	leaveMax = time.Hour
+	// maxMisdeeds is how many are counted: leaveMin doubled so often is leaveMax.
+	maxMisdeeds = 6
+	// forgiveTime is how long a peer is to behave for half of its misdeeds to be
+	// forgotten. Do not forget them for a good round, because that costs nothing.
+	forgiveTime = time.Hour
 	// fullWait is how long nothing more is asked for once the disk is full.
 	fullWait = 10 * time.Minute
 )

@@ -45,14 +45,13 @@ func (b Budget) withDefaults() Budget {
 // window is what one address brought in the present day of its own: it begins
 // with the first thing taken and ends 24 h later.
 type window struct {
-	address   string
 	unlimited bool
 	limit     Budget
 	now       func() time.Time
 
 	mu    sync.Mutex
 	start time.Time
-	used  Budget // Topics unused: len(topics)
+	used  Budget // Topics: those charged that are no longer in topics
 	// topics are those charged, so that one whose comments do not come is not
 	// charged again in each round.
 	topics map[comntr.Hash]bool
@@ -100,7 +99,7 @@ func (w *window) takeTopic(topic comntr.Hash) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.roll()
-	if !w.topics[topic] && len(w.topics) >= w.limit.Topics {
+	if !w.topics[topic] && w.used.Topics+len(w.topics) >= w.limit.Topics {
 		return false
 	}
 	w.topics[topic] = true
@@ -147,6 +146,24 @@ func (w *window) takeNode(n int) bool {
 	w.roll()
 	w.nodes += int64(n)
 	return w.nodes <= maxDayNodeBytes
+}
+
+// over reports whether the day is over, or nothing was taken in it.
+func (w *window) over() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.start.IsZero() || w.now().Sub(w.start) >= day
+}
+
+// shrink forgets which topics were charged, and not how many: windows are kept
+// of far more addresses than there are servers followed.
+func (w *window) shrink() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.topics) > 0 {
+		w.used.Topics += len(w.topics)
+		w.topics = make(map[comntr.Hash]bool)
+	}
 }
 
 // until is when the present day ends.

@@ -17,7 +17,7 @@ func (r *Replica) Round(ctx context.Context, s discover.Server, community comntr
 	if err != nil {
 		return false, err
 	}
-	res, err := l.round(ctx)
+	res, _, err := l.inTurn(ctx)
 	if _, ok := l.after(res, err); !ok {
 		r.mu.Lock()
 		delete(r.links, linkKey{s.Key, community})
@@ -77,11 +77,37 @@ func (r *Replica) Bound(nodes, nodeBytes, links, pending, missing int, roundTime
 	}
 }
 
+// Slow reports whether a round that got so much in so long counts as stalling.
+func Slow(blocks, bytes int, waited time.Duration, named bool) bool {
+	pace := strangerPace
+	if named {
+		pace = namedPace
+	}
+	return took{blocks, bytes, waited}.slow(pace)
+}
+
+// Windows is how many addresses' budgets are remembered.
+func (r *Replica) Windows() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.windows)
+}
+
+// TakeFiles charges n comments to a server's budget, and returns how many it had.
+func (r *Replica) TakeFiles(s discover.Server, n int) (taken int) {
+	p, _ := r.peer(s)
+	for taken < n && p.window.takeFile(1) {
+		taken++
+	}
+	return taken
+}
+
 var BudgetAddress = budgetAddress
 
 const (
 	MaxRetries         = maxRetries
 	MaxFalseEvents     = maxFalseEvents
+	MaxWindows         = maxWindows
 	MaxEventsPerSecond = maxEventsPerSecond
 )
 

@@ -29,7 +29,9 @@ type link struct {
 	// Of the rounds' goroutine.
 	last     cid.Cid   // the root that was walked to its end last
 	due      time.Time // when what that walk left may be had
-	retained cid.Cid
+	retained cid.Cid   // the root that was kept last, or is too large for that
+	// retainNext is before when none is tried to be kept.
+	retainNext time.Time
 	// completed is the merged root whose missing nodes were fetched last, so
 	// that it is tried once.
 	completed cid.Cid
@@ -103,14 +105,7 @@ func (l *link) walkSoon() {
 // interval: that repairs what events missed.
 func (l *link) walks(ctx context.Context) {
 	for {
-		select {
-		case l.r.rounds <- struct{}{}:
-		case <-ctx.Done():
-			return
-		}
-		began := time.Now()
-		res, err := l.round(ctx)
-		<-l.r.rounds
+		res, began, err := l.inTurn(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -140,6 +135,22 @@ func (l *link) walks(ctx context.Context) {
 		default:
 		}
 	}
+}
+
+// inTurn makes a round when it is the link's turn; began is when it was.
+func (l *link) inTurn(ctx context.Context) (res result, began time.Time, err error) {
+	turns := l.r.rounds
+	if l.peer.isNamed() {
+		turns = l.r.namedRounds
+	}
+	t, err := turns.take(ctx)
+	if err != nil {
+		return res, began, err
+	}
+	defer t.end()
+	began = time.Now()
+	res, err = l.round(ctx, t)
+	return res, began, err
 }
 
 // after draws the conclusions of a round: how long to wait until the next, or
@@ -172,7 +183,7 @@ func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
 	case err == nil:
 		l.peer.answered()
 		l.r.cfg.Peers.Worked(l.origin())
-		if res.cut && res.created+res.settled > 0 {
+		if res.cut && res.created+res.settled > 0 || res.yielded && res.nodes > 0 {
 			return walkGap, true
 		}
 		wait = max(walkGap, jitter(interval))
@@ -182,6 +193,9 @@ func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
 		return wait, true
 	case errors.As(err, &own):
 		log.Error("a round failed here", "err", err)
+		if errors.Is(err, ipfs.ErrNoRoom) {
+			return fullWait, true
+		}
 		return max(walkGap, jitter(interval)), true
 	case hostile(err):
 		l.leave(err)
@@ -205,7 +219,7 @@ func (l *link) leave(err error) {
 }
 
 // round compares the peer's folders with ours and fetches what is new.
-func (l *link) round(ctx context.Context) (res result, err error) {
+func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 	root, err := l.root(ctx)
 	if err != nil {
 		return res, err
@@ -228,18 +242,11 @@ func (l *link) round(ctx context.Context) (res result, err error) {
 		return res, &local{fmt.Errorf("own folder of topics: %w", err)}
 	}
 	if !root.Equals(own) {
-		ctx, cancel := context.WithTimeoutCause(ctx, l.r.bounds.roundTime, errSlow)
-		defer cancel()
-		err = l.open(ctx, func(src *source) error {
-			more, err := l.walk(ctx, src, root, own, whole)
-			res = more.plus(res)
-			return err
-		})
-		if errors.Is(err, errSlow) && res.nodes+res.leavesGot >= minRoundBlocks {
-			res.cut, err = true, nil // there is just much of it
-		}
-		if err != nil {
+		if res, err = l.compare(ctx, t, root, own, whole); err != nil {
 			return res, err
+		}
+		if res.yielded {
+			l.completed = cid.Undef
 		}
 	} else {
 		res.merged = true
@@ -261,6 +268,37 @@ func (l *link) round(ctx context.Context) (res result, err error) {
 	return res, nil
 }
 
+// compare walks the peer's folders, for as long as a round may.
+func (l *link) compare(ctx context.Context, t *turn, root, own cid.Cid, whole bool) (res result, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, l.r.bounds.roundTime, errTime)
+	defer cancel()
+	ctx, stop := t.bound(ctx)
+	defer stop()
+	err = l.open(ctx, func(src *source) error {
+		src.begin = t.begin
+		more, err := l.walk(ctx, src, root, own, whole)
+		res = more.plus(res)
+		return err
+	})
+	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errTurn) || errors.Is(cause, errTime)) {
+		// What broke off is the connection, however that looks; but what came
+		// before was judged.
+		var lied *lie
+		var ours *local
+		if !errors.As(err, &lied) && !errors.As(err, &ours) {
+			res.cut, res.yielded, err = true, errors.Is(cause, errTurn), nil
+		}
+	}
+	pace := strangerPace
+	if l.peer.isNamed() {
+		pace = namedPace
+	}
+	if err == nil && !res.merged && res.took.slow(pace) {
+		err = errSlow
+	}
+	return res, err
+}
+
 // plus adds the counts of a walk that was given up before.
 func (r result) plus(before result) result {
 	r.nodes += before.nodes
@@ -271,6 +309,9 @@ func (r result) plus(before result) result {
 	r.invalid += before.invalid
 	r.missing += before.missing
 	r.settled += before.settled
+	r.took.blocks += before.took.blocks
+	r.took.bytes += before.took.bytes
+	r.took.waited += before.took.waited
 	return r
 }
 
@@ -282,24 +323,35 @@ func (l *link) root(ctx context.Context) (cid.Cid, error) {
 
 // retain keeps the nodes of the peer's last complete root, so that the id that
 // it handed out still resolves when it has died. It reports whether some of
-// the nodes are not held.
+// the nodes are not held. What it puts off, a later round does.
 func (l *link) retain(root cid.Cid) (lacking bool) {
-	if root.Equals(l.retained) {
+	now := l.r.cfg.Now()
+	if root.Equals(l.retained) || now.Before(l.retainNext) {
 		return false
 	}
-	if err := l.c.folders.Retain(l.peer.key, root); err != nil {
-		l.r.cfg.Log.Debug("a server's folder is not kept", "community", l.c.hash, "peer", l.origin(), "cid", root, "err", err)
-		return errors.Is(err, ipfs.ErrNotHeld)
+	l.retainNext = now.Add(retainGap)
+	err := l.c.folders.Retain(l.peer.retainedAs(), root)
+	switch {
+	case err == nil, errors.Is(err, ipfs.ErrTooLarge):
+		l.retained = root
+	case errors.Is(err, ipfs.ErrNoRoom):
+		l.retainNext = now.Add(fullWait)
 	}
-	l.retained = root
-	return false
+	if err != nil {
+		l.r.cfg.Log.Debug("a server's folder is not kept", "community", l.c.hash, "peer", l.origin(), "cid", root, "err", err)
+	}
+	return errors.Is(err, ipfs.ErrNotHeld)
 }
 
 // follow reads the peer's events while the link lives.
 func (l *link) follow(ctx context.Context) {
+	places := l.r.streams
+	if l.peer.isNamed() {
+		places = l.r.namedStreams
+	}
 	select {
-	case l.r.streams <- struct{}{}:
-		defer func() { <-l.r.streams }()
+	case places <- struct{}{}:
+		defer func() { <-places }()
 	case <-ctx.Done():
 		return
 	}

@@ -99,12 +99,18 @@ type Replica struct {
 	strangers   *http.Client
 	named       *http.Client
 	communities []*community
-	rounds      chan struct{} // one token for each round under way
-	streams     chan struct{} // one token for each event stream
+	// Named servers have turns and places of their own: what strangers do must
+	// not keep from here what the operator asked for.
+	rounds, namedRounds   *turns
+	streams, namedStreams chan struct{} // one token for each event stream
 
 	mu    sync.Mutex
 	peers map[string]*peer // by key
 	links map[linkKey]*link
+	// windows are those of strangers, by address, whoever stands there now;
+	// crowd is that of all for whom there was no room.
+	windows map[string]*window
+	crowd   *window
 }
 
 type community struct {
@@ -140,10 +146,15 @@ func New(cfg Config) *Replica {
 		bounds:    defaultBounds(),
 		strangers: cfg.HTTP,
 		named:     cfg.HTTP,
-		rounds:    make(chan struct{}, maxRounds),
-		streams:   make(chan struct{}, maxStreams),
 		peers:     make(map[string]*peer),
 		links:     make(map[linkKey]*link),
+		windows:   make(map[string]*window),
+		crowd:     &window{limit: cfg.Budget, now: cfg.Now},
+
+		rounds:       newTurns(maxRounds, turnTime),
+		namedRounds:  newTurns(maxRounds, 0),
+		streams:      make(chan struct{}, maxStreams),
+		namedStreams: make(chan struct{}, maxStreams),
 	}
 	if cfg.HTTP == nil {
 		r.strangers = cfg.Guard.HTTPClient()
@@ -252,7 +263,7 @@ func (r *Replica) peer(s discover.Server) (*peer, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.origin, p.client = s.Origin, client
+	p.origin, p.client, p.named = s.Origin, client, s.Named
 	p.addrs = nil
 	if s.Hello != nil {
 		// Only its own node: a hello must not have us bother somebody else's.
@@ -262,8 +273,9 @@ func (r *Replica) peer(s discover.Server) (*peer, error) {
 			}
 		}
 	}
-	if p.window == nil || p.window.address != budgetAddress(s.Origin) || p.window.unlimited != s.Named {
-		p.window = r.window(s)
+	old := p.window
+	if p.window = r.window(s); old != nil && !old.unlimited && old != p.window {
+		r.unheld(old)
 	}
 	return p, nil
 }
@@ -278,26 +290,61 @@ func (r *Replica) forgetPeers() {
 		linked[key.peer] = true
 	}
 	now := r.cfg.Now()
+	var gone []*window
 	for key, p := range r.peers {
 		if !linked[key] && !now.Before(p.leftAlone()) {
 			delete(r.peers, key)
+			gone = append(gone, p.window)
 		}
 	}
+	r.unheld(gone...)
 }
 
-// window returns the budget's window for a server: the one of another server
-// at the same address, if there is one. r.mu is held.
+// window returns the budget's window for a server: the one of its address, as
+// long as its day lasts, whether a server was there all the time or not. Else
+// one that goes to and fro between two addresses has a new budget each time.
+// r.mu is held.
 func (r *Replica) window(s discover.Server) *window {
-	address := budgetAddress(s.Origin)
 	if s.Named {
-		return &window{address: address, unlimited: true, now: r.cfg.Now}
+		return &window{unlimited: true, now: r.cfg.Now}
 	}
-	for _, p := range r.peers {
-		if w := p.window; w != nil && !w.unlimited && w.address == address {
-			return w
+	address := budgetAddress(s.Origin)
+	if w := r.windows[address]; w != nil {
+		return w
+	}
+	if len(r.windows) >= maxWindows {
+		held := r.held()
+		for a, w := range r.windows {
+			if !held[w] && w.over() {
+				delete(r.windows, a)
+			}
+		}
+		if len(r.windows) >= maxWindows {
+			return r.crowd
 		}
 	}
-	return &window{address: address, limit: r.cfg.Budget, now: r.cfg.Now}
+	w := &window{limit: r.cfg.Budget, now: r.cfg.Now}
+	r.windows[address] = w
+	return w
+}
+
+// held are the windows of the servers remembered; r.mu is held.
+func (r *Replica) held() map[*window]bool {
+	held := make(map[*window]bool, len(r.peers))
+	for _, p := range r.peers {
+		held[p.window] = true
+	}
+	return held
+}
+
+// unheld makes those windows small that are no server's now; r.mu is held.
+func (r *Replica) unheld(windows ...*window) {
+	held := r.held()
+	for _, w := range windows {
+		if !w.unlimited && !held[w] {
+			w.shrink()
+		}
+	}
 }
 
 // Status tells how replication from one peer goes.

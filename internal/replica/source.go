@@ -20,6 +20,22 @@ type source struct {
 	session Session // nil: HTTP alone
 	refused bool    // /blocks is not served
 	lost    bool    // the session broke, and HTTP went on
+
+	begin func() // called before each question
+	took
+}
+
+// took is what was had of a peer, and for how long it was waited for.
+type took struct {
+	blocks int
+	bytes  int
+	waited time.Duration // without the time that was needed here
+}
+
+// slow reports whether the peer brought too little for its time.
+func (t took) slow(pace int) bool {
+	got := max(t.blocks, t.bytes/paceBytes)
+	return t.waited >= paceAfter && float64(got) < float64(pace)*t.waited.Seconds()
 }
 
 // errRefused: neither way to the peer's blocks is open.
@@ -33,13 +49,20 @@ func (s *source) blocks(ctx context.Context, cids []cid.Cid, fn func(cid.Cid, []
 	for _, c := range cids {
 		want[c] = true
 	}
+	s.begin()
+	asked := time.Now()
+	defer func() { s.waited += time.Since(asked) }()
 	var fnErr error
 	take := func(c cid.Cid, block []byte) error {
 		if !want[c] {
 			return nil
 		}
 		delete(want, c)
+		s.took.blocks++
+		s.bytes += len(block)
+		began := time.Now()
 		fnErr = fn(c, block)
+		s.waited -= time.Since(began)
 		return fnErr
 	}
 	if s.session != nil {
@@ -129,11 +152,11 @@ func (l *link) open(ctx context.Context, fn func(*source) error) error {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	l.r.cfg.Log.Debug("no connection to the server's IPFS node, going on over HTTP", "peer", client.Origin(), "err", err)
-	if err := fn(&source{client: client}); err != nil {
-		return err
+	err = fn(&source{client: client})
+	if err == nil || errors.Is(err, errTurn) {
+		l.preferHTTP(true)
 	}
-	l.preferHTTP(true)
-	return nil
+	return err
 }
 
 // overBitswap connects within connectTime, then runs fn for as long as it takes.

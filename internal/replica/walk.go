@@ -11,6 +11,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/ipfs"
 	"github.com/comntr/comntr/internal/store"
 )
 
@@ -45,6 +46,7 @@ type walk struct {
 type result struct {
 	merged    bool // all that the root names is settled here
 	cut       bool // a bound ended the round before the end of the folders
+	yielded   bool // it was cut because others waited
 	nodes     int
 	nodeBytes int
 	links     int
@@ -54,6 +56,7 @@ type result struct {
 	missing   int
 	settled   int       // nodes marked merged
 	due       time.Time // the first moment when what was left may be had; zero: nothing was left
+	took      took
 }
 
 // spot is a node of the peer's tree at its position.
@@ -96,6 +99,7 @@ func (l *link) walk(ctx context.Context, src *source, root, own cid.Cid, whole b
 	if e := w.putMarks(); e != nil && err == nil {
 		err = e
 	}
+	w.took = src.took
 	return w.result, err
 }
 
@@ -270,7 +274,13 @@ func (w *walk) fetchNodes(ctx context.Context, cids []cid.Cid) error {
 		}
 	}
 	put := func(blocks map[cid.Cid][]byte) error {
-		if err := w.l.c.folders.PutNodes(blocks); err != nil {
+		err := w.l.c.folders.PutNodes(blocks)
+		if errors.Is(err, ipfs.ErrNoRoom) {
+			w.wait(w.l.r.cfg.Now().Add(fullWait))
+			w.stopped = true
+			return errStop
+		}
+		if err != nil {
 			return &local{fmt.Errorf("keep a peer's nodes: %w", err)}
 		}
 		return nil
@@ -302,8 +312,8 @@ func (w *walk) fetchNodes(ctx context.Context, cids []cid.Cid) error {
 	})
 	if len(blocks) > 0 {
 		// Also where the fetch broke: the next round goes on from here.
-		if e := put(blocks); e != nil {
-			return e
+		if e := put(blocks); e != nil && (err == nil || errors.Is(err, errCut) || !errors.Is(e, errStop)) {
+			err = e
 		}
 	}
 	if errors.Is(err, errStop) {
