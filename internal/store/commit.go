@@ -167,6 +167,9 @@ func (s *Store) publish(b *plan) {
 	s.mu.Lock()
 	s.seq = b.seq
 	s.disk.count(s.putTopics(topics) - b.reserved)
+	for k := range b.healed {
+		delete(s.healing, k)
+	}
 	s.keepEvents(b.events)
 	s.pending = nil
 	for h := range b.touched {

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"time"
 
@@ -61,6 +62,40 @@ const (
 	writeFactor     = 3                   // a document's bytes are written to the log, a table and the file
 	itemOverhead    = 2*blockSize + 1<<10 // bytes: of a file's block, its directory's and the index
 )
+
+// This much must be free for a store to be opened: what Pebble may write
+// then, namely what its last logs held as tables (two memtables), a new log and
+// its manifest, and the first files of the journal. It is half of the reserve,
+// so that a store that has filled the disk up to there opens again.
+const (
+	openRoom         = reserveMax / 2      // bytes
+	openRoomFraction = reserveFraction * 2 // of a file system too small for that: its sixteenth part
+)
+
+// roomToOpen looks whether the index can be opened. It must be asked first,
+// because Pebble, opening, flushes its logs, and tries that again for as long
+// as it fails, without ever returning: TestOpenFullTmpfs.
+func (s *Store) roomToOpen() error {
+	dir := s.dir
+	u, err := s.fs.GetDiskUsage(dir)
+	for errors.Is(err, fs.ErrNotExist) && s.fs.PathDir(dir) != dir { // not made yet
+		dir = s.fs.PathDir(dir)
+		u, err = s.fs.GetDiskUsage(dir)
+	}
+	if errors.Is(err, vfs.ErrUnsupported) {
+		return nil
+	}
+	if err != nil {
+		s.log.Warn("the free space cannot be read: it is taken for enough", "err", err)
+		return nil
+	}
+	need := min(openRoom, u.TotalBytes/openRoomFraction)
+	if u.AvailBytes >= need {
+		return nil
+	}
+	return fmt.Errorf("%w: opening may need %d bytes and %d are free: free at least %d MiB on the file system of %s, then start again",
+		ErrFull, need, u.AvailBytes, (need-u.AvailBytes+1<<20-1)>>20, s.dir)
+}
 
 // space is the last look at the file system.
 type space struct {

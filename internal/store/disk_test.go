@@ -113,8 +113,8 @@ func TestReserve(t *testing.T) {
 			s := open(t, data, store.Options{FS: mem})
 			add(t, s, news, "one")
 			closeStore(t, s)
-			mem.TestingSetDiskUsage(vfs.DiskUsage{TotalBytes: c.total, AvailBytes: c.avail})
 			s = open(t, data, store.Options{FS: mem})
+			mem.TestingSetDiskUsage(vfs.DiskUsage{TotalBytes: c.total, AvailBytes: c.avail})
 			_, err := s.Add(t.Context(), doc(t, news, "two"), "")
 			if full := errors.Is(err, store.ErrFull); full != c.full || !full && err != nil {
 				t.Errorf("a comment: %v", err)
@@ -127,6 +127,7 @@ func TestReserve(t *testing.T) {
 				t.Errorf("what is held: %v, %v", created, err)
 			}
 			closeStore(t, s)
+			mem.TestingSetDiskUsage(vfs.DiskUsage{})
 			CheckStore(t, data, mem)
 		})
 	}

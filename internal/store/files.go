@@ -263,7 +263,9 @@ func (s *Store) writeFile(b *plan, f file) error {
 	if err != nil || same {
 		return err
 	}
-	b.attempted = append(b.attempted, f.key)
+	if _, heals := b.healed[f.key]; !heals { // its entry stays, and so must what stands there
+		b.attempted = append(b.attempted, f.key)
+	}
 	return s.place(path, f.bytes, &s.write)
 }
 
@@ -305,12 +307,14 @@ func (s *Store) undo(b *plan) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for h := range b.touched {
-		if old, t := s.topics[h], b.topics[h]; old != nil && t != nil {
-			old.mtime = 0
-			if t.mtime != 0 && len(errs) == 0 { // nothing is in it that should not be
-				old.mtime = s.mtime(h)
-			}
-			s.journal.dirty[h] = struct{}{}
+		old, t := s.topics[h], b.topics[h]
+		if old == nil {
+			continue
+		}
+		s.journal.dirty[h] = struct{}{}
+		old.mtime = 0
+		if t != nil && t.mtime != 0 && len(errs) == 0 { // nothing is in it that should not be
+			old.mtime = s.mtime(h)
 		}
 	}
 	return errors.Join(errs...)

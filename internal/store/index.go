@@ -178,22 +178,20 @@ func (s *Store) indexPath() string { return s.fs.PathJoin(s.hidden, "index") }
 func (s *Store) pebbleOptions() *pebble.Options {
 	logger := indexLogger{s.log}
 	o := &pebble.Options{
-		FS:                 s.fs,
+		FS:                 pacedFS{s.fs, s.pace},
 		FormatMajorVersion: pebble.FormatNewest,
 		MemTableSize:       memTableSize,
 		CacheSize:          cacheSize,
 		MaxOpenFiles:       maxOpenFiles,
 		Logger:             logger,
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(err error) {
-				s.log.Error("the index could not be written in the background: it will be tried again", "err", err)
-			},
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
 				s.log.Error("the index is damaged: stop the server, move the folder of the index away and start again, it is built again from the files",
 					"path", i.Path, "err", i.Details)
 			},
 		},
 	}
+	s.pace.listen(o.EventListener)
 	o.Levels[0].FilterPolicy = bloom.FilterPolicy(bloomBits)
 	return o
 }

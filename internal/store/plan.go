@@ -26,6 +26,7 @@ type plan struct {
 	left     map[slotPlace]struct{} // slots whose listed name has left
 	peers    map[string]uint32
 	held     map[key]struct{} // new comments
+	healed   map[key]struct{} // held comments whose files are written anew
 	events   []event
 	logs     []func() // lines to log once it is published
 
@@ -43,7 +44,7 @@ type plan struct {
 	undoSets []keyValue
 
 	// Set by writeTree.
-	attempted   []key         // files that may stand now and did not before
+	attempted   []key         // files that may stand now and did not before; never healed ones
 	madeFolders []comntr.Hash // folders that may stand now and did not before
 	unlinkLater []key         // files that could not be unlinked
 }
@@ -82,6 +83,7 @@ func (s *Store) newPlan() *plan {
 		left:     make(map[slotPlace]struct{}),
 		peers:    make(map[string]uint32),
 		held:     make(map[key]struct{}),
+		healed:   make(map[key]struct{}),
 		folders:  make(map[comntr.Hash]int),
 		touched:  make(map[comntr.Hash]struct{}),
 	}
@@ -244,7 +246,7 @@ func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, e
 		case o.comment == id && o.entry.state == stateGone:
 			return false, ErrGone
 		case o.comment == id:
-			return false, nil
+			return false, b.heal(doc, o, item)
 		case o.entry.state == stateListed:
 			listed = o
 		}
@@ -274,6 +276,36 @@ func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, e
 	b.files = append(b.files, file{key{topic, id}, doc.Bytes(), item})
 	b.held[key{topic, id}] = struct{}{}
 	return true, nil
+}
+
+// heal looks whether the file of a comment that is held has its bytes, and
+// plans to journal and write it anew if not: who posts it may be the only one
+// left who has them. The entry stays as it is, whatever comes of it.
+func (b *plan) heal(doc *comntr.Document, o *sibling, item int) error {
+	s, k := b.s, key{doc.Place().Topic, o.comment}
+	if _, planned := b.healed[k]; planned || o.before == nil { // of this very plan
+		return nil
+	}
+	_, same, err := s.holds(s.path(k.topic, k.comment), doc.Bytes())
+	if err != nil {
+		return fmt.Errorf("look at the file of a comment that is held: %w", err)
+	}
+	if _, unproven := s.healing[k]; same && !unproven {
+		return nil
+	}
+	if b.full {
+		return errNoRoom
+	}
+	s.healing[k] = struct{}{}
+	b.seq++
+	b.journalSet(b.seq, opAdd, k.topic, k.comment, doc.Bytes())
+	b.files = append(b.files, file{k, doc.Bytes(), item})
+	b.healed[k] = struct{}{}
+	b.touched[k.topic] = struct{}{}
+	b.logs = append(b.logs, func() {
+		s.log.Warn("a comment's file was damaged or missing: it was written anew", "topic", k.topic, "comment", k.comment)
+	})
+	return nil
 }
 
 // insert puts a new entry into a slot, not listed yet, and counts its file.

@@ -82,6 +82,7 @@ type Store struct {
 	log       *slog.Logger
 	disk      *Disk
 	db        *pebble.DB
+	pace      *pace // of the index's work in the background
 	epoch     uint64
 	native    bool // the files are the operating system's: file descriptors, modification times, Lstat
 
@@ -95,9 +96,10 @@ type Store struct {
 	tmpCount atomic.Uint64
 
 	// Owned by the committer, and by Open before it starts.
-	peers map[string]uint32 // key of a peer -> its number in the index
-	space space
-	write []byte // the bytes of the file being written
+	peers   map[string]uint32 // key of a peer -> its number in the index
+	healing map[key]struct{}  // files found damaged and not yet healed: right bytes in one may not be durable
+	space   space
+	write   []byte // the bytes of the file being written
 
 	folder        vfs.File   // dir, open for as long as the store is: see syncTree
 	tree          sync.Mutex // held while files are put into the tree or taken out
@@ -132,9 +134,13 @@ type Stats struct {
 // replays the journal, adopts what was put into the tree or taken from it by
 // other hands, and starts the committer. The caller holds [Lock] on data. An
 // index that is missing, damaged or of another format is moved aside and
-// built again from the tree, with a new epoch.
+// built again from the tree, with a new epoch. ErrFull is for a file system
+// with less free than that may need; then nothing was touched.
 func Open(data string, community comntr.Hash, o Options) (*Store, error) {
 	s := newStore(data, community, o)
+	if err := s.roomToOpen(); err != nil {
+		return nil, fmt.Errorf("open community %s: %w", community, err)
+	}
 	if err := s.makeFolders(data); err != nil {
 		return nil, fmt.Errorf("make the folder of community %s: %w", community, err)
 	}
@@ -172,6 +178,7 @@ func newStore(data string, community comntr.Hash, o Options) *Store {
 		quit:      make(chan struct{}),
 		kick:      make(chan struct{}, 1),
 		peers:     make(map[string]uint32),
+		healing:   make(map[key]struct{}),
 		topics:    make(map[comntr.Hash]*topic),
 		byChange:  list.New(),
 		slots:     make(map[uint64][]comntr.Hash),
@@ -188,6 +195,7 @@ func newStore(data string, community comntr.Hash, o Options) *Store {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.log = s.log.With("community", community)
+	s.pace = newPace(s.log)
 	s.dir = s.fs.PathJoin(data, community.String())
 	s.hidden = s.fs.PathJoin(s.dir, ".ipfs")
 	s.tmp = s.fs.PathJoin(s.hidden, "tmp")
@@ -208,6 +216,7 @@ func (s *Store) load() (err error) {
 	defer func() {
 		if err != nil {
 			s.disk.release(s.diskUsed())
+			s.pace.stop()
 			err = errors.Join(err, db.Close())
 		}
 	}()
@@ -288,6 +297,7 @@ func (s *Store) Close() error {
 		err = fmt.Errorf("make the files of community %s durable (the journal keeps them until the next start): %w", s.community, err)
 	}
 	s.disk.release(s.diskUsed())
+	s.pace.stop()
 	return errors.Join(err, s.db.Close(), s.folder.Close())
 }
 
@@ -382,7 +392,8 @@ func (s *Store) failed() error {
 
 // Add stores a document that was parsed for a topic of this community. When
 // it returns without an error the comment is durable and stands in its folder;
-// created is false if it already did. from is "" for a reader's POST, else the
+// created is false if it already did; a file of it that was damaged or taken
+// away meanwhile is written anew. from is "" for a reader's POST, else the
 // key of the peer that gave it. Errors: ErrSlotTaken, ErrGone, ErrFull,
 // ErrStopping, ctx's (the comment may yet be stored), others of the disk.
 func (s *Store) Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error) {
