@@ -25,7 +25,7 @@ type findFlags struct {
 func (f *findFlags) community() comntr.Hash { return comntr.HashOrName(f.Community) }
 
 func (f *findFlags) place(topic string) comntr.Place {
-	return comntr.Place{Community: f.community(), Topic: comntr.HashOrName(topic)}
+	return comntr.Place{Community: f.community(), Topic: comntr.HashOrName(comntr.CleanName(topic))}
 }
 
 // each calls fn for servers of the community as they are found, the one named

@@ -2,35 +2,138 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strings"
+	"time"
 
 	"github.com/comntr/comntr"
 )
 
 type postCmd struct {
 	findFlags
-	Topic string `arg:"" help:"Name of the topic, such as /r/news, or its hash."`
-	Text  string `arg:"" help:"The comment; - reads it from standard input."`
+	// Both are optional for kong, which would not name the text where it is
+	// missing. AfterApply wants them.
+	Topic *string `arg:"" optional:"" help:"Name of the topic, such as /r/news or a page's URL, or its hash."`
+	Text  *string `arg:"" optional:"" help:"The comment; - reads it from standard input. With --delete it may be missing, with --vote there is none."`
+
+	Key       string       `help:"Key to sign with; comntr key new makes one. Default: the default key, where there is one." placeholder:"NAME"`
+	Anonymous bool         `help:"Sign with a key for this one time, which is then forgotten." env:"-"`
+	Plain     bool         `help:"Post the bare text: without an author, a date, or any way to change or delete it." env:"-"`
+	User      string       `help:"What to call yourself. Anyone may use any name: readers tell keys apart by their marks." placeholder:"NAME"`
+	Named     bool         `help:"Say the topic's name in clear, so that servers can list the topic."`
+	ReplyTo   *comntr.Hash `help:"The comment that this one answers." placeholder:"ID" env:"-"`
+	Edit      *comntr.Hash `help:"Put this text in the place of your comment's." placeholder:"ID" env:"-"`
+	Delete    *comntr.Hash `help:"Delete your comment, for everyone and for good." placeholder:"ID" env:"-"`
+	Vote      *ballot      `help:"Vote for or against a comment, or take a vote back; costs some work." placeholder:"ID=up|down|none" env:"-"`
+}
+
+// ballot is a vote on the command line: ID=up.
+type ballot struct {
+	id   comntr.Hash
+	vote comntr.Vote
+}
+
+func (b *ballot) UnmarshalText(text []byte) error {
+	id, vote, found := strings.Cut(string(text), "=")
+	var ok bool
+	if b.vote, ok = comntr.ParseVote(vote); !found || !ok {
+		return fmt.Errorf("%q is no vote: write a comment's id, then =up, =down or =none", text)
+	}
+	var err error
+	b.id, err = comntr.ParseHash(id)
+	return err
+}
+
+// AfterApply rejects what a person can mend, before anything is touched.
+func (c *postCmd) AfterApply() error {
+	var acts []string
+	for flag, set := range map[string]bool{"--reply-to": c.ReplyTo != nil, "--edit": c.Edit != nil, "--delete": c.Delete != nil, "--vote": c.Vote != nil} {
+		if set {
+			acts = append(acts, flag)
+		}
+	}
+	switch {
+	case c.Topic == nil:
+		return errors.New(`expected "<topic> <text>"`)
+	case len(acts) > 1:
+		return errors.New("--reply-to, --edit, --delete and --vote: one at a time")
+	case c.Plain && c.Anonymous:
+		return errors.New("--plain and --anonymous: one of them; plain text has no key at all")
+	case c.Plain && len(acts) > 0:
+		return fmt.Errorf("--plain: plain text can do nothing but stand there; %s needs a signature", acts[0])
+	case c.Plain && (c.User != "" || c.Named):
+		return errors.New("--plain: plain text carries no names; leave out --user and --named")
+	case c.Anonymous && (c.Edit != nil || c.Delete != nil):
+		return fmt.Errorf("--anonymous: %s needs the key that the comment was signed with", acts[0])
+	case c.Named && isHash(*c.Topic):
+		return errors.New("--named: give the topic by its name, not by its hash")
+	case c.Vote != nil && c.Text != nil:
+		return errors.New("--vote: a vote has no text; post a reply beside it")
+	case c.Text == nil && c.Vote == nil && c.Delete == nil:
+		return errors.New(`expected "<text>", or - to read it from standard input`)
+	}
+	return nil
+}
+
+func isHash(s string) bool {
+	_, err := comntr.ParseHash(s)
+	return err == nil
 }
 
 func (c *postCmd) Run(e *env) error {
-	text := []byte(c.Text)
-	if c.Text == "-" {
-		b, err := io.ReadAll(io.LimitReader(e.stdin, comntr.MaxDocument+1))
-		if err != nil {
-			return fmt.Errorf("read the comment: %w", err)
-		}
-		text = b
-	}
-	place := c.place(c.Topic)
-	// The gate that the server has, before anything goes out.
-	if _, err := comntr.ParseDocument(place, text); err != nil {
+	text, err := c.text(e)
+	if err != nil {
 		return err
 	}
-	return c.first(e, func(ctx context.Context, s *comntr.Client) error {
-		id, created, err := s.Post(ctx, place, text)
+	topic := comntr.CleanName(*c.Topic)
+	place := c.place(topic)
+	key, err := c.signer()
+	if err != nil {
+		return err
+	}
+	var doc *comntr.Document
+	draft := comntr.Draft{Place: place, Date: time.Now(), User: c.User, Body: text}
+	if c.Named {
+		draft.Name = topic
+	}
+	switch {
+	case key == nil:
+		// The gate that the server has, before anything goes out.
+		doc, err = comntr.ParseDocument(place, text)
+	case c.target() == nil:
+		if len(text) == 0 {
+			return errors.New("the comment is empty: write something")
+		}
+		if c.ReplyTo != nil {
+			draft.Parent = *c.ReplyTo
+		}
+		doc, err = draft.Sign(key)
+	}
+	if err != nil {
+		return err
+	}
+	var vain error // not for another server to mend
+	err = c.first(e, func(ctx context.Context, s *comntr.Client) error {
+		if doc == nil {
+			b, err := s.Comment(ctx, place, *c.target())
+			if err != nil {
+				return err
+			}
+			target, err := comntr.ParseDocument(place, b)
+			if err != nil {
+				return fmt.Errorf("%w: %w", comntr.ErrBadAnswer, err)
+			}
+			if doc, vain = c.act(e, draft, key, target); vain != nil {
+				return nil
+			}
+		}
+		id, created, err := s.Post(ctx, place, doc.Bytes())
 		if err != nil {
 			return err
 		}
@@ -38,8 +141,139 @@ func (c *postCmd) Run(e *env) error {
 			_, err = fmt.Fprintln(e.stdout, id)
 			return err
 		}
-		return json.NewEncoder(e.stdout).Encode(map[string]any{
+		out := map[string]any{
 			"id": id, "created": created, "server": s.Origin(), "community": place.Community, "topic": place.Topic,
-		})
+		}
+		if doc.Signed() {
+			pub := doc.Key()
+			out["key"] = hex.EncodeToString(pub[:])
+		}
+		return json.NewEncoder(e.stdout).Encode(out)
 	})
+	if vain != nil {
+		return vain
+	}
+	return err
+}
+
+func (c *postCmd) text(e *env) ([]byte, error) {
+	switch {
+	case c.Text == nil:
+		return nil, nil
+	case *c.Text != "-":
+		return []byte(*c.Text), nil
+	}
+	b, err := io.ReadAll(io.LimitReader(e.stdin, comntr.MaxDocument+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the comment: %w", err)
+	}
+	return b, nil
+}
+
+// target is the comment that must be looked at before anything is signed.
+func (c *postCmd) target() *comntr.Hash {
+	switch {
+	case c.Edit != nil:
+		return c.Edit
+	case c.Delete != nil:
+		return c.Delete
+	case c.Vote != nil:
+		return &c.Vote.id
+	}
+	return nil
+}
+
+// signer is the key to sign with; nil is for plain text.
+func (c *postCmd) signer() (ed25519.PrivateKey, error) {
+	switch {
+	case c.Plain:
+		return nil, nil
+	case c.Anonymous:
+		_, key, err := ed25519.GenerateKey(nil)
+		return key, err
+	}
+	ring, err := userKeys()
+	if err != nil {
+		return nil, err
+	}
+	name := c.Key
+	if name == "" {
+		if name, err = ring.defaultName(); err != nil {
+			return nil, err
+		}
+	}
+	if name != "" {
+		return ring.read(name)
+	}
+	if c.target() != nil || c.ReplyTo != nil || c.User != "" || c.Named {
+		return nil, errors.New("there is no key to sign this with: `comntr key new` makes one, --anonymous takes one for this time alone")
+	}
+	return nil, nil
+}
+
+// act is the edit, the delete or the vote that the flags ask for, signed. It
+// refuses what readers would only ignore.
+func (c *postCmd) act(e *env, d comntr.Draft, key ed25519.PrivateKey, target *comntr.Document) (*comntr.Document, error) {
+	id, kind := target.ID(), target.Kind()
+	if c.Delete == nil {
+		// An edit stands for the comment that it changed.
+		if of, ok := target.Target(); ok && kind == comntr.KindEdit {
+			id = of
+		} else if kind != comntr.KindComment {
+			return nil, fmt.Errorf("%s is no comment, but of kind %s", id, kind)
+		}
+	}
+	own := target.Signed() && target.Key() == comntr.PublicKey(key)
+	if c.Vote != nil {
+		if own {
+			return nil, fmt.Errorf("%s is your own comment: a vote on it would not count", id)
+		}
+		d.Kind, d.Target, d.Body = comntr.KindVote, id, []byte(c.Vote.vote.String())
+		progress, done := workBar(e, comntr.VoteWork)
+		defer done()
+		return d.SignWithWork(e.ctx, key, comntr.VoteWork, progress)
+	}
+	switch {
+	case !target.Signed():
+		return nil, fmt.Errorf("%s is plain text: it has no author, and nobody can change or delete it", id)
+	case !own:
+		return nil, notYours(target)
+	case c.Delete != nil && kind == comntr.KindDelete:
+		return nil, fmt.Errorf("%s is a delete itself, and those stay", id)
+	case c.Delete != nil:
+		del := comntr.Deletion(target)
+		del.User, del.Name, del.Body = d.User, d.Name, d.Body
+		return del.Sign(key)
+	}
+	d.Kind, d.Target = comntr.KindEdit, id
+	return d.Sign(key)
+}
+
+// notYours says which key would do.
+func notYours(target *comntr.Document) error {
+	if ring, err := userKeys(); err == nil {
+		if name, ok := ring.called(target.Key()); ok {
+			return fmt.Errorf("%s was signed with your key %s: add --key %s", target.ID(), name, name)
+		}
+	}
+	return fmt.Errorf("%s was signed with another key, %s, and only that can change or delete it", target.ID(), comntr.KeyMark(target.Key()))
+}
+
+// workBar is a line on standard error that shows how work gets on, where a
+// person looks at it; done takes it away. Work is luck: the bar says how
+// probable it was to be done by now.
+func workBar(e *env, bits int) (progress func(tried uint64), done func()) {
+	if !isTerminal(e.stderr) {
+		return nil, func() {}
+	}
+	return func(tried uint64) { fmt.Fprint(e.stderr, "\r", workLine(bits, tried), "\x1b[K") },
+		func() { fmt.Fprint(e.stderr, "\r\x1b[K") }
+}
+
+// workLine is the bar after some nonces were tried.
+func workLine(bits int, tried uint64) string {
+	const width = 30
+	share := 1 - math.Exp(-float64(tried)/math.Exp2(float64(bits)))
+	full := int(share * width)
+	return fmt.Sprintf("paying %d bits of work [%s%s] %3.0f%%", bits, strings.Repeat("#", full), strings.Repeat(".", width-full), math.Floor(100*share))
 }
