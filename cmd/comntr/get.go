@@ -42,9 +42,33 @@ func (c *getCmd) Run(e *env) error {
 		w := bufio.NewWriter(e.stdout)
 		fmt.Fprintln(w, folder.CID)
 		for _, f := range folder.Comments {
-			text := strings.TrimRight(printable(string(f.Bytes)), "\n")
-			fmt.Fprintf(w, "\n%s\n    %s\n", f.ID, strings.ReplaceAll(text, "\n", "\n    "))
+			byline, body := "", string(f.Bytes)
+			// What is no valid document here, no honest server would list.
+			if d, err := comntr.ParseDocument(place, f.Bytes); err == nil && d.Signed() {
+				byline, body = printable(signedBy(d)), string(d.Body())
+			}
+			text := strings.TrimRight(printable(body), "\n")
+			fmt.Fprintf(w, "\n%s%s\n    %s\n", f.ID, byline, strings.ReplaceAll(text, "\n", "\n    "))
 		}
 		return w.Flush()
 	})
+}
+
+// signedBy is what stands behind a signed comment's id: who, when, and what it
+// does to which other comment.
+func signedBy(d *comntr.Document) string {
+	var s strings.Builder
+	if user, ok := d.User(); ok {
+		s.WriteString("  " + user)
+	}
+	s.WriteString("  " + comntr.KeyMark(d.Key()))
+	if date, ok := d.Date(); ok {
+		s.WriteString("  " + date.Format(comntr.DateFormat))
+	}
+	if target, ok := d.Target(); ok {
+		fmt.Fprintf(&s, "  %s of %s", d.Kind(), target)
+	} else if parent, ok := d.Parent(); ok {
+		fmt.Fprintf(&s, "  reply to %s", parent)
+	}
+	return s.String()
 }
