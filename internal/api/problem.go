@@ -72,7 +72,7 @@ func problemOf(err error) *comntr.Problem {
 	case errors.Is(err, store.ErrSlotTaken):
 		return problem(http.StatusConflict, comntr.CodeSlotTaken,
 			"another comment of this topic has the same 64 bits of murmur3 and a smaller id, and a folder can list only one of the two: change the text, by a space if need be")
-	case errors.Is(err, store.ErrFull):
+	case errors.Is(err, store.ErrFull), errors.Is(err, ipfs.ErrNoRoom):
 		return problem(http.StatusInsufficientStorage, comntr.CodeFull, "this server's disk, or what its operator gave it, is used up: nothing was stored; post to another server")
 	case errors.Is(err, store.ErrDamaged), errors.Is(err, ipfs.ErrUnreadable):
 		return problem(http.StatusInternalServerError, comntr.CodeDamaged, "a comment's file was damaged on this server's disk: ask another server")

@@ -18,17 +18,24 @@ const (
 	// maxCARBuffer is how many of them are held in memory between looking
 	// whether all are there and writing them; the others are read twice.
 	maxCARBuffer = 8 << 20
-	// maxGoneNamed is how many removed comments an answer names.
+	// maxCARLinks is how many links are followed for one, each remembered.
+	maxCARLinks = 1 << 18
+	// maxGoneNamed is how many removed comments an answer names, and how many
+	// leaves may be absent before the plan is given up: a peer can make up any
+	// number of them (TestWriteCARMadeUp).
 	maxGoneNamed = 100
+	// maxUnknown is how many links are tried to find one that is known.
+	maxUnknown = 1000
 )
 
 // IsTopicFolder reports whether a node that is held is the root, or a shard, of
 // a topic's folder: its names stand for comments. An empty folder is one. It
-// decides by the first name whose link is known here.
+// decides by the first name whose link is known here, of a thousand at most.
 func (f *Folders) IsTopicFolder(c cid.Cid) bool {
 	is := false
 	if err := f.use(func() error {
 		n, err := f.db.node(c)
+		tries := 0
 		for depth := 0; err == nil && depth < comntr.MaxDepth; depth++ {
 			next := cid.Undef
 			for _, l := range n.Links {
@@ -37,7 +44,7 @@ func (f *Folders) IsTopicFolder(c cid.Cid) bool {
 					continue
 				}
 				known, leaf, err := f.isLeaf(l.CID)
-				if known || err != nil {
+				if tries++; known || err != nil || tries >= maxUnknown {
 					is = leaf
 					return err
 				}
@@ -61,11 +68,11 @@ func (f *Folders) IsTopicFolder(c cid.Cid) bool {
 
 // isLeaf tells a leaf's CID from a directory node's.
 func (f *Folders) isLeaf(c cid.Cid) (known, leaf bool, err error) {
-	if c.Prefix().Codec == cid.Raw {
-		return true, true, nil
-	}
 	if err := f.db.places(c, func(_, _ comntr.Hash) bool { leaf = true; return false }); err != nil || leaf {
 		return leaf, leaf, err
+	}
+	if c.Prefix().Codec == cid.Raw {
+		return false, false, nil // a peer can make up any number of them
 	}
 	_, held, err := f.db.ref(digestOf(c))
 	return held, false, err
@@ -75,8 +82,8 @@ func (f *Folders) isLeaf(c cid.Cid) (known, leaf bool, err error) {
 // (version 1): a node, then what is below it, in the order of its links, each
 // block once. What can fail is found before the first byte is written: the
 // error is ErrNotTopicFolder; ErrNotHeld where a block is missing; a GoneError
-// that names the removed comments; ErrTooLarge for more than 256 MiB. Past that
-// point an error means that the CAR was cut.
+// that names the removed comments; ErrTooLarge for more than 256 MiB or 262,144
+// links. Past that point an error means that the CAR was cut.
 func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error {
 	if _, err := f.Node(root); err != nil {
 		return err
@@ -85,7 +92,7 @@ func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error
 		return fmt.Errorf("%w: %s", ErrNotTopicFolder, root)
 	}
 	car := carPlan{f: f, seen: map[cid.Cid]bool{}}
-	if err := car.node(ctx, root, nil); err != nil {
+	if err := car.node(ctx, root, nil); err != nil && !errors.Is(err, errEnough) {
 		return err
 	}
 	if err := car.judge(); err != nil {
@@ -117,6 +124,7 @@ type carPlan struct {
 	f        *Folders
 	seen     map[cid.Cid]bool
 	blocks   []carBlock
+	links    int           // links followed
 	size     int           // bytes of all blocks
 	buffered int           // bytes of those in memory
 	topic    comntr.Hash   // of any leaf that was found
@@ -124,6 +132,9 @@ type carPlan struct {
 	gone     []comntr.Hash // removed comments
 	absent   []comntr.Link // leaves of which nothing is known
 }
+
+// errEnough: so much is gone or absent that the rest does not matter.
+var errEnough = errors.New("too much is missing")
 
 type carBlock struct {
 	cid   cid.Cid
@@ -166,6 +177,9 @@ func (p *carPlan) node(ctx context.Context, c cid.Cid, path []uint8) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		if p.links++; p.links > p.f.limits.carLinks {
+			return fmt.Errorf("%w: a CAR follows at most %d links", ErrTooLarge, p.f.limits.carLinks)
+		}
 		if l.Child {
 			err = p.node(ctx, l.CID, append(path, l.Index))
 		} else {
@@ -201,6 +215,9 @@ func (p *carPlan) leaf(l comntr.Link) error {
 		return err
 	default:
 		return p.add(l.CID, block)
+	}
+	if max(len(p.gone), len(p.absent)) > maxGoneNamed {
+		return errEnough
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -185,5 +186,86 @@ func TestWriteCARTooLarge(t *testing.T) {
 	var car bytes.Buffer
 	if err := f.WriteCAR(t.Context(), &car, id); !errors.Is(err, ipfs.ErrTooLarge) || car.Len() > 0 {
 		t.Errorf("%v after %d bytes", err, car.Len())
+	}
+}
+
+// A folder that a peer made up, of names that link to nothing known, costs what
+// a few of them cost.
+func TestWriteCARMadeUp(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v comntr.Version) {
+		f, peer := open(t, v), open(t, v)
+		topic, real := comntr.NameHash("topic"), comntr.NameHash("real")
+		for i := range 50_000 {
+			peer.src.add(topic, doc(i))
+		}
+		root := peer.root()
+		made := peer.topic(topic)
+		f.take(peer.nodes(root))
+		cost := func(c cid.Cid) (uint64, int) {
+			reads := f.src.reads
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if f.IsTopicFolder(c) {
+				if err := f.WriteCAR(t.Context(), io.Discard, c); !errors.Is(err, ipfs.ErrNotHeld) && !errors.Is(err, ipfs.ErrGone) {
+					t.Errorf("%v", err)
+				}
+			}
+			runtime.ReadMemStats(&after)
+			return after.Mallocs - before.Mallocs, f.src.reads - reads
+		}
+		if f.IsTopicFolder(made) {
+			t.Error("a folder of which nothing is known is a topic's")
+		}
+		if allocs, reads := cost(made); allocs > 100_000 || reads > 0 {
+			t.Errorf("nothing known: %d allocations, %d reads", allocs, reads)
+		}
+		// A known name makes it a topic's folder.
+		known := map[comntr.Hash]bool{}
+		for at, i := made, 0; at.Defined(); i++ {
+			n, err := f.Node(at)
+			if err != nil || i == comntr.MaxDepth {
+				t.Fatal(i, err)
+			}
+			at = cid.Undef
+			for _, l := range n.Links {
+				if l.Child {
+					at = l.CID // the look goes down the last one
+				} else {
+					known[l.Name] = true
+				}
+			}
+		}
+		for i := range 50_000 {
+			if known[comntr.SumHash(doc(i))] {
+				f.src.add(real, doc(i))
+			}
+		}
+		f.root()
+		if !f.IsTopicFolder(made) {
+			t.Error("a folder of a known comment is no topic's")
+		}
+		if allocs, reads := cost(made); allocs > 100_000 || reads > 400 {
+			t.Errorf("one known: %d allocations, %d reads", allocs, reads)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := f.WriteCAR(ctx, io.Discard, made); !errors.Is(err, context.Canceled) {
+			t.Errorf("the asker has gone: %v", err)
+		}
+	})
+}
+
+// What a plan remembers is bounded, however small the blocks are.
+func TestWriteCARLinks(t *testing.T) {
+	f := open(t, 1)
+	topic := comntr.NameHash("topic")
+	for i := range 100 {
+		f.src.add(topic, doc(i))
+	}
+	f.SetMaxCARLinks(100)
+	f.expectCAR(f.topic(topic))
+	f.src.add(topic, doc(100))
+	if err := f.WriteCAR(t.Context(), io.Discard, f.topic(topic)); !errors.Is(err, ipfs.ErrTooLarge) {
+		t.Errorf("101 links: %v", err)
 	}
 }

@@ -39,6 +39,9 @@ var (
 	// ErrUnreadable: the comment's file was damaged. The source's error is
 	// under it too.
 	ErrUnreadable = errors.New("the comment's file cannot be read")
+	// ErrNoRoom: the file system is nearly full, and nothing was written. Peers'
+	// nodes get it long before own folders do.
+	ErrNoRoom = errors.New("the file system is nearly full")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("the folders are closed")
 )
@@ -108,6 +111,7 @@ type Folders struct {
 	src     Source
 	log     *slog.Logger
 	lock    *pebble.Lock
+	room    *room
 	limits  limits
 
 	ctx    context.Context // ends at Close
@@ -137,25 +141,31 @@ type Folders struct {
 	retaining sync.Mutex // one Retain at a time
 	peersMu   sync.Mutex
 	peers     map[string]peerTree
+
+	maxRetained int64 // bytes of all peers' trees
 }
 
 // limits are the constants of these names, but for tests.
 type limits struct {
-	car, chunk int
-	peerTree   int64
+	car, carLinks, chunk int
+	peerTree             int64
 }
 
 // OpenFolders opens the block database under dir, which is a community's
 // hidden .ipfs folder, and makes it anew where it is missing, damaged, or of
 // another CID version or epoch. It reads nothing of src but its epoch.
 func OpenFolders(dir string, v comntr.Version, src Source, log *slog.Logger) (*Folders, error) {
+	return openFolders(dir, v, src, log, vfs.Default)
+}
+
+func openFolders(dir string, v comntr.Version, src Source, log *slog.Logger, fs vfs.FS) (*Folders, error) {
 	f := &Folders{
 		dir:      filepath.Join(dir, "blocks"),
 		version:  v,
 		src:      src,
 		log:      log.With("community", src.Community()),
 		rootTurn: make(chan struct{}, 1),
-		limits:   limits{car: maxCAR, chunk: maxChunk, peerTree: maxPeerTree},
+		limits:   limits{car: maxCAR, carLinks: maxCARLinks, chunk: maxChunk, peerTree: maxPeerTree},
 		records:  cache[comntr.Hash, record](cachedRecords),
 		parsed:   cache[cid.Cid, sized](cachedNodes),
 		asked:    cache[comntr.Hash, cid.Cid](maxAsked),
@@ -172,6 +182,7 @@ func OpenFolders(dir string, v comntr.Version, src Source, log *slog.Logger) (*F
 		return nil, fmt.Errorf("lock the block database: %w", err)
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.room = &room{FS: fs, ctx: f.ctx, dir: f.dir, log: f.log}
 	if err := f.open(); err != nil {
 		f.cancel()
 		return nil, errors.Join(err, f.lock.Close())
@@ -191,7 +202,7 @@ func cache[K comparable, V any](size int) *lru.Cache[K, V] {
 // that contradicts itself is emptied.
 func (f *Folders) open() error {
 	for try := 0; ; try++ {
-		db, err := openNodes(f.dir, f.lock, f.version, f.src.Epoch(), f.log, func() { f.damaged.Store(true) })
+		db, err := openNodes(f.dir, f.lock, f.version, f.src.Epoch(), f.room, func() { f.damaged.Store(true) })
 		if err != nil {
 			return err
 		}
@@ -202,6 +213,7 @@ func (f *Folders) open() error {
 		f.asked.Purge()
 		f.recent.Purge()
 		if err = errors.Join(f.loadPeers(), f.loadMissed(), f.loadRoot()); err == nil {
+			f.divide()
 			return nil
 		}
 		err = errors.Join(err, db.db.Close())
@@ -214,6 +226,17 @@ func (f *Folders) open() error {
 			return err
 		}
 	}
+}
+
+// divide gives peers their share of what is free.
+func (f *Folders) divide() {
+	f.peersMu.Lock()
+	defer f.peersMu.Unlock()
+	held := f.db.graceBytes
+	for _, p := range f.peers {
+		held += p.size
+	}
+	f.db.maxGrace, f.maxRetained = f.room.share(held)
 }
 
 // Close ends what is under way, waits for it, and closes the database.
@@ -380,6 +403,9 @@ func (f *Folders) storedRecord(topic comntr.Hash) (record, error) {
 // flushTopic brings a topic's folder up to date. Its turn is held. seq is the
 // topic's number, read before.
 func (f *Folders) flushTopic(ctx context.Context, topic comntr.Hash, rec record, seq uint64) (record, error) {
+	if err := f.room.take(0, forOwn); err != nil {
+		return rec, err // before the work
+	}
 	var removed, added []comntr.Hash
 	since := rec.since()
 	upTo, err := f.src.Listing(topic, since, func(comment comntr.Hash, gone bool) error {
@@ -486,7 +512,7 @@ func (f *Folders) store(b *pebble.Batch, key []byte, rec record, l level, change
 	if err := b.Set(key, rec.encode(), nil); err != nil {
 		return rec, err
 	}
-	err = f.db.commit(b, d.refs, e.made)
+	err = f.db.commit(b, d.refs, e.made, forOwn)
 	if errors.Is(err, ErrNotHeld) {
 		err = fmt.Errorf("%w: %w", errDamaged, err)
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
 
 	"github.com/comntr/comntr"
@@ -15,11 +17,43 @@ import (
 // Bounds, for tests of them.
 const (
 	Grace       = grace
+	RetryPause  = retryPause
 	MaxPeers    = maxPeers
 	MaxPut      = maxPut
 	MaxAsked    = maxAsked
 	RetryMissed = retryMissed
 )
+
+// OpenFoldersOn is OpenFolders with the database's tables on fs.
+func OpenFoldersOn(fs vfs.FS, dir string, v comntr.Version, src Source, log *slog.Logger) (*Folders, error) {
+	return openFolders(dir, v, src, log, fs)
+}
+
+// Write commits a value of size bytes as own folders are.
+func (f *Folders) Write(key string, size int) error {
+	return f.use(func() error {
+		b := f.db.db.NewBatch()
+		defer b.Close()
+		if err := b.Set([]byte("z"+key), make([]byte, size), nil); err != nil {
+			return err
+		}
+		return f.db.apply(b, forOwn)
+	})
+}
+
+// Share is how many bytes may wait for collection and be retained for peers.
+func (f *Folders) Share() (waiting, retained int64) { return f.db.maxGrace, f.maxRetained }
+
+// SetMaxRetained sets how many bytes all retained trees have at most.
+func (f *Folders) SetMaxRetained(n int64) { f.maxRetained = n }
+
+// Get is what bitswap's server reads.
+func Get(log *slog.Logger, c cid.Cid, holder Holder) error {
+	h := holders{log: log}
+	h.add(holder)
+	_, err := h.Get(context.Background(), c)
+	return err
+}
 
 // SetClock replaces the clock that grace and retries are counted by.
 func (f *Folders) SetClock(now func() time.Time) { f.db.now = now }
@@ -29,6 +63,9 @@ func (f *Folders) SetMaxGrace(n int64) { f.db.maxGrace = n }
 
 // SetMaxCAR sets how many bytes of blocks a CAR has at most.
 func (f *Folders) SetMaxCAR(n int) { f.limits.car = n }
+
+// SetMaxCARLinks sets how many links a CAR follows at most.
+func (f *Folders) SetMaxCARLinks(n int) { f.limits.carLinks = n }
 
 // SetMaxChunk sets how many changes are one batch at most.
 func (f *Folders) SetMaxChunk(n int) { f.limits.chunk = n }
@@ -150,4 +187,11 @@ func (f *Folders) CheckCounts() error {
 		errs = append(errs, errors.New("the sum of bytes awaiting collection is wrong"))
 	}
 	return errors.Join(errs...)
+}
+
+// Forget makes the next write look at the file system.
+func (f *Folders) Forget() {
+	f.room.mu.Lock()
+	defer f.room.mu.Unlock()
+	f.room.at = time.Time{}
 }

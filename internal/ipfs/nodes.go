@@ -15,7 +15,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
 
 	"github.com/comntr/comntr"
@@ -101,6 +100,7 @@ type nodeDB struct {
 	log   *slog.Logger
 	now   func() time.Time
 	stain func() // called when Pebble finds damage
+	room  *room
 
 	// mu is held from reading counts to committing what follows from them.
 	mu         sync.Mutex
@@ -166,9 +166,10 @@ func decodeRecord(b []byte) (r record, err error) {
 
 // openNodes opens dir, and empties it first unless it was made for the same
 // format, CID version and epoch. lock is that of dir.
-func openNodes(dir string, lock *pebble.Lock, v comntr.Version, epoch uint64, log *slog.Logger, stain func()) (*nodeDB, error) {
+func openNodes(dir string, lock *pebble.Lock, v comntr.Version, epoch uint64, room *room, stain func()) (*nodeDB, error) {
 	header := binary.BigEndian.AppendUint64([]byte{formatVersion, byte(v)}, epoch)
-	n := &nodeDB{log: log, now: time.Now, stain: stain, maxGrace: maxGrace}
+	log := room.log
+	n := &nodeDB{log: log, now: time.Now, stain: stain, room: room, maxGrace: maxGrace}
 	err := n.open(dir, lock)
 	if err == nil {
 		if err = n.begin(header); err == nil {
@@ -205,20 +206,13 @@ func (n *nodeDB) begin(header []byte) error {
 
 func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
 	o := &pebble.Options{
-		FS:                 vfs.Default,
+		FS:                 n.room,
 		FormatMajorVersion: pebble.FormatNewest,
 		Lock:               lock,
 		CacheSize:          blockCache,
 		MemTableSize:       memTable,
 		Logger:             pebbleLog{n.log},
-		EventListener: &pebble.EventListener{
-			// Without a listener Pebble ends the process, over data that can
-			// be built again.
-			DataCorruption: func(i pebble.DataCorruptionInfo) {
-				n.log.Error("the block database is damaged", "err", i.Details)
-				n.stain()
-			},
-		},
+		EventListener:      n.room.listen(n.stain),
 	}
 	for i := range o.Levels {
 		// Most counts asked for are of nodes that are new.
@@ -350,8 +344,9 @@ func (n *nodeDB) sumGrace() error {
 
 // commit writes b together with what refs, changes of counts, entail. made are
 // the new blocks among those counted. Where a node is counted up that is
-// neither held nor made the error is ErrNotHeld, and nothing was changed.
-func (n *nodeDB) commit(b *pebble.Batch, refs map[digest]int, made map[digest][]byte) error {
+// neither held nor made the error is ErrNotHeld, and nothing was changed; nor
+// was it where the error is ErrNoRoom.
+func (n *nodeDB) commit(b *pebble.Batch, refs map[digest]int, made map[digest][]byte, p purpose) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := uint64(n.now().Unix())
@@ -394,14 +389,18 @@ func (n *nodeDB) commit(b *pebble.Batch, refs map[digest]int, made map[digest][]
 			return err
 		}
 	}
-	if err := n.apply(b); err != nil {
+	if err := n.apply(b, p); err != nil {
 		return err
 	}
 	n.graceBytes += waiting
 	return n.trim()
 }
 
-func (n *nodeDB) apply(b *pebble.Batch) error {
+// apply writes b if there is room for it, else the error is ErrNoRoom.
+func (n *nodeDB) apply(b *pebble.Batch, p purpose) error {
+	if err := n.room.take(b.Len(), p); err != nil {
+		return fmt.Errorf("write the block database: %w", err)
+	}
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("write the block database: %w", err)
 	}
@@ -409,7 +408,8 @@ func (n *nodeDB) apply(b *pebble.Batch) error {
 }
 
 // park stores nodes that stand in no tree yet. They stay for the grace hour,
-// counted from the last time that they were parked.
+// counted from the last time that they were parked. The error is ErrNoRoom also
+// where they alone would push out most of what waits.
 func (n *nodeDB) park(blocks map[digest][]byte) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -443,7 +443,10 @@ func (n *nodeDB) park(blocks map[digest][]byte) error {
 			return err
 		}
 	}
-	if err := n.apply(b); err != nil {
+	if waiting > n.maxGrace/2 {
+		return fmt.Errorf("%w: %d bytes of nodes", ErrNoRoom, waiting)
+	}
+	if err := n.apply(b, forPeers); err != nil {
 		return err
 	}
 	n.graceBytes += waiting
@@ -458,6 +461,9 @@ func (n *nodeDB) trim() error {
 	// Some more than needed, so that the next commit does not find the same.
 	for n.graceBytes > n.maxGrace-n.maxGrace/8 {
 		more, err := n.collect([]byte{keyGrace + 1}, n.graceBytes-(n.maxGrace-n.maxGrace/8))
+		if errors.Is(err, ErrNoRoom) {
+			return nil // what was committed stands; a later one tries again
+		}
 		if err != nil || !more {
 			return err
 		}
@@ -510,7 +516,7 @@ func (n *nodeDB) collect(upper []byte, bytes int64) (more bool, err error) {
 	if len(dead) == 0 {
 		return false, nil
 	}
-	if err := n.apply(b); err != nil {
+	if err := n.apply(b, forDropping); err != nil {
 		return false, err
 	}
 	n.graceBytes -= freed

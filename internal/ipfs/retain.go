@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/ipfs/go-cid"
 
@@ -194,8 +193,11 @@ func (f *Folders) loadPeers() error {
 // PutNodes stores directory nodes of a peer's tree, at most 8 MiB of them, for
 // a walk that is under way: they stay for an hour, and for as long as a Retain
 // holds them. Each is checked against its CID and must be canonical, else
-// nothing is stored.
+// nothing is stored; nor is it where the error is ErrNoRoom.
 func (f *Folders) PutNodes(blocks map[cid.Cid][]byte) error {
+	if err := f.room.take(0, forPeers); err != nil {
+		return fmt.Errorf("put nodes: %w", err)
+	}
 	nodes := make(map[digest][]byte, len(blocks))
 	size := 0
 	for c, block := range blocks {
@@ -220,8 +222,9 @@ func (f *Folders) PutNodes(blocks map[cid.Cid][]byte) error {
 // of the one retained for that peer before. All its nodes must be held: else
 // the error is ErrNotHeld and what was retained stays. A tree of more than 64
 // MiB of nodes is ErrTooLarge, and then nothing is kept for the peer. Of more
-// than 64 peers the one retained longest ago is let go; an undefined root lets
-// go of this one.
+// than 64 peers, or of more bytes than peers' share of the disk, the one retained
+// longest ago is let go; an undefined root lets go of this one. ErrNoRoom
+// changes nothing.
 func (f *Folders) Retain(peer string, root cid.Cid) error {
 	if len(peer) > maxPeerName {
 		return fmt.Errorf("retain: the peer's name has %d bytes: at most %d are taken", len(peer), maxPeerName)
@@ -241,15 +244,17 @@ func (f *Folders) Retain(peer string, root cid.Cid) error {
 		}
 		for {
 			oldest, at := "", time.Time{}
+			total := int64(0)
 			f.peersMu.Lock()
 			for name, p := range f.peers {
+				total += p.size
 				if name != peer && (oldest == "" || p.at.Before(at)) {
 					oldest, at = name, p.at
 				}
 			}
 			drop, n := f.peers[oldest], len(f.peers)
 			f.peersMu.Unlock()
-			if n <= maxPeers {
+			if oldest == "" || n <= maxPeers && total <= f.maxRetained {
 				return nil
 			}
 			if err := f.swapPeer(oldest, drop, peerTree{}); err != nil {
@@ -260,12 +265,20 @@ func (f *Folders) Retain(peer string, root cid.Cid) error {
 }
 
 func (f *Folders) swapPeer(peer string, old, new peerTree) error {
-	d := diff{load: f.db.node, refs: map[digest]int{}, limit: f.limits.peerTree, check: true}
+	p := forPeers
+	if !new.root.Defined() {
+		p = forDropping
+	}
+	if err := f.room.take(0, p); err != nil {
+		return err // before the work
+	}
+	limit := max(1, min(f.limits.peerTree, f.maxRetained))
+	d := diff{load: f.db.node, refs: map[digest]int{}, limit: limit, check: true}
 	if err := d.folder(old.root, new.root, ofTopics, nil); err != nil {
 		return err
 	}
-	if new.size = old.size + d.grown; new.size > f.limits.peerTree {
-		return fmt.Errorf("%w: %d bytes of directory nodes", ErrTooLarge, f.limits.peerTree)
+	if new.size = old.size + d.grown; new.root.Defined() && new.size > limit {
+		return fmt.Errorf("%w: %d bytes of directory nodes", ErrTooLarge, limit)
 	}
 	b := f.db.db.NewBatch()
 	defer b.Close()
@@ -278,7 +291,7 @@ func (f *Folders) swapPeer(peer string, old, new peerTree) error {
 	if err != nil {
 		return err
 	}
-	if err := f.db.commit(b, d.refs, nil); err != nil {
+	if err := f.db.commit(b, d.refs, nil, p); err != nil {
 		return err
 	}
 	f.peersMu.Lock()
@@ -333,7 +346,7 @@ func (f *Folders) SetMerged(scope comntr.Hash, nodes []cid.Cid) error {
 				return err
 			}
 		}
-		return f.db.apply(b)
+		return f.db.apply(b, forOwn)
 	})
 }
 
@@ -343,14 +356,17 @@ func (f *Folders) ClearMarks() error {
 	return f.use(func() error {
 		f.db.mu.Lock()
 		defer f.db.mu.Unlock()
-		if err := f.db.db.DeleteRange([]byte{keyMark}, []byte{keyMark + 1}, pebble.NoSync); err != nil {
+		b := f.db.db.NewBatch()
+		defer b.Close()
+		if err := b.DeleteRange([]byte{keyMark}, []byte{keyMark + 1}, nil); err != nil {
 			return fmt.Errorf("clear marks: %w", err)
 		}
-		return nil
+		return f.db.apply(b, forDropping)
 	})
 }
 
-// Collect deletes the nodes that have stood in no kept tree for an hour.
+// Collect deletes the nodes that have stood in no kept tree for an hour. The
+// error is ErrNoRoom where even deletions cannot be written.
 func (f *Folders) Collect(now time.Time) error {
 	return f.use(func() error { return f.db.collectBefore(f.ctx, now.Add(-grace)) })
 }

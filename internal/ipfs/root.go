@@ -130,6 +130,9 @@ func (f *Folders) flushRoot(ctx context.Context) (record, error) {
 	if len(names) == 0 && rec.current(upTo) {
 		return rec, nil
 	}
+	if err := f.room.take(0, forOwn); err != nil {
+		return rec, err // before the work
+	}
 	for from := 0; ; {
 		to := min(from+f.limits.chunk, len(names))
 		changes, err := f.topicLinks(ctx, names[from:to], len(removed)-from)
