@@ -339,7 +339,7 @@ func FuzzParseFilter(f *testing.F) {
 		}
 		d, err := comntr.ParseDocument(l.place, []byte(signDoc(testKey(l.by), l.headers()+"\n")))
 		if err != nil {
-			t.Skip()
+			return
 		}
 		filter := comntr.ParseFilter(l.place, []*comntr.Document{d}, foldNow)
 		said := string(indented(t, filter))

@@ -31,7 +31,7 @@ func FuzzUnseal(f *testing.F) {
 	f.Add([]byte("age-encryption.org/v1\n-> X25519 AAAA\n\n--- AAAA\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if strings.Contains(string(b), "-> scrypt") {
-			t.Skip() // seconds each
+			return // seconds each
 		}
 		if !looksSealed(b) {
 			return
