@@ -55,21 +55,22 @@ func (d *Disk) release(n int64) { d.count(-n) }
 // The file system keeps a reserve, because Pebble must never meet a full
 // disk: it could not write its log, and the process would have to stop.
 const (
-	reserveMax      = 32 << 20            // bytes
-	reserveFraction = 8                   // of a file system too small for that: its eighth part
+	reserveMax      = 64 << 20            // bytes
+	reserveFraction = 4                   // of a file system too small for that: its fourth part
 	spaceFresh      = 1 * time.Second     // how long a look at the file system counts
-	spaceUnseen     = reserveMax / 8      // bytes that may be written before the next look
+	spaceUnseen     = 4 << 20             // bytes that may be written before the next look
 	writeFactor     = 3                   // a document's bytes are written to the log, a table and the file
 	itemOverhead    = 2*blockSize + 1<<10 // bytes: of a file's block, its directory's and the index
 )
 
 // This much must be free for a store to be opened: what Pebble may write
 // then, namely what its last logs held as tables (two memtables), a new log and
-// its manifest, and the first files of the journal. It is half of the reserve,
-// so that a store that has filled the disk up to there opens again.
+// its manifest, and the first files of the journal. It is an eighth of the
+// reserve, so that a store that has filled the disk up to there opens again,
+// whatever its databases wrote after that: TestE2EFullDisk.
 const (
-	openRoom         = reserveMax / 2      // bytes
-	openRoomFraction = reserveFraction * 2 // of a file system too small for that: its sixteenth part
+	openRoom         = reserveMax / 8      // bytes
+	openRoomFraction = reserveFraction * 8 // of a file system too small for that
 )
 
 // roomToOpen looks whether the index can be opened. It must be asked first,

@@ -102,10 +102,10 @@ func TestReserve(t *testing.T) {
 		full         bool
 	}{
 		{1000 * mib, 500 * mib, false},
-		{1000 * mib, 33 * mib, false},
-		{1000 * mib, 32 * mib, true},
-		{64 * mib, 9 * mib, false},
-		{64 * mib, 8 * mib, true},
+		{1000 * mib, 65 * mib, false},
+		{1000 * mib, 64 * mib, true},
+		{64 * mib, 17 * mib, false},
+		{64 * mib, 16 * mib, true},
 		{1000 * mib, 0, true},
 	} {
 		t.Run(fmt.Sprintf("%d of %d MiB", c.avail/mib, c.total/mib), func(t *testing.T) {
