@@ -65,12 +65,12 @@ const (
 
 // This much must be free for a store to be opened: what Pebble may write
 // then, namely what its last logs held as tables (two memtables), a new log and
-// its manifest, and the first files of the journal. It is an eighth of the
+// its manifest, and the first files of the journal. It is a fourth of the
 // reserve, so that a store that has filled the disk up to there opens again,
 // whatever its databases wrote after that: TestE2EFullDisk.
 const (
-	openRoom         = reserveMax / 8      // bytes
-	openRoomFraction = reserveFraction * 8 // of a file system too small for that
+	openRoom         = reserveMax / 4      // bytes
+	openRoomFraction = reserveFraction * 4 // of a file system too small for that: its sixteenth part
 )
 
 // roomToOpen looks whether the index can be opened. It must be asked first,

@@ -30,12 +30,12 @@ func TestOpenFull(t *testing.T) {
 		missing      string // "": it opens
 	}{
 		{1000 * mib, 500 * mib, ""},
-		{1000 * mib, 8 * mib, ""},
-		{1000 * mib, 8*mib - 1, "1 MiB"},
-		{1000 * mib, 0, "8 MiB"},
-		{128 * mib, 4 * mib, ""},
-		{128 * mib, 4*mib - 1, "1 MiB"},
-		{128 * mib, mib, "3 MiB"},
+		{1000 * mib, 16 * mib, ""},
+		{1000 * mib, 16*mib - 1, "1 MiB"},
+		{1000 * mib, 0, "16 MiB"},
+		{64 * mib, 4 * mib, ""},
+		{64 * mib, 4*mib - 1, "1 MiB"},
+		{64 * mib, mib, "3 MiB"},
 	} {
 		for _, made := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%d of %d, made=%v", c.avail, c.total, made), func(t *testing.T) {
