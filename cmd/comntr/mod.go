@@ -100,7 +100,7 @@ This is the id of the list %s of your key %s. Write in it:
     comntr mod list%s %s
 Who wants it reads with it:
     comntr get /r/news --filter %s
-Another moderator makes you a delegate, with HIS tag in place of TAG:
+Another moderator makes you a delegate by this, with his tag for TAG:
     comntr mod delegate TAG %x %s
 `, tag, l.keyName, key, tag, key, tag, l.place.Topic, pub, tag)
 	return err
