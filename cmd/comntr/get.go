@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,13 +34,13 @@ func (c *getCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		var docs []*comntr.Document
-		for _, f := range folder.Comments {
-			// What is no valid document here no honest server lists.
-			if d, err := comntr.ParseDocument(place, f.Bytes); err == nil {
-				docs = append(docs, d)
-			}
+		raw := make([]comntr.Raw, len(folder.Comments))
+		for i, f := range folder.Comments {
+			raw[i] = comntr.Raw{Place: place, Bytes: f.Bytes}
 		}
+		docs, _ := comntr.ParseDocuments(raw)
+		// What is no valid document here no honest server lists.
+		docs = slices.DeleteFunc(docs, func(d *comntr.Document) bool { return d == nil })
 		thread := comntr.Fold(docs, nil, time.Now(), order)
 		if c.JSON {
 			type comment struct {
