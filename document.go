@@ -42,7 +42,8 @@ type Document struct {
 	act     [32]byte
 	headers []header
 	body    []byte
-	date    time.Time
+	date    int64 // Unix seconds; meaningless if !dated
+	dated   bool
 }
 
 type header struct{ name, value string }
@@ -147,7 +148,7 @@ func (d *Document) parseSigned() error {
 	if v, ok := d.Header("Date"); ok {
 		// time.Parse alone would take fractions of seconds.
 		if t, err := time.Parse(DateFormat, v); err == nil && t.Format(DateFormat) == v {
-			d.date = t
+			d.date, d.dated = t.Unix(), true
 		}
 	}
 	return nil
@@ -223,8 +224,14 @@ func (d *Document) Act() [32]byte { return d.act }
 func (d *Document) Body() []byte { return d.body }
 
 // Date is when the author says it was written; ok is false where there is no
-// Date or one of another form than DateFormat, and for plain text.
-func (d *Document) Date() (t time.Time, ok bool) { return d.date, !d.date.IsZero() }
+// Date or one of another form than DateFormat, and for plain text. Ask ok, not
+// t.IsZero: 0001-01-01T00:00:00Z is a date like any other.
+func (d *Document) Date() (t time.Time, ok bool) {
+	if !d.dated {
+		return time.Time{}, false
+	}
+	return time.Unix(d.date, 0).UTC(), true
+}
 
 // Header returns the value of the signed document's header of that very name,
 // other than Signature and Public-Key. Plain text has none.
@@ -239,5 +246,6 @@ func (d *Document) Header(name string) (value string, ok bool) {
 
 // Premature reports whether the Date lies more than MaxAhead after now.
 func (d *Document) Premature(now time.Time) bool {
-	return !d.date.IsZero() && d.date.After(now.Add(MaxAhead))
+	t, dated := d.Date()
+	return dated && t.After(now.Add(MaxAhead))
 }

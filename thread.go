@@ -36,8 +36,10 @@ type Comment struct {
 	// Deleted: the author took it back, and it is shown because there are
 	// replies. Only what the delete itself says is known then: Date and Parent.
 	Deleted bool
-	// Date is when the author says it was written; zero for none.
-	Date time.Time
+	// Date is when the author says it was written, where it is Dated: the zero
+	// time is a date that a document can have.
+	Date  time.Time
+	Dated bool
 	// Up and Down count the votes.
 	Up, Down int
 	// Parent is what it replies to; zero for nothing. Where Missing is set
@@ -129,7 +131,7 @@ func (t Thread) MarshalJSON() ([]byte, error) {
 // MarshalJSON writes the form of SPEC.md, "Threads", and of folds.json.
 func (c Comment) MarshalJSON() ([]byte, error) {
 	v := commentJSON{
-		ID: c.ID, Aliases: c.Aliases, User: c.User(), Date: formatDate(c.Date), Body: string(c.Body()), Deleted: c.Deleted,
+		ID: c.ID, Aliases: c.Aliases, User: c.User(), Date: formatDate(c.Date, c.Dated), Body: string(c.Body()), Deleted: c.Deleted,
 		Score: scoreJSON{c.Up, c.Down}, Missing: c.Missing, Depth: c.Depth, Replies: c.Replies,
 		Hidden: c.Hidden, Pinned: c.Pinned, Locked: c.Locked,
 	}
@@ -140,14 +142,13 @@ func (c Comment) MarshalJSON() ([]byte, error) {
 		v.Parent = &c.Parent
 	}
 	if c.Edit != nil {
-		date, _ := c.Edit.Date()
-		v.Edited = &editJSON{c.Edit.ID(), formatDate(date)}
+		v.Edited = &editJSON{c.Edit.ID(), formatDate(c.Edit.Date())}
 	}
 	return json.Marshal(v)
 }
 
-func formatDate(t time.Time) string {
-	if t.IsZero() {
+func formatDate(t time.Time, dated bool) string {
+	if !dated {
 		return ""
 	}
 	return t.UTC().Format(DateFormat)
@@ -329,9 +330,8 @@ func (f *folding) collect(docs []spoken) {
 // setWhen must come after the ids are sorted.
 func (n *node) setWhen() {
 	n.id = n.ids[0]
-	if date, ok := n.source().Date(); ok {
-		n.date, n.dated = date.Unix(), true
-	}
+	d := n.source()
+	n.date, n.dated = d.date, d.dated
 }
 
 // comment is the living comment of that id or alias, or nil.
@@ -595,7 +595,7 @@ func (f *folding) arrange(thread *Thread, order Order) {
 		if len(n.ids) > 1 {
 			c.Aliases = n.ids[1:]
 		}
-		c.Date, _ = n.source().Date()
+		c.Date, c.Dated = n.source().Date()
 		if n.parent != none {
 			c.Parent = f.nodes[n.parent].id
 		} else if n.missing {
@@ -642,13 +642,11 @@ func provenName(docs []spoken) string {
 // newer is how all acts on one target are ordered: by Date, those without one
 // being the oldest, and then by SHA-1.
 func newer(a, b *Document) bool {
-	at, aDated := a.Date()
-	bt, bDated := b.Date()
 	switch {
-	case aDated != bDated:
-		return aDated
-	case !at.Equal(bt):
-		return at.After(bt)
+	case a.dated != b.dated:
+		return a.dated
+	case a.dated && a.date != b.date:
+		return a.date > b.date
 	}
-	return a.ID().Compare(b.ID()) > 0
+	return a.id.Compare(b.id) > 0
 }

@@ -187,6 +187,8 @@ func documentCases(t testing.TB) []documentVector {
 	} {
 		add("", "malformed date "+d.date, "a Date of another form is absent: "+d.why, header("Date: "+d.date))
 	}
+	add("", "date in the year 1", "a date like any other", header("Date: 0001-01-01T00:00:00Z"))
+	add("", "date in the year 0", "a date like any other", header("Date: 0000-01-01T00:00:00Z"))
 	add("", "date in the far future", "a Date never makes a document invalid", header("Date: 9999-12-31T23:59:59Z"))
 	// Headers that end at exactly MaxHeaders, and one byte later.
 	frame := len(signDoc(alice, topic+"User: \n\n"))

@@ -80,7 +80,7 @@ func printComment(w io.Writer, c *comntr.Comment) {
 	if key, ok := c.Key(); ok {
 		fmt.Fprintf(w, "  %s", comntr.KeyMark(key))
 	}
-	if !c.Date.IsZero() {
+	if c.Dated {
 		fmt.Fprintf(w, "  %s", c.Date.Format(comntr.DateFormat))
 	}
 	if c.Up > 0 || c.Down > 0 {
