@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/comntr/comntr"
@@ -68,11 +69,18 @@ func unhex(t testing.TB, s string) []byte {
 // news is the place that the document vectors stand at.
 var news = comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash("/r/news")}
 
-// testKey is a key that anyone can make: its seed is SHA-256(name).
+// testKey is a key that anyone can make: its seed is SHA-256(name). Each is
+// made once, because that costs as much as a signature.
 func testKey(name string) ed25519.PrivateKey {
+	if key, ok := testKeys.Load(name); ok {
+		return key.(ed25519.PrivateKey)
+	}
 	seed := sha256.Sum256([]byte(name))
-	return ed25519.NewKeyFromSeed(seed[:])
+	key, _ := testKeys.LoadOrStore(name, ed25519.NewKeyFromSeed(seed[:]))
+	return key.(ed25519.PrivateKey)
 }
+
+var testKeys sync.Map
 
 // signDoc puts Signature and Public-Key above rest (headers, empty line, body).
 func signDoc(key ed25519.PrivateKey, rest string) string {
