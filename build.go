@@ -138,7 +138,7 @@ func (d *Draft) check(key [32]byte) error {
 		kind = KindComment
 	}
 	switch {
-	case !kind.known():
+	case !slices.Contains(kinds[:], kind):
 		return invalid(CodeBadHeader, "%q is no kind of document", clip(string(kind), maxName))
 	case kind == KindComment && d.Target != (Hash{}):
 		return invalid(CodeBadHeader, "a comment has no Target: a reply names its Parent")
