@@ -113,7 +113,8 @@ func ParseFilter(list Place, docs []*Document, now time.Time) Filter {
 
 // readList reads the acts of a list out of the documents of its place.
 func readList(docs []*Document, now time.Time) (list modList, key [32]byte, tag string) {
-	for _, s := range living(docs, now).docs {
+	left := living(docs, now)
+	for s := range left.all {
 		d := s.doc
 		kind, on, ok := modKindOf(s.kind)
 		if !ok {
@@ -126,7 +127,7 @@ func readList(docs []*Document, now time.Time) (list modList, key [32]byte, tag 
 		var target modTarget
 		switch kind {
 		case actHide, actPin, actLock:
-			target.id, ok = s.target, s.hasTarget
+			target.id, ok = s.to, s.hasTo
 		case actBan:
 			target.key, ok = targetKeyOf(d)
 		case actDelegate:

@@ -98,13 +98,12 @@ func (c *getCmd) Run(e *env) error {
 // documents are those of a folder. What is no valid document here no honest
 // server lists.
 func documents(place comntr.Place, folder *comntr.Folder) []*comntr.Document {
-	var docs []*comntr.Document
-	for _, f := range folder.Comments {
-		if d, err := comntr.ParseDocument(place, f.Bytes); err == nil {
-			docs = append(docs, d)
-		}
+	raw := make([]comntr.Raw, len(folder.Comments))
+	for i, f := range folder.Comments {
+		raw[i] = comntr.Raw{Place: place, Bytes: f.Bytes}
 	}
-	return docs
+	docs, _ := comntr.ParseDocuments(raw)
+	return slices.DeleteFunc(docs, func(d *comntr.Document) bool { return d == nil })
 }
 
 // threadPrinter writes a thread for people.
@@ -180,7 +179,7 @@ func (p *threadPrinter) comment(c *comntr.Comment, locked []comntr.Hash) {
 	if key, ok := c.Key(); ok && !hidden {
 		fmt.Fprintf(p, "  %s", comntr.KeyMark(key))
 	}
-	if !c.Date.IsZero() {
+	if c.Dated {
 		fmt.Fprintf(p, "  %s", c.Date.Format(comntr.DateFormat))
 	}
 	if (c.Up > 0 || c.Down > 0) && !hidden {
