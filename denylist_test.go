@@ -699,7 +699,6 @@ func TestDenylistBounds(t *testing.T) {
 	})
 	t.Run("rules", func(t *testing.T) {
 		b := []byte(strings.Repeat(rule, comntr.MaxDenyRules))
-		parse(t, b, comntr.MaxDenyRules)
 		parse(t, append(b, "\n/ipns/x\n!"+rule+"x\n"...), comntr.MaxDenyRules, comntr.MaxDenyRules+3)
 	})
 	t.Run("CID that carries its bytes", func(t *testing.T) {
