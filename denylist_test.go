@@ -204,6 +204,12 @@ func denyCases(t testing.TB) []denyVector {
 		file(news, cool, 0, 0, 0), file(news, bs, 0, 1, 1))
 	add("a comment there and of a denied topic", "other topics are denied as a whole", "topic "+news.Topic.String()+"\n!comment "+news.String()+"/"+coolID+"\n", 1, false, nil,
 		file(news, cool, 0, 0, 0), file(news, bs, 0, 1, 1), file(elsewhere, cool, 1, 1, 1))
+	above := ""
+	for i := range 9 {
+		above += "!comment " + news.String() + "/" + comntr.NameHash(string(rune('a'+i))).String() + "\n"
+	}
+	add("exceptions on both sides of a denied topic", "those above it keep nothing, the one below does", above+"topic "+news.String()+"\n!comment "+news.String()+"/"+coolID+"\n", 1, false, nil,
+		file(news, cool, 0, 0, 0), file(news, "a", 0, 10, 10), file(news, bs, 0, 10, 10))
 	add("a topic of a denied name", "one community's is kept", "topic "+news.Topic.String()+"\n!topic "+news.String()+"\n", 1, false, nil,
 		file(news, cool, 0, 0, 0), file(elsewhere, cool, 1, 1, 1))
 	add("a denied comment and then its topic kept", "the last decides, however wide it is", "comment "+coolID+"\n!topic "+news.String()+"\n", 1, false, nil,
@@ -699,7 +705,10 @@ func TestDenylistBounds(t *testing.T) {
 	})
 	t.Run("rules", func(t *testing.T) {
 		b := []byte(strings.Repeat(rule, comntr.MaxDenyRules))
-		parse(t, append(b, "\n/ipns/x\n!"+rule+"x\n"...), comntr.MaxDenyRules, comntr.MaxDenyRules+3)
+		b = append(b, "\n/ipns/x\n!"+rule+"x\n"...)
+		// Too many bytes as well: that is not told again.
+		b = append(b, strings.Repeat("\n", comntr.MaxDenylist)...)
+		parse(t, b, comntr.MaxDenyRules, comntr.MaxDenyRules+3)
 	})
 	t.Run("CID that carries its bytes", func(t *testing.T) {
 		l, _ := comntr.ParseDenylist([]byte("//" + doubleHash(t, "x", multihash.SHA2_256)))
