@@ -3,6 +3,7 @@ package comntr
 import (
 	"crypto/ed25519"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/hex"
 	"math/bits"
 )
@@ -130,14 +131,17 @@ func (d *Document) Work() int {
 	return Work(d.act)
 }
 
-// Work is the number of leading zero bits of an act, 256 at most.
+// maxWorkBits is the most work that there can be: an act has no more bits.
+const maxWorkBits = 8 * sha256.Size
+
+// Work is the number of leading zero bits of an act, maxWorkBits at most.
 func Work(act [32]byte) int {
 	for i, b := range act {
 		if b != 0 {
 			return 8*i + bits.LeadingZeros8(b)
 		}
 	}
-	return 8 * len(act)
+	return maxWorkBits
 }
 
 // ListTopic is the topic that holds the moderator's list of a key and a tag:

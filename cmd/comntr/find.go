@@ -85,7 +85,7 @@ func (f *findFlags) first(e *env, act func(context.Context, *comntr.Client) erro
 	err := f.each(e, func(c *comntr.Client, _ discover.Server) bool {
 		tried = true
 		last = act(e.ctx, c)
-		if last != nil && !refused(last) && e.ctx.Err() == nil {
+		if last != nil && !refused(last) && e.ctx.Err() == nil && f.Server == "" {
 			e.log.Warn("a server failed, trying the next", "peer", c.Origin(), "err", last)
 			return true
 		}

@@ -97,7 +97,7 @@ func (c *postCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	l := letter{key: key, draft: comntr.Draft{Place: place, Date: time.Now(), User: c.User, Body: text}}
+	l := letter{key: key, plain: c.Plain, draft: comntr.Draft{Place: place, Date: time.Now(), User: c.User, Body: text}}
 	if c.Named {
 		l.draft.Name = topic
 	}
@@ -217,11 +217,23 @@ func (c *postCmd) signer() (ed25519.PrivateKey, error) {
 	return nil, nil
 }
 
-// letter is what is posted: plain text, or a draft that is signed. What was
-// paid for it counts at the next server.
+// Bounds of what is paid for a post.
+const (
+	// maxPaid is the most work, in bits, that is paid because a server wants it:
+	// a minute or more. A stranger's server could else have any reader's machine
+	// count for hours. Ours want api.MaxMinWork at most.
+	maxPaid = 28
+	// maxPayments at one server: its demand may have grown while the last one
+	// was paid.
+	maxPayments = 3
+)
+
+// letter is what is posted: plain text, or a draft that is signed again when a
+// server wants more work than it has. What was paid counts at the next server.
 type letter struct {
 	draft comntr.Draft
 	key   ed25519.PrivateKey // nil: plain text
+	plain bool               // plain text was asked for
 	doc   *comntr.Document   // nil before it was first signed
 }
 
@@ -239,9 +251,33 @@ func (l *letter) sign(e *env, bits int) error {
 	return err
 }
 
-// deliver posts the letter.
+// deliver posts the letter, and pays the work that the server wants for it.
 func (l *letter) deliver(e *env, s *comntr.Client) (id comntr.Hash, created bool, err error) {
-	return s.Post(e.ctx, l.draft.Place, l.doc.Bytes())
+	for paid := 0; ; paid++ {
+		id, created, err = s.Post(e.ctx, l.draft.Place, l.doc.Bytes())
+		var p *comntr.Problem
+		if !errors.As(err, &p) || p.Code != comntr.CodeWorkNeeded {
+			return id, created, err
+		}
+		// These errors hide the problem: another server may take it as it is.
+		switch {
+		case l.key == nil:
+			how := "make a key by `comntr key new`"
+			if l.plain {
+				how = "leave out --plain"
+			}
+			return id, false, fmt.Errorf("%s takes no plain text now, but signed comments with %d bits of work: %s, or sign with a key for this time alone by --anonymous, or name another server by --server", s.Origin(), p.Work, how)
+		case p.Work > maxPaid:
+			return id, false, fmt.Errorf("%s wants %d bits of work, and more than %d are not paid: name another server by --server", s.Origin(), p.Work, maxPaid)
+		case p.Work <= l.doc.Work():
+			return id, false, fmt.Errorf("%s refuses work that is what it asks for: %s; name another server by --server", s.Origin(), p.Detail)
+		case paid == maxPayments:
+			return id, false, fmt.Errorf("%s wanted more work each time that it was paid, at last %d bits: try again later, or name another server by --server", s.Origin(), p.Work)
+		}
+		if err := l.sign(e, p.Work); err != nil {
+			return id, false, err
+		}
+	}
 }
 
 // act makes the letter the edit, the delete or the vote that the flags ask
