@@ -12,7 +12,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -70,6 +69,7 @@ const (
 	postmark2019  = "Postmark: "  // the one line that may stand above a signature
 	sigPrefix2019 = "Signature: " // of the line that signs all below it
 	keyPrefix2019 = "Public-Key: "
+	hexDigits     = "0123456789abcdef"
 )
 
 // comment2019 is a comment that has passed the rules of its network.
@@ -91,11 +91,6 @@ type invalid2019 string
 func (e invalid2019) Error() string { return string(e) }
 
 func invalid(format string, args ...any) error { return invalid2019(fmt.Sprintf(format, args...)) }
-
-var (
-	header2019 = regexp.MustCompile(`^[0-9A-Za-z_]+(-[0-9A-Za-z_]+)*: (.+)$`)
-	hex2019    = regexp.MustCompile(`^[0-9a-f]+$`)
-)
 
 // parse2019 reads a comment that stands under that name. A rule that was
 // tightened over the summer of 2019 (ASCII, 1 KiB) holds as it was at first:
@@ -127,7 +122,7 @@ func parse2019(topic comntr.Hash, owner, name string, b []byte) (*comment2019, e
 	}
 	lines := strings.Split(head, "\n")
 	for i, line := range lines {
-		if m := header2019.FindStringSubmatch(line); m == nil || strings.ContainsFunc(m[2], space2019) {
+		if !header2019(line) {
 			return nil, invalid("its line %d is not of the form \"Name: value\", without white space in the value", i+1)
 		}
 	}
@@ -184,6 +179,16 @@ func (c *comment2019) verify(lines []string) (signed []string, err error) {
 	}
 	c.key = key
 	return lines[1:], nil
+}
+
+// header2019 is the rule for headers: words joined by hyphens, and a value
+// without white space.
+func header2019(line string) bool {
+	name, value, ok := strings.Cut(line, ": ")
+	for word := range strings.SplitSeq(name, "-") {
+		ok = ok && word != "" && strings.Trim(word, hexDigits+"ghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == ""
+	}
+	return ok && value != "" && !strings.ContainsFunc(value, space2019)
 }
 
 // text2019 is the rule for texts: no white space at the ends, and something
@@ -286,7 +291,7 @@ func (f *folder2019) list() error {
 			switch {
 			case !e.IsDir():
 				f.left(sub, invalid("it is no folder, and stands where topics do"))
-			case !hex2019.MatchString(e.Name()) || len(all) > 40 || len(all) < 40 && level+1 > maxLevels2019:
+			case strings.Trim(e.Name(), hexDigits) != "" || len(all) > 40 || len(all) < 40 && level+1 > maxLevels2019:
 				f.left(sub, invalid("it is no topic's folder: their paths spell 40 hex digits"))
 			case len(all) < 40:
 				if err := walk(sub, all, level+1); err != nil {
@@ -376,31 +381,36 @@ func (f *folder2019) comments() iter.Seq2[int, *comment2019] {
 	}
 }
 
-// topic reads the comments of one topic; one that stands there in several
-// shapes once.
+// topic reads the comments of one topic. One that stands there in several
+// shapes comes several times.
 func (f *folder2019) topic(topic comntr.Hash) (found []*comment2019) {
-	seen := make(map[comntr.Hash]bool)
+	var paths []string
+	for _, path := range f.paths[topic] {
+		paths = append(paths, path)
+		// The conversion that went wrong.
+		if sub := filepath.Join(path, topic.String()); filepath.Base(path) != topic.String() && f.isFolder(sub) {
+			paths = append(paths, sub)
+		}
+	}
+	owner := ""
+	for _, path := range paths {
+		o, err := f.owner(path)
+		if err != nil {
+			f.left(filepath.Join(path, rules2019), err)
+			return nil // whom to believe there is not known
+		}
+		owner = cmp.Or(owner, o)
+	}
 	var total int64
-	paths := f.paths[topic]
-	for i := 0; i < len(paths); i++ {
-		path := paths[i]
+	for _, path := range paths {
 		entries, err := f.entries(path, f.maxFiles)
 		if err != nil {
 			f.left(path, err)
 			continue
 		}
-		owner, err := f.owner(path)
-		if err != nil {
-			f.left(filepath.Join(path, rules2019), err)
-			continue // whom to believe there is not known
-		}
 		for _, e := range entries {
 			sub := filepath.Join(path, e.Name())
-			if e.Name() == rules2019 {
-				continue
-			}
-			if e.IsDir() && e.Name() == topic.String() && filepath.Base(path) != e.Name() {
-				paths = append(paths, sub) // the conversion that went wrong
+			if e.Name() == rules2019 || slices.Contains(paths, sub) {
 				continue
 			}
 			c, err := f.comment(topic, owner, sub)
@@ -408,18 +418,19 @@ func (f *folder2019) topic(topic comntr.Hash) (found []*comment2019) {
 				f.left(sub, err)
 				continue
 			}
-			if seen[c.id] {
-				continue
-			}
 			if total += int64(len(c.bytes)); total > f.maxBytes {
 				f.left(path, fmt.Errorf("it holds more than %s of comments: the rest was left out", humanize.IBytes(uint64(f.maxBytes))))
 				return found
 			}
-			seen[c.id] = true
 			found = append(found, c)
 		}
 	}
 	return found
+}
+
+func (f *folder2019) isFolder(path string) bool {
+	info, err := os.Lstat(filepath.Join(f.dir, path))
+	return err == nil && info.IsDir()
 }
 
 func (f *folder2019) comment(topic comntr.Hash, owner, path string) (*comment2019, error) {
@@ -453,7 +464,8 @@ func (f *folder2019) owner(path string) (string, error) {
 	return rules.Owner, nil
 }
 
-// parentsFirst sorts the comments of one topic.
+// parentsFirst sorts the comments of one topic; one that came several times
+// stands there once.
 func parentsFirst(cs []*comment2019) []*comment2019 {
 	slices.SortFunc(cs, func(a, b *comment2019) int {
 		if a.date.IsZero() != b.date.IsZero() {

@@ -131,6 +131,7 @@ func writeSample2019(t testing.TB, dir string) sample2019 {
 	leave(blog, "Date: 9999-01-01T00:00:00Z\n\nFrom the future.", "lies ahead")
 	leave(owned, bob.sign("User: bob\n\nMay I?"), "only the topic's owner")
 	leave(owned, "User: alice\n\nI am the owner.", "only the topic's owner")
+	leave(filepath.Join(dir, topicDir2019(s.owned, 3, 3)), "User: eve\n\nHe has no rules here.", "only the topic's owner")
 	wrong := comntr.NameHash("another").String()
 	putAs2019(t, filepath.Join(blog, wrong), "User: x\n\nNot its name.")
 	s.left[wrong] = "not the SHA-1 of its bytes"
@@ -184,6 +185,9 @@ func TestFolder2019(t *testing.T) {
 			t.Errorf("topic %d after topic %d", n, last)
 		}
 		last = n
+		if at[c.id] != 0 {
+			t.Errorf("%s came twice", c.path)
+		}
 		at[c.id] = len(at) + 1
 		if c.key != nil {
 			signed++
@@ -543,12 +547,13 @@ func TestImportGoesOn(t *testing.T) {
 	if r.folder, err = list2019(dir, r.left); err != nil {
 		t.Fatal(err)
 	}
-	posted := make(map[string]int) // by what it was
+	posted, docs := make(map[string]int), make(map[string]string) // by what it was
 	full := false
 	client, err := comntr.NewClient("http://192.0.2.1:1", &http.Client{Transport: fakeServer(func(doc []byte) (int, int) {
 		_, rest, _ := strings.Cut(string(doc), "\nOrigin: comntr-2019 ")
 		origin := rest[:40]
 		posted[origin]++
+		docs[origin] = string(doc)
 		switch {
 		case origin == s.parent.String():
 			return 410, 0
@@ -572,6 +577,12 @@ func TestImportGoesOn(t *testing.T) {
 	}
 	if got, want := r.outcomes[imported2019], comments2019-2; got != want || !full {
 		t.Errorf("%d were imported, not %d", got, want)
+	}
+	if wrapped := comntr.SumHash([]byte(docs[s.parent.String()])); !strings.Contains(docs[s.reply.String()], "\nParent: "+wrapped.String()+"\nUser: bob\nOrigin: ") {
+		t.Errorf("the reply to what was deleted, %s, is\n%s", wrapped, docs[s.reply.String()])
+	}
+	if posted[s.reply.String()] != 2 {
+		t.Errorf("what the full server did not take was posted %d times", posted[s.reply.String()])
 	}
 	if r.outcomes[failed2019] != 1 || !strings.Contains(stderr.String(), "failed") || !strings.Contains(stderr.String(), "deleted since") {
 		t.Errorf("%v\n%s", r.outcomes, &stderr)
