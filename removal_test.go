@@ -77,6 +77,8 @@ func removalCases(t testing.TB) []removalCase {
 	add("delete of an edit of an edit's target", "an edit goes with what its Target names, whatever that is", stay(a, del(e, "alice")), e, edit(e, "alice", "a3"))
 	add("delete of a comment, edit of its edit", "one step, no further", stay(del(a, "alice"), edit(e, "alice", "a3")), a, e)
 	add("edit with a malformed Target", "it has none to go with", stay(del(a, "alice"), line{by: "alice", kind: "edit", target: strings.ToUpper(id(a))}.doc(t)), a)
+	zeros := line{by: "alice", kind: "delete", target: comntr.Hash{}.String()}.doc(t)
+	add("delete of forty zeros, edit without a Target", "none is not the same as zero", stay(zeros, line{by: "alice", kind: "edit", body: "x"}.doc(t)))
 	add("comment with a Target", "only edits go with their target", stay(del(a, "alice"), line{by: "alice", target: id(a), body: "no edit"}.doc(t)), a)
 	add("reply to what is deleted", "a Parent is no Target", stay(del(a, "alice"), line{by: "alice", parent: id(a), body: "r"}.doc(t)), a)
 	votes := stay(line{by: "bob", kind: "vote", target: id(a), body: "up"}.doc(t), line{by: "alice", kind: "vote", target: id(a), body: "up"}.doc(t))
@@ -151,6 +153,17 @@ func TestRemovalVectors(t *testing.T) {
 				if got := arrive(docs); !slices.Equal(got, c.Remain) {
 					t.Fatalf("%s: %v remain, not %v", c.Why, got, c.Remain)
 				}
+			}
+			byPlace := map[comntr.Place][]*comntr.Document{}
+			for _, d := range c.docs {
+				byPlace[d.Place()] = append(byPlace[d.Place()], d)
+			}
+			living := []comntr.Hash{}
+			for _, docs := range byPlace {
+				living = append(living, comntr.Living(docs, foldNow)...)
+			}
+			if slices.SortFunc(living, comntr.Hash.Compare); !slices.Equal(living, c.Remain) {
+				t.Errorf("%s: the fold leaves %v, not %v", c.Why, living, c.Remain)
 			}
 			c.Documents = texts(c.docs)
 			slices.Sort(c.Documents) // nobody may rely on an order
