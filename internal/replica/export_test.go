@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/comntr/comntr"
@@ -61,6 +60,15 @@ func (r *Replica) Retries(s discover.Server, community comntr.Hash) int {
 	return len(l.retries.m)
 }
 
+// Taken is how many comments of a server are remembered as refused for their
+// slots.
+func (r *Replica) Taken(s discover.Server, community comntr.Hash) int {
+	l, _ := r.link(s, community)
+	l.taken.mu.Lock()
+	defer l.taken.mu.Unlock()
+	return len(l.taken.m)
+}
+
 // Bound makes bounds of rounds smaller; 0 leaves one as it is. Call it before
 // Run.
 func (r *Replica) Bound(nodes, nodeBytes, links, pending, missing int, roundTime time.Duration) {
@@ -114,9 +122,9 @@ const (
 // RemembersOf adds n blocks to a list of retries and returns how many it
 // remembers.
 func RemembersOf(n int, now time.Time) int {
-	var r retries
+	var r retries[int]
 	for i := range n {
-		r.add(comntr.Version(1).LeafCID(fmt.Append(nil, i)), now)
+		r.add(i, now)
 	}
 	return len(r.m)
 }

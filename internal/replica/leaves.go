@@ -8,6 +8,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/store"
 )
 
 // leaf is a comment that the peer's tree names.
@@ -28,7 +29,12 @@ func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
 	if held, gone := w.l.c.store.Has(s.scope, l.Name); held || gone {
 		return nil
 	}
-	if due, ok := w.l.retries.early(l.CID, w.l.r.cfg.Now()); ok {
+	now := w.l.r.cfg.Now()
+	due, early := w.l.retries.early(l.CID, now)
+	if !early {
+		due, early = w.l.taken.early(commentKey{s.scope, l.Name}, now)
+	}
+	if early {
 		w.wait(due)
 		s.short = true
 		return nil
@@ -171,13 +177,23 @@ func (w *walk) add(ctx context.Context, docs []*comntr.Document, from []leaf) er
 		if r.Created {
 			w.created++
 		}
-		if err := w.judge(ctx, r.Err, from[i].spot); err != nil {
-			if first == nil {
-				first = err
+		settled, at := true, commentKey{from[i].spot.scope, from[i].name}
+		if errors.Is(r.Err, store.ErrSlotTaken) {
+			// Not for good: the one that has the slot may be deleted by its
+			// author. A mark would hide this one then, because the peer's nodes
+			// are again those of now. It ends when the peer has the other one
+			// too, and no longer lists this one.
+			settled = false
+			w.wait(w.l.taken.add(at, w.l.r.cfg.Now()))
+		} else if w.l.taken.forget(at); r.Err != nil {
+			if err := w.judge(ctx, r.Err, from[i].spot); err != nil {
+				settled = false
+				if first == nil {
+					first = err
+				}
 			}
-			from[i].spot.short = true
 		}
-		w.done(from[i].spot, true)
+		w.done(from[i].spot, settled)
 	}
 	return first
 }

@@ -24,7 +24,8 @@ type link struct {
 	cancel  context.CancelFunc
 	kick    chan struct{} // has a token when a round is wanted at once
 	named   chan comntr.Event
-	retries retries
+	retries retries[cid.Cid]
+	taken   retries[commentKey] // refused because another comment has the slot
 
 	// Of the rounds' goroutine.
 	last     cid.Cid   // the root that was walked to its end last
@@ -261,6 +262,7 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 	l.last = cid.Undef
 	if res.merged {
 		l.retries.clear()
+		l.taken.clear()
 		l.retain(root)
 	} else if !res.cut && !res.due.IsZero() {
 		l.last, l.due = root, res.due

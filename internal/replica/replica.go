@@ -4,8 +4,8 @@
 //
 // Its invariants: nothing that a peer sends is stored but a comntr.Document
 // through the store's one gate; a folder's node is marked merged only when
-// every comment below it is stored, invalid, refused for good or gone; and a
-// peer, whatever it sends, costs no more than the bounds in bounds.go.
+// every comment below it is stored, invalid or gone; and a peer, whatever it
+// sends, costs no more than the bounds in bounds.go.
 package replica
 
 import (

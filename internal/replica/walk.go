@@ -402,7 +402,7 @@ func (w *walk) addTopic(ctx context.Context, s *spot) error {
 // judge tells what a store's answer means for the spot it was about.
 func (w *walk) judge(ctx context.Context, err error, s *spot) error {
 	switch {
-	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone):
+	case err == nil, errors.Is(err, store.ErrGone):
 		return nil
 	case errors.Is(err, store.ErrFull):
 		w.wait(w.l.r.cfg.Now().Add(fullWait))
