@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -93,9 +94,7 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	if len(cids) == 0 {
 		return nil
 	}
-	var docs []*comntr.Document
-	var from []leaf // docs' leaves
-	size := 0
+	var came arrived
 	err := w.src.blocks(ctx, cids, func(c cid.Cid, block []byte) error {
 		leaves := named[c]
 		delete(named, c)
@@ -108,27 +107,20 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 				return errStop
 			}
 			w.leavesGot++
-			doc, settled, err := w.read(l, block)
-			if err != nil {
+			if err := came.take(w.l.c.hash, l, block); err != nil {
 				return err
 			}
-			if doc == nil {
-				w.done(l.spot, settled)
-				continue
-			}
-			docs, from = append(docs, doc), append(from, l)
-			size += len(block)
 		}
-		if size < flushBytes {
+		if came.size < flushBytes {
 			return nil
 		}
-		ready, of := docs, from
-		docs, from, size = nil, nil, 0
-		return w.add(ctx, ready, of)
+		ready := came
+		came = arrived{}
+		return w.add(ctx, ready)
 	})
-	if len(docs) > 0 {
+	if len(came.leaves) > 0 {
 		// Also where the fetch broke: what came is good.
-		if e := w.add(context.WithoutCancel(ctx), docs, from); e != nil {
+		if e := w.add(context.WithoutCancel(ctx), came); e != nil {
 			return e
 		}
 	}
@@ -146,32 +138,52 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	return nil
 }
 
-// read makes a document of a leaf's block. Where there is none, settled tells
-// whether that is for good.
-func (w *walk) read(l leaf, block []byte) (doc *comntr.Document, settled bool, err error) {
-	b, err := comntr.LeafBytes(l.cid, block)
-	if err != nil {
-		return nil, false, liesf("the comment %s: %w", l.name, err)
-	}
-	if comntr.SumHash(b) != l.name {
-		return nil, false, liesf("the bytes of %s do not hash to the comment's name %s", l.cid, l.name)
-	}
-	doc, err = comntr.ParseDocument(comntr.Place{Community: w.l.c.hash, Topic: l.spot.scope}, b)
-	if err != nil {
-		// Constants of the protocol: it never becomes valid.
-		w.invalid++
-		return nil, true, nil
-	}
-	now := w.l.r.cfg.Now()
-	if doc.Premature(now) {
-		w.wait(w.l.retries.later(l.cid, now, doc))
-		return nil, false, nil
-	}
-	return doc, false, nil
+// arrived are comments that came and are what their names say. They gather,
+// because many documents are checked on all cores, and stored in one commit.
+type arrived struct {
+	leaves []leaf
+	raw    []comntr.Raw // of leaves
+	size   int          // bytes
 }
 
-// add stores documents and settles the leaves that they are from.
-func (w *walk) add(ctx context.Context, docs []*comntr.Document, from []leaf) error {
+// take adds a leaf's block, unless that is a lie.
+func (a *arrived) take(community comntr.Hash, l leaf, block []byte) error {
+	b, err := comntr.LeafBytes(l.cid, block)
+	if err != nil {
+		return liesf("the comment %s: %w", l.name, err)
+	}
+	if comntr.SumHash(b) != l.name {
+		return liesf("the bytes of %s do not hash to the comment's name %s", l.cid, l.name)
+	}
+	place := comntr.Place{Community: community, Topic: l.spot.scope}
+	a.leaves = append(a.leaves, l)
+	a.raw = append(a.raw, comntr.Raw{Place: place, Bytes: bytes.Clone(b)})
+	a.size += len(b)
+	return nil
+}
+
+// add checks and stores what came, and settles the leaves.
+func (w *walk) add(ctx context.Context, a arrived) error {
+	parsed, errs := comntr.ParseDocuments(a.raw)
+	now := w.l.r.cfg.Now()
+	var docs []*comntr.Document
+	var from []leaf // docs' leaves
+	for i, l := range a.leaves {
+		switch doc := parsed[i]; {
+		case errs[i] != nil:
+			// Constants of the protocol: it never becomes valid.
+			w.invalid++
+			w.done(l.spot, true)
+		case doc.Premature(now):
+			w.wait(w.l.retries.later(l.cid, now, doc))
+			w.done(l.spot, false)
+		default:
+			docs, from = append(docs, doc), append(from, l)
+		}
+	}
+	if len(docs) == 0 {
+		return nil
+	}
 	var first error
 	for i, r := range w.l.c.store.AddAll(ctx, docs, w.l.peer.key) {
 		if r.Created {
