@@ -198,7 +198,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Log:         log.With("part", "discover"),
 	})
 	repl := replica.New(c.replicaConfig(served, book, node, guard, log))
-	web := api.New(c.apiConfig(served, key, port, dht, node, book, log))
+	web := api.New(c.apiConfig(served, key, port, dht, node, book, repl, log))
 
 	srv := web.Server()
 	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
@@ -286,7 +286,7 @@ func (c *serveCmd) replicaConfig(served []community, book *discover.Book, node *
 	return cfg
 }
 
-func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port int, dht *discover.DHT, node *ipfs.Node, book *discover.Book, log *slog.Logger) api.Config {
+func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port int, dht *discover.DHT, node *ipfs.Node, book *discover.Book, repl *replica.Replica, log *slog.Logger) api.Config {
 	cfg := api.Config{
 		Key:         key,
 		PublicURL:   c.PublicURL,
@@ -295,6 +295,7 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 		MaxSize:     int(c.MaxSize),
 		Rate:        c.Rate,
 		Gateway:     c.Gateway,
+		Wanted:      repl.Want,
 		Log:         log.With("part", "api"),
 	}
 	for _, s := range served {

@@ -56,6 +56,11 @@ const (
 	// each compares all of it with the one kept.
 	retainGap = 30 * time.Second
 
+	// maxWanted is how many topics that readers asked for are remembered of a
+	// community, and how many of these a stranger may bring in a day beyond its
+	// budget of new topics: a reader can ask for anything.
+	maxWanted = 1000
+
 	// Of events.
 	maxStreams         = 64   // streams of strangers, and as many of named servers
 	maxEventsPerSecond = 1000 // read of one stream

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/comntr/comntr"
@@ -110,12 +111,35 @@ func (r *Replica) TakeFiles(s discover.Server, n int) (taken int) {
 	return taken
 }
 
+// TakeWanted charges n new topics that readers want to a server's budget, and
+// returns how many it had.
+func (r *Replica) TakeWanted(s discover.Server, n int) (taken int) {
+	p, _ := r.peer(s)
+	for i := range n {
+		if p.window.takeTopic(comntr.NameHash(strconv.Itoa(i)), true) {
+			taken++
+		}
+	}
+	return taken
+}
+
+// Wanted is how many topics of a community are remembered as wanted.
+func (r *Replica) Wanted(community comntr.Hash) int {
+	for _, c := range r.communities {
+		if c.hash == community {
+			return c.wants.topics.Len()
+		}
+	}
+	return 0
+}
+
 var BudgetAddress = budgetAddress
 
 const (
 	MaxRetries         = maxRetries
 	MaxFalseEvents     = maxFalseEvents
 	MaxWindows         = maxWindows
+	MaxWanted          = maxWanted
 	MaxEventsPerSecond = maxEventsPerSecond
 )
 

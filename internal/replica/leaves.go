@@ -42,6 +42,7 @@ func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
 	}
 	s.open++
 	w.leaves = append(w.leaves, leaf{s, l.Name, l.CID})
+	w.urgent = w.urgent || s.wanted
 	if len(w.leaves) < chunk {
 		return nil
 	}
@@ -52,7 +53,7 @@ func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
 // round is fetching.
 func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	batch := w.leaves
-	w.leaves = nil
+	w.leaves, w.urgent = nil, false
 	mine := &claim{done: make(chan struct{})}
 	var claimed []commentKey
 	defer func() { w.l.c.claims.release(mine, claimed) }()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -30,12 +31,15 @@ type link struct {
 	// Of the rounds' goroutine.
 	last     cid.Cid   // the root that was walked to its end last
 	due      time.Time // when what that walk left may be had
+	looked   uint64    // wants.lacking when that walk began
 	retained cid.Cid   // the root that was kept last, or is too large for that
 	// retainNext is before when none is tried to be kept.
 	retainNext time.Time
 	// completed is the merged root whose missing nodes were fetched last, so
 	// that it is tried once.
 	completed cid.Cid
+
+	left atomic.Bool // the last round left something
 
 	falseSince  time.Time // of the goroutine that fetches what events name
 	falseEvents int
@@ -158,6 +162,7 @@ func (l *link) inTurn(ctx context.Context) (res result, began time.Time, err err
 // !ok if the peer is to be left alone.
 func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
 	log := l.r.cfg.Log.With("community", l.c.hash, "peer", l.origin())
+	l.left.Store(err != nil || !res.merged) // before wants.lacking is looked at: see Replica.Want
 	l.count(func(s *Status) {
 		s.Nodes += res.nodes
 		s.Leaves += res.leavesGot
@@ -185,6 +190,9 @@ func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
 		l.peer.answered()
 		l.r.cfg.Peers.Worked(l.origin())
 		if res.cut && res.created+res.settled > 0 || res.yielded && res.nodes > 0 {
+			return walkGap, true
+		}
+		if !res.merged && l.c.wants.lacking.Load() != l.looked {
 			return walkGap, true
 		}
 		wait = max(walkGap, jitter(interval))
@@ -234,16 +242,21 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 		}
 		l.completed = root
 	}
-	if root.Equals(l.last) && l.r.cfg.Now().Before(l.due) {
-		res.due = l.due
-		return res, nil
+	how := manner{whole: whole}
+	lacking := l.c.wants.lacking.Load()
+	if root.Equals(l.last) && l.r.cfg.Now().Before(l.due) && !whole {
+		if lacking == l.looked {
+			res.due = l.due
+			return res, nil
+		}
+		how.wantedBefore = l.due
 	}
 	own, err := l.c.folders.Root(ctx)
 	if err != nil {
 		return res, &local{fmt.Errorf("own folder of topics: %w", err)}
 	}
 	if !root.Equals(own) {
-		if res, err = l.compare(ctx, t, root, own, whole); err != nil {
+		if res, err = l.compare(ctx, t, root, own, how); err != nil {
 			return res, err
 		}
 		if res.yielded {
@@ -259,7 +272,7 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 			return res, &local{fmt.Errorf("own folder of topics: %w", err)}
 		}
 	}
-	l.last = cid.Undef
+	l.last, l.looked = cid.Undef, lacking
 	if res.merged {
 		l.retries.clear()
 		l.taken.clear()
@@ -271,14 +284,14 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 }
 
 // compare walks the peer's folders, for as long as a round may.
-func (l *link) compare(ctx context.Context, t *turn, root, own cid.Cid, whole bool) (res result, err error) {
+func (l *link) compare(ctx context.Context, t *turn, root, own cid.Cid, how manner) (res result, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.r.bounds.roundTime, errTime)
 	defer cancel()
 	ctx, stop := t.bound(ctx)
 	defer stop()
 	err = l.open(ctx, func(src *source) error {
 		src.begin = t.begin
-		more, err := l.walk(ctx, src, root, own, whole)
+		more, err := l.walk(ctx, src, root, own, how)
 		res = more.plus(res)
 		return err
 	})
@@ -443,7 +456,7 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 	if window.files() == 0 {
 		return nil
 	}
-	if _, ok := l.c.store.TopicSeq(e.Topic); !ok && !window.takeTopic(e.Topic) {
+	if _, ok := l.c.store.TopicSeq(e.Topic); !ok && !window.takeTopic(e.Topic, l.c.wants.has(e.Topic)) {
 		return nil
 	}
 	place := comntr.Place{Community: l.c.hash, Topic: e.Topic}

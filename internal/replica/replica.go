@@ -118,6 +118,7 @@ type community struct {
 	store   Store
 	folders Folders
 	claims  claims
+	wants   wants
 }
 
 type linkKey struct {
@@ -161,7 +162,7 @@ func New(cfg Config) *Replica {
 		r.named = comntr.Guard{AllowPrivate: true}.HTTPClient()
 	}
 	for _, c := range cfg.Communities {
-		r.communities = append(r.communities, &community{hash: c.Store.Community(), store: c.Store, folders: c.Folders})
+		r.communities = append(r.communities, &community{hash: c.Store.Community(), store: c.Store, folders: c.Folders, wants: newWants()})
 	}
 	return r
 }
