@@ -34,16 +34,12 @@ func (c *checkCmd) Run(e *env) error {
 		return err
 	}
 	defer lock.Close()
-	entries, err := os.ReadDir(data)
+	communities, err := communitiesIn(data)
 	if err != nil {
 		return err
 	}
 	damaged := false
-	for _, entry := range entries {
-		id, err := comntr.ParseHash(entry.Name())
-		if err != nil || !entry.IsDir() {
-			continue
-		}
+	for _, id := range communities {
 		ok, err := c.community(e, data, id)
 		if err != nil {
 			return fmt.Errorf("check community %s: %w", id, err)

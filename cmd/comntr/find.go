@@ -104,7 +104,7 @@ func (f *findFlags) first(e *env, act func(context.Context, *comntr.Client) erro
 func refused(err error) bool {
 	var p *comntr.Problem
 	return errors.As(err, &p) && p.Status >= 400 && p.Status < 500 &&
-		p.Code != comntr.CodeNotFound && p.Code != comntr.CodeRateLimited
+		p.Code != comntr.CodeNotFound && p.Code != comntr.CodeRateLimited && p.Code != comntr.CodeDenied
 }
 
 // background runs a part of a node until stop is called, which waits for its

@@ -43,6 +43,7 @@ type cli struct {
 	Servers serversCmd `cmd:"" help:"Find servers and print their URL, key and latency."`
 	ID      idCmd      `cmd:"" name:"id" help:"Print the SHA-1 that stands for a name."`
 	Check   checkCmd   `cmd:"" help:"Re-hash every comment on disk and recompute every folder id; the server must be stopped."`
+	Forget  forgetCmd  `cmd:"" help:"Remove and deny what one server brought; the server must be stopped."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -254,6 +254,12 @@ func TestScripts(t *testing.T) {
 				ts.Setenv(up+"_PEER", s.peerID)
 				ts.Setenv(up+"_PID", strconv.Itoa(s.cmd.Process.Pid))
 			},
+			// eventually PROGRAM ARG...: runs it again and again until it succeeds.
+			"eventually": func(ts *testscript.TestScript, neg bool, args []string) {
+				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				defer cancel()
+				ts.Check(until(ctx, func() error { return ts.Exec(args[0], args[1:]...) }))
+			},
 			// signal PID NAME: KILL or TERM, and waits until it is gone.
 			"signal": func(ts *testscript.TestScript, neg bool, args []string) {
 				pid, err := strconv.Atoi(args[0])

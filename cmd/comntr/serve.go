@@ -168,6 +168,12 @@ func (c *serveCmd) Run(e *env) (err error) {
 	}
 	defer func() { err = errors.Join(err, node.Close()) }()
 
+	denied := newDenyFile(data, log.With("part", "deny"))
+	denylist, err := denied.load()
+	if err != nil {
+		return err
+	}
+
 	// The communities' stores and folders.
 	disk := store.NewDisk(limit)
 	var served []community
@@ -177,7 +183,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		}
 	}()
 	for _, name := range c.Community {
-		s, err := openCommunity(data, comntr.HashOrName(name), comntr.Version(c.CIDVersion), disk, log)
+		s, err := openCommunity(data, comntr.HashOrName(name), comntr.Version(c.CIDVersion), store.Options{Disk: disk, Deny: denylist, Log: log.With("part", "store")}, log)
 		if err != nil {
 			return fmt.Errorf("open the community %q: %w", name, err)
 		}
@@ -211,6 +217,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	g.Go(func() error { return ended(ctx, book.Run(ctx, dht)) })
 	g.Go(func() error { return ended(ctx, repl.Run(ctx)) })
 	g.Go(func() error { return collect(ctx, served, log) })
+	g.Go(func() error { return denied.follow(ctx, denylist, served) })
 	g.Go(func() error { return publish(ctx, served, node, c.SyncInterval, log) })
 	g.Go(func() error { return trustNamed(ctx, book, node, ids(served), log) })
 	g.Go(func() error {
@@ -240,8 +247,8 @@ type community struct {
 	folders *ipfs.Folders
 }
 
-func openCommunity(data string, id comntr.Hash, v comntr.Version, disk *store.Disk, log *slog.Logger) (community, error) {
-	s, err := store.Open(data, id, store.Options{Disk: disk, Log: log.With("part", "store")})
+func openCommunity(data string, id comntr.Hash, v comntr.Version, o store.Options, log *slog.Logger) (community, error) {
+	s, err := store.Open(data, id, o)
 	if err != nil {
 		return community{}, err
 	}

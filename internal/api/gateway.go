@@ -282,7 +282,7 @@ func (a *API) blocks(w *answer, r *http.Request) error {
 				continue
 			}
 			b, _, err := a.block(c)
-			if errors.Is(err, ipfs.ErrNotHeld) || errors.Is(err, ipfs.ErrGone) || errors.Is(err, ipfs.ErrUnreadable) {
+			if errors.Is(err, ipfs.ErrNotHeld) || errors.Is(err, ipfs.ErrGone) || errors.Is(err, ipfs.ErrUnreadable) || errors.Is(err, ipfs.ErrDenied) {
 				continue
 			}
 			if err != nil {

@@ -69,6 +69,8 @@ func problemOf(err error) *comntr.Problem {
 		return problem(http.StatusGone, comntr.CodeGone, "removed by their authors, for good: %s; ask for the topic's present folder", strings.Join(names, ", "))
 	case errors.Is(err, store.ErrGone), errors.Is(err, ipfs.ErrGone):
 		return problem(http.StatusGone, comntr.CodeGone, "the comment was removed by its author, for good: do not ask again")
+	case errors.Is(err, store.ErrDenied), errors.Is(err, ipfs.ErrDenied):
+		return problem(http.StatusUnavailableForLegalReasons, comntr.CodeDenied, "this server's operator does not keep or give this: ask, or post to, another server")
 	case errors.Is(err, store.ErrSlotTaken):
 		return problem(http.StatusConflict, comntr.CodeSlotTaken,
 			"another comment of this topic has the same 64 bits of murmur3 and a smaller id, and a folder can list only one of the two: change the text, by a space if need be")

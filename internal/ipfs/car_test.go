@@ -269,3 +269,29 @@ func TestWriteCARLinks(t *testing.T) {
 		t.Errorf("101 links: %v", err)
 	}
 }
+
+// What the operator denies is given neither as a block nor in a CAR, and is not
+// missing for that: nobody is asked for it again.
+func TestDenied(t *testing.T) {
+	f := open(t, 0)
+	news := comntr.NameHash("/r/news")
+	f.src.add(news, doc(1))
+	f.src.add(news, doc(2))
+	root, err := f.Topic(t.Context(), news)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, denied := range []cid.Cid{comntr.Version(0).LeafCID(doc(1)), comntr.Version(1).LeafCID(doc(1)), root} {
+		f.src.deny(denied)
+		if _, err := f.Block(denied); !errors.Is(err, ipfs.ErrDenied) {
+			t.Errorf("Block(%s): %v", denied, err)
+		}
+		var car bytes.Buffer
+		if err := f.WriteCAR(t.Context(), &car, root); !errors.Is(err, ipfs.ErrDenied) || car.Len() > 0 {
+			t.Errorf("WriteCAR without %s: %d bytes, %v", denied, car.Len(), err)
+		}
+		if _, err := f.Block(comntr.Version(0).LeafCID(doc(2))); err != nil {
+			t.Errorf("what is not denied: %v", err)
+		}
+	}
+}

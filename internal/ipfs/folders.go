@@ -32,6 +32,8 @@ var (
 	ErrNoTopic = errors.New("no such topic")
 	// ErrGone: the block was a comment that was removed. See GoneError.
 	ErrGone = errors.New("removed")
+	// ErrDenied: the operator's deny list denies the block.
+	ErrDenied = errors.New("denied by the operator")
 	// ErrTooLarge: more bytes than are taken, or given at once.
 	ErrTooLarge = errors.New("too large")
 	// ErrNotTopicFolder: a CAR of a whole folder is for topics' folders.
@@ -98,8 +100,14 @@ type Source interface {
 	Listing(topic comntr.Hash, since uint64, fn func(comment comntr.Hash, removed bool) error) (upTo uint64, err error)
 	// Read returns a comment's bytes, checked against its name. An error with
 	// a method Gone() bool that returns true says that it was removed, one
-	// with Damaged() bool that the file is not what it was.
+	// with Damaged() bool that the file is not what it was, one with Denied()
+	// bool that the operator denies it.
 	Read(topic, comment comntr.Hash) ([]byte, error)
+	// DeniedBlock tells whether the operator denies a block by its CID.
+	DeniedBlock(c cid.Cid) bool
+	// Loosened is the number of the last change by which something that was
+	// settled for good, because it was removed or denied, may come again.
+	Loosened() uint64
 }
 
 // Folders are the IPFS folders of one community: its own, made from a Source,
@@ -138,7 +146,8 @@ type Folders struct {
 	missedMu sync.Mutex
 	missed   map[comntr.Hash]time.Time // topics with files that could not be read -> last try
 
-	retaining sync.Mutex // one Retain at a time
+	retaining sync.Mutex    // one Retain at a time
+	marksOf   atomic.Uint64 // Source.Loosened that the marks were made at
 	peersMu   sync.Mutex
 	peers     map[string]peerTree
 
@@ -212,7 +221,7 @@ func (f *Folders) open() error {
 		f.parsed.Purge()
 		f.asked.Purge()
 		f.recent.Purge()
-		if err = errors.Join(f.loadPeers(), f.loadMissed(), f.loadRoot()); err == nil {
+		if err = errors.Join(f.loadPeers(), f.loadMissed(), f.loadMarks(), f.loadRoot()); err == nil {
 			f.divide()
 			return nil
 		}
@@ -448,7 +457,7 @@ func (f *Folders) flushTopic(ctx context.Context, topic comntr.Hash, rec record,
 	}
 	lost := slices.ContainsFunc(removed, func(c comntr.Hash) bool {
 		_, err := f.src.Read(topic, c)
-		return err != nil && !isGone(err)
+		return err != nil && !isGone(err) && !isDenied(err)
 	})
 	names := append(removed, added...)
 	for from := 0; ; {
@@ -593,7 +602,7 @@ func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.
 	for i, c := range names {
 		l := &leaves[i]
 		if l.err != nil {
-			if !isGone(l.err) {
+			if !isGone(l.err) && !isDenied(l.err) {
 				f.log.Warn("a comment cannot be read and is left out of its folder", "topic", topic, "comment", c, "err", l.err)
 				missed = append(missed, c)
 			}
@@ -636,6 +645,12 @@ func isDamaged(err error) bool {
 	return errors.As(err, &d) && d.Damaged()
 }
 
+// isDenied reports whether a source's error says that the operator denies it.
+func isDenied(err error) bool {
+	var d interface{ Denied() bool }
+	return errors.As(err, &d) && d.Denied()
+}
+
 // isGone reports whether a source's error says that the comment was removed.
 func isGone(err error) bool {
 	var g interface{ Gone() bool }
@@ -644,8 +659,8 @@ func isGone(err error) bool {
 
 // Block returns the bytes of a block: a directory node, or a leaf, which is
 // made from the comment's file in the CID version asked for. They hash to c.
-// The error is ErrNotHeld, ErrUnreadable, or a GoneError where it was a removed
-// comment.
+// The error is ErrNotHeld, ErrUnreadable, ErrDenied, or a GoneError where it was
+// a removed comment.
 func (f *Folders) Block(c cid.Cid) (block []byte, err error) {
 	if err := comntr.CheckCID(c); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotHeld, err)
@@ -662,6 +677,9 @@ func (f *Folders) Block(c cid.Cid) (block []byte, err error) {
 		if err := comntr.CheckBlock(c, block); err != nil {
 			return fmt.Errorf("%w: %w", errDamaged, err)
 		}
+		if f.src.DeniedBlock(c) { // of a leaf the source says so itself
+			return fmt.Errorf("%w: %s", ErrDenied, c)
+		}
 		return nil
 	})
 	if err != nil {
@@ -674,7 +692,7 @@ func (f *Folders) Block(c cid.Cid) (block []byte, err error) {
 // the bytes, and tells which topic that is.
 func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error) {
 	var gone *GoneError
-	var damaged error
+	var damaged, denied error
 	tries := 0
 	err = f.db.places(c, func(topic, comment comntr.Hash) bool {
 		tries++
@@ -688,6 +706,8 @@ func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error)
 			}
 		case isGone(err):
 			gone, at = &GoneError{Comments: []comntr.Hash{comment}}, topic
+		case isDenied(err):
+			denied = fmt.Errorf("%w: %s", ErrDenied, c)
 		case isDamaged(err):
 			damaged = fmt.Errorf("%w: %w", ErrUnreadable, err)
 		}
@@ -700,6 +720,8 @@ func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error)
 		return block, at, nil
 	case damaged != nil:
 		return nil, at, damaged
+	case denied != nil:
+		return nil, at, denied
 	case gone != nil:
 		return nil, at, gone
 	}

@@ -195,3 +195,6 @@ func (f *Folders) Forget() {
 	defer f.room.mu.Unlock()
 	f.room.at = time.Time{}
 }
+
+// DropOldMarks forgets the marks that no longer hold.
+func (f *Folders) DropOldMarks() error { return f.use(f.dropOldMarks) }

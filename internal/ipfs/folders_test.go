@@ -40,7 +40,9 @@ type feed struct {
 	reads  int
 	lax    bool // lists names whatever their slots
 	// dropped are topics whose folders vanished, by number.
-	dropped map[uint64]comntr.Hash
+	dropped  map[uint64]comntr.Hash
+	loosened uint64
+	denied   []cid.Cid
 }
 
 type feedTopic struct {
@@ -59,6 +61,11 @@ type feedEvent struct {
 }
 
 type errGone struct{}
+
+type errDenied struct{}
+
+func (errDenied) Error() string { return "denied" }
+func (errDenied) Denied() bool  { return true }
 
 type errBroken struct{}
 
@@ -174,6 +181,33 @@ func (s *feed) restart() {
 	s.epoch++
 }
 
+// loosen has what was settled be open again; deny has the operator deny blocks
+// or, by their leaves, comments.
+func (s *feed) loosen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	s.loosened = s.seq
+}
+
+func (s *feed) deny(cids ...cid.Cid) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.denied = cids
+}
+
+func (s *feed) DeniedBlock(c cid.Cid) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Contains(s.denied, c)
+}
+
+func (s *feed) Loosened() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.loosened
+}
+
 func (s *feed) Community() comntr.Hash { return comntr.NameHash("reddit") }
 func (s *feed) Epoch() uint64          { return s.epoch }
 
@@ -253,6 +287,11 @@ func (s *feed) Read(t, id comntr.Hash) ([]byte, error) {
 		return nil, errBroken{}
 	case topic.docs[id] == nil:
 		return nil, errors.New("not found")
+	}
+	for v := range comntr.Version(2) {
+		if slices.Contains(s.denied, v.LeafCID(topic.docs[id])) {
+			return nil, errDenied{}
+		}
 	}
 	return topic.docs[id], nil
 }

@@ -36,7 +36,7 @@ func TestLost(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := f.SetMerged(two, []cid.Cid{root}); err != nil {
+			if err := f.SetMerged(two, []cid.Cid{root}, 0); err != nil {
 				t.Fatal(err)
 			}
 			test.act(f, id)

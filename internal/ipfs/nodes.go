@@ -37,6 +37,7 @@ import (
 //	c                                  -> record of the community's folder
 //	d topic comment                    -> listed, but its bytes could not be read
 //	p peer                             -> retained tree of a peer
+//	l                                  -> Source.Loosened when all marks that stand were made
 const (
 	keyHeader    = 'h'
 	keyNode      = 'n'
@@ -48,6 +49,7 @@ const (
 	keyCommunity = 'c'
 	keyMissed    = 'd'
 	keyPeer      = 'p'
+	keyLoosened  = 'l'
 
 	// formatVersion changes with any of the above; another one wipes.
 	formatVersion = 1

@@ -313,6 +313,9 @@ func (f *Folders) Merged(scope comntr.Hash, c cid.Cid) bool {
 	}
 	found := false
 	if err := f.use(func() error {
+		if err := f.dropOldMarks(); err != nil {
+			return err
+		}
 		d := digestOf(c)
 		v, err := f.db.get(key(keyMark, d[:], scope[:]))
 		found = v != nil
@@ -325,11 +328,19 @@ func (f *Folders) Merged(scope comntr.Hash, c cid.Cid) bool {
 }
 
 // SetMerged marks nodes as merged in a scope. A mark goes with its node: one
-// that is not held gets none.
-func (f *Folders) SetMerged(scope comntr.Hash, nodes []cid.Cid) error {
+// that is not held gets none. loosened is Source.Loosened from before anything
+// below the nodes was looked at: where it has changed since, what was settled
+// then may not be so now, and no mark is made.
+func (f *Folders) SetMerged(scope comntr.Hash, nodes []cid.Cid, loosened uint64) error {
 	return f.use(func() error {
+		if err := f.dropOldMarks(); err != nil {
+			return err
+		}
 		f.db.mu.Lock() // no node is collected between the look and the mark
 		defer f.db.mu.Unlock()
+		if f.marksOf.Load() != loosened {
+			return nil
+		}
 		b := f.db.db.NewBatch()
 		defer b.Close()
 		for _, c := range nodes {
@@ -350,19 +361,44 @@ func (f *Folders) SetMerged(scope comntr.Hash, nodes []cid.Cid) error {
 	})
 }
 
-// ClearMarks forgets all marks: after a limit or a denial was loosened, or a
-// repair, what a peer has must be looked at again.
-func (f *Folders) ClearMarks() error {
-	return f.use(func() error {
-		f.db.mu.Lock()
-		defer f.db.mu.Unlock()
-		b := f.db.db.NewBatch()
-		defer b.Close()
-		if err := b.DeleteRange([]byte{keyMark}, []byte{keyMark + 1}, nil); err != nil {
-			return fmt.Errorf("clear marks: %w", err)
-		}
-		return f.db.apply(b, forDropping)
-	})
+func (f *Folders) loadMarks() error {
+	v, err := f.db.get([]byte{keyLoosened})
+	if err != nil || v == nil {
+		return err
+	}
+	if len(v) != 8 {
+		return fmt.Errorf("%w: the number of the marks", errDamaged)
+	}
+	f.marksOf.Store(binary.BigEndian.Uint64(v))
+	return nil
+}
+
+// dropOldMarks forgets all marks where something that was settled may come
+// again since they were made: what peers have is looked at anew.
+func (f *Folders) dropOldMarks() error {
+	now := f.src.Loosened()
+	if f.marksOf.Load() >= now {
+		return nil
+	}
+	f.db.mu.Lock()
+	defer f.db.mu.Unlock()
+	if f.marksOf.Load() >= now {
+		return nil
+	}
+	b := f.db.db.NewBatch()
+	defer b.Close()
+	err := b.DeleteRange([]byte{keyMark}, []byte{keyMark + 1}, nil)
+	if err == nil {
+		err = b.Set([]byte{keyLoosened}, binary.BigEndian.AppendUint64(nil, now), nil)
+	}
+	if err == nil {
+		err = f.db.apply(b, forDropping)
+	}
+	if err != nil {
+		return fmt.Errorf("clear marks: %w", err)
+	}
+	f.marksOf.Store(now)
+	return nil
 }
 
 // Collect deletes the nodes that have stood in no kept tree for an hour. The

@@ -445,17 +445,17 @@ func TestMarks(t *testing.T) {
 	root, blocks := bomb(10)
 	unknown := comntr.Version(0).FolderCID([]byte("unknown"))
 	f.take(blocks)
-	if err := f.SetMerged(one, []cid.Cid{root, unknown}); err != nil {
+	if err := f.SetMerged(one, []cid.Cid{root, unknown}, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.reopen()
 	if !f.Merged(one, root) || f.Merged(two, root) || f.Merged(one, unknown) || f.Merged(one, cid.Undef) {
 		t.Error("the marks are wrong")
 	}
-	if err := f.SetMerged(one, []cid.Cid{cid.Undef}); err == nil {
+	if err := f.SetMerged(one, []cid.Cid{cid.Undef}, 0); err == nil {
 		t.Error("no CID was marked")
 	}
-	if err := f.SetMerged(two, []cid.Cid{root}); err != nil {
+	if err := f.SetMerged(two, []cid.Cid{root}, 0); err != nil {
 		t.Fatal(err)
 	}
 	f.now = f.now.Add(2 * ipfs.Grace)
@@ -467,14 +467,25 @@ func TestMarks(t *testing.T) {
 	if f.Merged(one, root) {
 		t.Error("a node came back with its mark")
 	}
-	if err := f.SetMerged(one, []cid.Cid{root}); err != nil {
+	if err := f.SetMerged(one, []cid.Cid{root}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.ClearMarks(); err != nil {
+	f.src.loosen()
+	for range 2 {
+		if f.Merged(one, root) {
+			t.Error("a mark stands, though what was settled may come again")
+		}
+		if err := f.SetMerged(one, []cid.Cid{root}, 0); err != nil { // by a walk that began before
+			t.Fatal(err)
+		}
+		f.reopen()
+	}
+	if err := f.SetMerged(one, []cid.Cid{root}, f.src.Loosened()); err != nil {
 		t.Fatal(err)
 	}
-	if f.Merged(one, root) {
-		t.Error("a mark was not cleared")
+	f.reopen()
+	if !f.Merged(one, root) {
+		t.Error("a new mark does not stand")
 	}
 	f.check()
 }

@@ -139,8 +139,9 @@ func TestNoRoom(t *testing.T) {
 			expect("Topic", err, c.own)
 			_, err = f.Root(t.Context())
 			expect("Root", err, c.own)
-			expect("SetMerged", f.SetMerged(next, []cid.Cid{first}), c.own)
-			expect("ClearMarks", f.ClearMarks(), c.deletions)
+			expect("SetMerged", f.SetMerged(next, []cid.Cid{first}, 0), c.own)
+			f.src.loosen()
+			expect("dropping marks", f.DropOldMarks(), c.deletions)
 			expect("Retain nothing", f.Retain("peer", cid.Undef), c.deletions)
 			expect("Collect", f.Collect(f.now), c.deletions)
 			if f.holds(own) == c.deletions {

@@ -29,8 +29,9 @@ import (
 // Store is what replica needs of store.Store.
 type Store interface {
 	Community() comntr.Hash
-	Has(topic, comment comntr.Hash) (held, gone bool)
+	Has(topic, comment comntr.Hash) (held, settled bool)
 	TopicSeq(topic comntr.Hash) (seq uint64, ok bool)
+	Loosened() uint64
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	AddAll(ctx context.Context, docs []*comntr.Document, from string) []store.Result
 	AddTopic(ctx context.Context, topic comntr.Hash, from string) (created bool, err error)
@@ -44,7 +45,7 @@ type Folders interface {
 	PutNodes(blocks map[cid.Cid][]byte) error
 	Retain(peer string, root cid.Cid) error
 	Merged(scope comntr.Hash, c cid.Cid) bool
-	SetMerged(scope comntr.Hash, cids []cid.Cid) error
+	SetMerged(scope comntr.Hash, cids []cid.Cid, loosened uint64) error
 }
 
 // Peers is what replica needs of discover.Book: the servers that proved who

@@ -39,6 +39,7 @@ type walk struct {
 	deferred             []waiting
 	marks                map[comntr.Hash][]cid.Cid
 	marked               int
+	loosened             uint64 // Store.Loosened when the walk began: of the marks
 	ownNodes             map[cid.Cid]*comntr.Node
 
 	result
@@ -99,6 +100,7 @@ func (l *link) walk(ctx context.Context, src *source, root, own cid.Cid, how man
 	w := &walk{
 		l: l, src: src, bounds: l.r.bounds, window: window, root: root, own: own,
 		manner: how, sought: l.c.wants.now(),
+		loosened: l.c.store.Loosened(),
 		marks:    make(map[comntr.Hash][]cid.Cid),
 		ownNodes: make(map[cid.Cid]*comntr.Node),
 	}
@@ -213,7 +215,7 @@ func (w *walk) done(s *spot, settled bool) {
 
 func (w *walk) putMarks() error {
 	for scope, cids := range w.marks {
-		if err := w.l.c.folders.SetMerged(scope, cids); err != nil {
+		if err := w.l.c.folders.SetMerged(scope, cids, w.loosened); err != nil {
 			return &local{fmt.Errorf("mark nodes as merged: %w", err)}
 		}
 	}

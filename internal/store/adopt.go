@@ -54,6 +54,11 @@ func (s *Store) adopt() error {
 			return fmt.Errorf("topic %s: %w", h, err)
 		}
 		a.mtimes[h] = mtime
+		if s.Denied(h) {
+			if err := a.dropTopic(h); err != nil {
+				return fmt.Errorf("topic %s: %w", h, err)
+			}
+		}
 	}
 	for h, t := range s.topics {
 		if _, ok := there[h]; ok || !t.exists {
@@ -75,6 +80,7 @@ type adoption struct {
 
 	adopted map[comntr.Hash][]comntr.Hash // to be synced one by one where there is no syncfs
 	taken   int                           // files adopted
+	refused int                           // files that are deleted or denied, and were taken away
 	dropped int                           // files that were taken away
 	strays  int                           // what is no comment and no topic
 
@@ -104,7 +110,7 @@ func (a *adoption) compare(topic comntr.Hash) error {
 			a.strays++
 			continue
 		}
-		names = append(names, name{h.Slot(), h})
+		names = append(names, name{a.s.slot(h), h})
 	}
 	slices.SortFunc(names, name.compare)
 	if t := a.s.topics[topic]; t == nil || !t.exists {
@@ -123,7 +129,7 @@ func (a *adoption) compare(topic comntr.Hash) error {
 		return nil
 	}
 	err = a.entries(topic, func(comment comntr.Hash, e entry) error {
-		n := name{comment.Slot(), comment}
+		n := name{a.s.slot(comment), comment}
 		if err := upTo(&n); err != nil {
 			return err
 		}
@@ -132,9 +138,12 @@ func (a *adoption) compare(topic comntr.Hash) error {
 			i++
 		}
 		switch {
-		case stands && e.state == stateGone:
+		case stands && !e.held():
+			if e.state == stateDenied {
+				return a.again(topic, comment)
+			}
 			return a.s.unlink(key{topic, comment})
-		case !stands && e.state != stateGone:
+		case !stands && e.held():
 			return a.drop(topic, comment)
 		}
 		return nil
@@ -182,6 +191,7 @@ func (a *adoption) flush() error {
 	if err := p.commit(); err != nil {
 		return err
 	}
+	a.s.takeAway(p)
 	a.s.publish(p)
 	return nil
 }
@@ -217,14 +227,39 @@ func (a *adoption) take(topic, comment comntr.Hash) error {
 		a.strays++
 		return nil
 	}
-	if err := a.next().adopt(topic, comment, len(b)); err != nil {
+	adopted, err := a.next().adopt(doc)
+	if err != nil {
 		return err
 	}
-	a.taken++
-	if !a.s.native {
-		a.adopted[topic] = append(a.adopted[topic], comment)
+	if adopted {
+		a.taken++
+		if !a.s.native {
+			a.adopted[topic] = append(a.adopted[topic], comment)
+		}
+	} else {
+		a.refused++
 	}
 	return a.flushFull()
+}
+
+// again looks at a file that other hands have put back, or that was denied: a
+// list that has changed since may allow it.
+func (a *adoption) again(topic, comment comntr.Hash) error {
+	p := a.next()
+	o, err := p.find(topic, comment)
+	if err != nil || o == nil {
+		return err
+	}
+	p.forget(o)
+	return a.take(topic, comment)
+}
+
+// dropTopic takes away the folder of a topic that is denied.
+func (a *adoption) dropTopic(topic comntr.Hash) error {
+	if err := a.next().dropTopic(topic); err != nil {
+		return err
+	}
+	return a.flush()
 }
 
 func (a *adoption) drop(topic, comment comntr.Hash) error {
@@ -238,7 +273,7 @@ func (a *adoption) drop(topic, comment comntr.Hash) error {
 // vanish drops a topic whose folder was taken away.
 func (a *adoption) vanish(topic comntr.Hash) error {
 	err := a.entries(topic, func(comment comntr.Hash, e entry) error {
-		if e.state == stateGone {
+		if !e.held() {
 			return nil
 		}
 		return a.drop(topic, comment)
@@ -259,9 +294,9 @@ func (a *adoption) vanish(topic comntr.Hash) error {
 // answered as already held, and records the folders' times.
 func (a *adoption) end() error {
 	s := a.s
-	if a.taken > 0 || a.dropped > 0 || a.vanished > 0 || a.strays > 0 {
+	if a.taken > 0 || a.refused > 0 || a.dropped > 0 || a.vanished > 0 || a.strays > 0 {
 		s.log.Warn("other hands changed the files: comments among them were adopted, missing ones are no longer listed",
-			"added", a.taken, "missing", a.dropped, "missingTopics", a.vanished, "leftAlone", a.strays)
+			"added", a.taken, "refused", a.refused, "missing", a.dropped, "missingTopics", a.vanished, "leftAlone", a.strays)
 	}
 	if a.taken > 0 {
 		if err := a.sync(); err != nil {
@@ -299,41 +334,51 @@ func (a *adoption) sync() error {
 }
 
 // adopt plans a file that stands already. A name that loses its slot is kept
-// unlisted.
-func (b *plan) adopt(topic, id comntr.Hash, size int) error {
-	slot := id.Slot()
-	found, err := b.slot(topic, slot)
-	if err != nil {
-		return err
+// unlisted; what is denied or deleted is taken away.
+func (b *plan) adopt(doc *comntr.Document) (adopted bool, err error) {
+	topic, id := doc.Place().Topic, doc.ID()
+	place := slotPlace{topic, b.s.slot(id)}
+	if err := b.relist(place); err != nil {
+		return false, err
 	}
-	b.relist(slotPlace{topic, slot})
+	found, err := b.slot(topic, place.slot)
+	if err != nil {
+		return false, err
+	}
+	deleted, err := b.deleted(doc)
+	if err != nil {
+		return false, err
+	}
 	t := b.folder(topic, "", 0)
-	o := b.insert(t, slot, id, entry{size: uint32(size)})
+	o := b.insert(t, doc, entryOf(doc))
+	if _, denied := b.s.denies(doc); denied {
+		b.strike(t, o, stateDenied)
+		return false, nil
+	}
+	if deleted {
+		b.strike(t, o, stateGone)
+		return false, nil
+	}
 	for _, other := range found {
 		if other.entry.state != stateListed {
 			continue
 		}
-		if other.comment.Compare(id) < 0 {
+		if other.precedes(o.entry, id) {
 			b.seq++ // the topic's record changes
-			return nil
+			return true, nil
 		}
 		b.unlist(t, other, stateUnlisted)
 	}
-	b.list(t, o)
-	return nil
+	return true, b.list(t, o)
 }
 
 // drop plans that an entry's file is no longer there.
 func (b *plan) drop(topic, id comntr.Hash) error {
-	found, err := b.slot(topic, id.Slot())
-	if err != nil {
+	o, err := b.find(topic, id)
+	if err != nil || o == nil {
 		return err
 	}
-	for _, o := range found {
-		if o.comment == id {
-			b.leave(b.topic(topic), o)
-			o.dropped = true
-		}
-	}
+	b.leave(b.topic(topic), o, stateGone)
+	o.dropped = true
 	return nil
 }

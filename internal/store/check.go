@@ -65,6 +65,7 @@ type check struct {
 	stats   CheckStats
 	journal map[key]byte // the last operation the journal has for a file
 	indexed bool
+	acts    topicActs // of the topic that is looked at
 }
 
 func newCheck(ctx context.Context, data string, community comntr.Hash, o Options, report func(Fault)) *check {
@@ -211,6 +212,7 @@ func (c *check) topic(topic comntr.Hash) error {
 	case err == nil && c.indexed && (t == nil || !t.exists):
 		c.found(Fault{Topic: topic, Kind: NoteUnknown, Detail: "the index does not know the topic yet"})
 	}
+	c.acts = topicActs{wanted: t != nil && t.deletes, deletes: make(map[removal]comntr.Hash)}
 	unseen := make(map[comntr.Hash]struct{}, len(list))
 	for _, name := range list {
 		h, err := comntr.ParseHash(name)
@@ -261,12 +263,13 @@ func (c *check) entries(t *topic, topicHash comntr.Hash, unseen map[comntr.Hash]
 		}
 		_, stands := unseen[comment]
 		delete(unseen, comment)
-		if e.state == stateGone {
+		if !e.held() {
 			if stands {
-				c.found(Fault{topicHash, comment, NoteGone, "its author removed it; the next start unlinks the file"})
+				c.found(Fault{topicHash, comment, NoteGone, "it was taken away, by its author or the deny list; the next start unlinks the file"})
 			}
 			return nil
 		}
+		c.acts.listed = e.state == stateListed
 		files++
 		bytes += int64(e.size)
 		if e.state == stateListed {
@@ -300,6 +303,9 @@ func (c *check) entries(t *topic, topicHash comntr.Hash, unseen map[comntr.Hash]
 	if err != nil {
 		return err
 	}
+	c.acts.judge(func(comment, by comntr.Hash) {
+		c.found(Fault{topicHash, comment, FaultIndex, fmt.Sprintf("its author's delete %s is listed, and it is still here", by)})
+	})
 	if t == nil {
 		t = &topic{hash: topicHash}
 	}
@@ -333,8 +339,60 @@ func (c *check) file(topic, comment comntr.Hash) (size int64, kind, detail strin
 	if sum := comntr.SumHash(b); sum != comment {
 		return fi.Size(), FaultDamaged, fmt.Sprintf("its SHA-1 is %s", sum)
 	}
-	if _, err := comntr.ParseDocument(comntr.Place{Community: c.s.community, Topic: topic}, b); err != nil {
+	doc, err := comntr.ParseDocument(comntr.Place{Community: c.s.community, Topic: topic}, b)
+	if err != nil {
 		return fi.Size(), FaultInvalid, err.Error()
 	}
+	c.acts.note(doc)
 	return fi.Size(), "", ""
+}
+
+// topicActs is what the signed documents of a topic say of deleting one
+// another.
+type topicActs struct {
+	wanted  bool // whether the topic has deletes at all
+	listed  bool // whether the document that comes next is
+	deletes map[removal]comntr.Hash
+	others  []removable
+}
+
+// removal is a target, and who deletes it.
+type removal struct {
+	target comntr.Hash
+	by     [32]byte
+}
+
+// removable is a document, and what its author may delete it by: its own id or,
+// of an edit, the target's.
+type removable struct {
+	id  comntr.Hash
+	ids [2]removal
+}
+
+func (a *topicActs) note(doc *comntr.Document) {
+	target, ok := doc.Target()
+	switch {
+	case !a.wanted, !doc.Signed():
+	case doc.Kind() != comntr.KindDelete:
+		own := removal{doc.ID(), doc.Key()}
+		r := removable{doc.ID(), [2]removal{own, own}}
+		if ok && doc.Kind() == comntr.KindEdit {
+			r.ids[1].target = target
+		}
+		a.others = append(a.others, r)
+	case ok && a.listed:
+		a.deletes[removal{target, doc.Key()}] = doc.ID()
+	}
+}
+
+// judge calls fn with each document that is there and should not be.
+func (a *topicActs) judge(fn func(comment, by comntr.Hash)) {
+	for _, o := range a.others {
+		for _, r := range o.ids {
+			if by, removed := a.deletes[r]; removed {
+				fn(o.id, by)
+				break
+			}
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/comntr/comntr"
 )
@@ -18,9 +19,11 @@ const (
 )
 
 const (
-	itemAdd   = iota // a document
-	itemTopic        // an empty topic folder
-	itemGone         // a comment that its author removed
+	itemAdd       = iota // a document
+	itemTopic            // an empty topic folder
+	itemStrike           // a comment that is to be taken away
+	itemForget           // a comment that the deny list no longer denies
+	itemDropTopic        // the folder of a topic that the deny list denies
 )
 
 // item is one thing asked of the committer.
@@ -28,7 +31,8 @@ type item struct {
 	kind    int
 	doc     *comntr.Document // itemAdd
 	topic   comntr.Hash
-	comment comntr.Hash // itemGone
+	comment comntr.Hash // itemStrike, itemForget
+	state   byte        // itemStrike: what becomes of it
 	from    string
 }
 
@@ -177,6 +181,12 @@ func (s *Store) publish(b *plan) {
 	}
 	s.journal.grow(b.journaled, b.journalBytes)
 	s.journal.unlinks = append(s.journal.unlinks, b.unlinkLater...)
+	if b.loosened {
+		s.loosened = b.seq
+	}
+	if len(b.gone) > 0 && s.scrubDue.IsZero() {
+		s.scrubDue = time.Now().Add(scrubAfter)
+	}
 	close(s.changed)
 	s.changed = make(chan struct{})
 	s.mu.Unlock()

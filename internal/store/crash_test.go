@@ -63,11 +63,15 @@ func (p *promise) add(t testing.TB, s *store.Store, topic comntr.Hash, texts ...
 	for i, text := range texts {
 		docs[i] = doc(t, topic, text)
 	}
+	return p.addDocs(t, s, docs...)
+}
+
+func (p *promise) addDocs(t testing.TB, s *store.Store, docs ...*comntr.Document) error {
 	var errs []error
 	for i, r := range s.AddAll(t.Context(), docs, "") {
 		if r.Err == nil {
 			d := docs[i]
-			p.note(s, func() { p.held[topic.String()+"/"+d.ID().String()] = d.Bytes() })
+			p.note(s, func() { p.held[d.Place().Topic.String()+"/"+d.ID().String()] = d.Bytes() })
 		} else {
 			errs = append(errs, r.Err)
 		}
@@ -87,6 +91,26 @@ func (p *promise) remove(t testing.TB, s *store.Store, topic comntr.Hash, text s
 		p.note(s, func() { p.gone[name] = true })
 	} else if had && !errors.Is(err, store.ErrNotFound) {
 		p.note(s, func() { p.held[name] = b })
+	}
+	return err
+}
+
+// delete has an author post a comment and delete it.
+func (p *promise) delete(t testing.TB, s *store.Store, topic comntr.Hash, comment, del *comntr.Document) error {
+	name := topic.String() + "/" + comment.ID().String()
+	p.mu.Lock()
+	for held, b := range p.held { // they may be gone before that is acknowledged
+		if d, err := comntr.ParseDocument(comment.Place(), b); err == nil && strings.HasPrefix(held, topic.String()) && del.Removes(d) {
+			delete(p.held, held)
+		}
+	}
+	p.mu.Unlock()
+	_, err := s.Add(t.Context(), del, "")
+	if err == nil {
+		p.note(s, func() {
+			p.held[topic.String()+"/"+del.ID().String()] = del.Bytes()
+			p.gone[name] = true
+		})
 	}
 	return err
 }
@@ -138,6 +162,9 @@ func splitName(name string) (topic, comment comntr.Hash) {
 // them. Errors of the store are no failures: what is acknowledged counts.
 // inspect looks at the open store before it is closed.
 func scenario(t testing.TB, fsys vfs.FS, p *promise, inspect func(*store.Store)) error {
+	mine := sign(t, alice, news, comntr.KindComment, comntr.Hash{}, "mine")
+	edit := sign(t, alice, news, comntr.KindEdit, mine.ID(), "still mine")
+	del := sign(t, alice, news, comntr.KindDelete, mine.ID(), "")
 	s, err := store.Open(data, reddit, store.Options{FS: fsys})
 	if err != nil {
 		return err
@@ -152,6 +179,8 @@ func scenario(t testing.TB, fsys vfs.FS, p *promise, inspect func(*store.Store))
 		p.add(t, s, news, niceWinnerText, "seven"),
 		p.remove(t, s, news, "one"),
 		p.remove(t, s, news, "seven"),
+		p.addDocs(t, s, mine, edit),
+		p.delete(t, s, news, mine, del),
 		s.Checkpoint(),
 		p.add(t, s, gifs, "eight"),
 		p.add(t, s, comntr.NameHash("third"), "nine", "ten"),
@@ -221,7 +250,7 @@ func TestCrashTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	cut(-1, "the end")
-	if len(p.held) < 9 || len(p.gone) != 2 {
+	if len(p.held) < 9 || len(p.gone) != 3 {
 		t.Fatalf("the scenario did less than it should: %d held, %d gone", len(p.held), len(p.gone))
 	}
 	t.Logf("%d crashes", len(crashes))

@@ -9,9 +9,9 @@ import (
 // Checkpoint makes a checkpoint now.
 func (s *Store) Checkpoint() error { return s.checkpoint() }
 
-// Remove removes a comment as its author's delete will.
+// Remove removes a comment as its author's delete does, plain text too.
 func (s *Store) Remove(ctx context.Context, topic, comment comntr.Hash) error {
-	r, err := s.submit(ctx, []item{{kind: itemGone, topic: topic, comment: comment}})
+	r, err := s.submit(ctx, []item{{kind: itemStrike, topic: topic, comment: comment, state: stateGone}})
 	if err != nil {
 		return err
 	}
@@ -43,3 +43,15 @@ func (o Options) MaxJournal(bytes int64) Options {
 	o.maxJournal = bytes
 	return o
 }
+
+// Slot makes names fall into the slots that slot says.
+func (o Options) Slot(slot func(comntr.Hash) uint64) Options {
+	o.slot = slot
+	return o
+}
+
+// Scrub scrubs the index's own files now.
+func (s *Store) Scrub(ctx context.Context) error { return s.scrub(ctx) }
+
+// ScrubAfter is when that is done.
+const ScrubAfter = scrubAfter

@@ -62,10 +62,13 @@ func (s *Store) syncFolder(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// asidePrefix begins the names of indexes that could not be used.
+const asidePrefix = "index.old-"
+
 // moveIndexAside renames the index to a name that is free.
 func (s *Store) moveIndexAside() error {
 	for i := 1; ; i++ {
-		aside := s.indexPath() + ".old-" + strconv.Itoa(i)
+		aside := s.fs.PathJoin(s.hidden, asidePrefix+strconv.Itoa(i))
 		_, err := s.fs.Stat(aside)
 		if err == nil {
 			continue
@@ -200,12 +203,7 @@ func (s *Store) writeTree(b *plan) map[int]error {
 	if len(failed) > 0 {
 		return failed
 	}
-	for _, k := range b.gone {
-		if err := s.unlink(k); err != nil {
-			s.log.Error("a removed comment's file could not be unlinked: it is tried again", "topic", k.topic, "comment", k.comment, "err", err)
-			b.unlinkLater = append(b.unlinkLater, k)
-		}
-	}
+	s.takeAway(b)
 	if s.native {
 		for h := range b.touched {
 			if t := b.topics[h]; t != nil && t.mtime != 0 {
@@ -214,6 +212,22 @@ func (s *Store) writeTree(b *plan) map[int]error {
 		}
 	}
 	return nil
+}
+
+// takeAway unlinks the files of what a committed plan takes away, and removes
+// the folders of topics. What cannot be unlinked now is tried again.
+func (s *Store) takeAway(b *plan) {
+	for _, k := range b.gone {
+		if err := s.unlink(k); err != nil {
+			s.log.Error("the file of a comment that was taken away could not be unlinked: it is tried again", "topic", k.topic, "comment", k.comment, "err", err)
+			b.unlinkLater = append(b.unlinkLater, k)
+		}
+	}
+	for _, h := range b.dropped {
+		if err := s.fs.Remove(s.topicPath(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("the folder of a denied topic could not be removed: other hands may have put something there", "topic", h, "err", err)
+		}
+	}
 }
 
 // enterFolder makes a topic's folder where it is not there, and finds out

@@ -25,6 +25,10 @@ import (
 //	                                  it was last known to equal the index
 //	j seq(8)                          op(1) topic(20) comment(20) bytes: the journal
 //	p number(4)                       key of a peer that gave files
+//	a topic(20) target(20) kind(1) key(32) comment(20)
+//	                                  an edit (kind e) or delete (d) by a key of a
+//	                                  target. It stays when the comment has left,
+//	                                  and counts only by the comment's own entry
 //	M name                            meta: format, epoch, last number
 const (
 	keyComment = 'c'
@@ -33,6 +37,7 @@ const (
 	keyTime    = 'm'
 	keyJournal = 'j'
 	keyPeer    = 'p'
+	keyAct     = 'a'
 	keyMeta    = 'M'
 )
 
@@ -41,10 +46,14 @@ const (
 	metaEpoch   = "epoch"
 	metaSeq     = "seq"
 	metaRewrite = "rewrite" // a sync failed: files of the journal must be written anew before one is trusted
+
+	metaLoosened = "loosened" // Store.Loosened
+	metaScrub    = "scrub"    // bytes of comments taken away may be in the index's own files
+	metaDenied   = "denied"   // Denylist.Sum of the list that was applied last
 )
 
 // indexFormat changes when keys or values mean something else.
-const indexFormat = 1
+const indexFormat = 2
 
 // Bounds of the database's own memory.
 const (
@@ -64,6 +73,7 @@ const (
 	stateListed   = 1
 	stateUnlisted = 2 // on disk, but a smaller name has its slot
 	stateGone     = 3 // removed by its author
+	stateDenied   = 4 // taken away by the operator's deny list
 )
 
 // Operations of a topic's log and of the journal.
@@ -76,11 +86,18 @@ const (
 // entry is what the index knows of one comment.
 type entry struct {
 	state  byte
+	delete bool   // the comment is a delete
 	listed uint64 // when it was listed last; 0: never
 	ended  uint64 // when that ended, if it did
 	size   uint32 // bytes
 	from   uint32 // number of the peer that gave it, 0: a reader
 }
+
+// entryDelete marks a delete in the byte of an entry's state.
+const entryDelete = 0x80
+
+// held tells whether the comment's file is here.
+func (e entry) held() bool { return e.state == stateListed || e.state == stateUnlisted }
 
 // listedAt tells whether the entry was in the listing right after change seq.
 func (e entry) listedAt(seq uint64) bool {
@@ -89,7 +106,11 @@ func (e entry) listedAt(seq uint64) bool {
 
 func (e entry) encode() []byte {
 	b := make([]byte, 0, 24)
-	b = append(b, e.state)
+	state := e.state
+	if e.delete {
+		state |= entryDelete
+	}
+	b = append(b, state)
 	b = binary.AppendUvarint(b, e.listed)
 	b = binary.AppendUvarint(b, e.ended)
 	b = binary.AppendUvarint(b, uint64(e.size))
@@ -98,8 +119,9 @@ func (e entry) encode() []byte {
 
 func decodeEntry(b []byte) (entry, error) {
 	d := decoder{b: b}
-	e := entry{state: d.byte(), listed: d.uvarint(), ended: d.uvarint(), size: uint32(d.uvarint()), from: uint32(d.uvarint())}
-	if d.bad || e.state < stateListed || e.state > stateGone {
+	state := d.byte()
+	e := entry{state: state &^ entryDelete, delete: state&entryDelete != 0, listed: d.uvarint(), ended: d.uvarint(), size: uint32(d.uvarint()), from: uint32(d.uvarint())}
+	if d.bad || e.state < stateListed || e.state > stateDenied {
 		return entry{}, fmt.Errorf("%w: a comment's entry cannot be read", pebble.ErrCorruption)
 	}
 	return e, nil
@@ -178,7 +200,7 @@ func (s *Store) indexPath() string { return s.fs.PathJoin(s.hidden, "index") }
 func (s *Store) pebbleOptions() *pebble.Options {
 	logger := indexLogger{s.log}
 	o := &pebble.Options{
-		FS:                 pacedFS{s.fs, s.pace},
+		FS:                 indexFS{pacedFS{s.fs, s.pace}, s.logs},
 		FormatMajorVersion: pebble.FormatNewest,
 		MemTableSize:       memTableSize,
 		CacheSize:          cacheSize,
@@ -235,7 +257,7 @@ func (s *Store) getMeta(name string) (uint64, error) {
 }
 
 func (s *Store) getEntry(topic, comment comntr.Hash) (entry, error) {
-	b, closer, err := s.db.Get(commentKey(topic, comment.Slot(), comment))
+	b, closer, err := s.db.Get(commentKey(topic, s.slot(comment), comment))
 	if err != nil {
 		return entry{}, err
 	}

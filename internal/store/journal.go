@@ -73,11 +73,14 @@ func (s *Store) checkpoints() {
 		}
 		for {
 			wait, due := s.checkpointDue()
-			if !due {
-				break
-			}
-			if wait > 0 {
-				timer.Reset(wait)
+			if !due || wait > 0 {
+				scrub, later := s.scrubNow()
+				if later && (!due || scrub < wait) {
+					wait, due = scrub, true
+				}
+				if due {
+					timer.Reset(wait)
+				}
 				break
 			}
 			if err := s.checkpoint(); err != nil {
@@ -255,7 +258,7 @@ func (s *Store) rewrite(e journalEntry) error {
 		return err
 	}
 	known, err := s.getEntry(e.topic, e.comment)
-	if errors.Is(err, pebble.ErrNotFound) || err == nil && known.state == stateGone {
+	if errors.Is(err, pebble.ErrNotFound) || err == nil && !known.held() {
 		return nil
 	}
 	if err != nil {

@@ -20,19 +20,26 @@ type plan struct {
 	iter  *pebble.Iterator // over the entries, made when first needed
 	seq   uint64
 
+	actIter *pebble.Iterator // over the edits and deletes, likewise
+
 	topics   map[comntr.Hash]*topic // changed copies
 	newSlots map[uint64][]comntr.Hash
 	siblings map[slotPlace][]*sibling
 	left     map[slotPlace]struct{} // slots whose listed name has left
 	peers    map[string]uint32
-	held     map[key]struct{} // new comments
-	healed   map[key]struct{} // held comments whose files are written anew
+	held     map[key]struct{}         // new comments
+	healed   map[key]struct{}         // held comments whose files are written anew
+	docs     map[key]*comntr.Document // of the comments that this plan brings
+	acts     map[string][]comntr.Hash // edits and deletes that it brings, by actPrefix
+	recheck  map[comntr.Hash]struct{} // topics that a listed comment left, and not because it was deleted
+	loosened bool                     // what was settled is no longer: see Store.Loosened
 	events   []event
 	logs     []func() // lines to log once it is published
 
 	files    []file
 	folders  map[comntr.Hash]int      // topic folders to make -> index of the item that first needs it
 	gone     []key                    // files to unlink
+	dropped  []comntr.Hash            // topics whose folders go, once they are empty
 	touched  map[comntr.Hash]struct{} // topics with files or folders
 	reserved int64                    // bytes taken from Disk
 	full     bool                     // no room for anything new
@@ -84,14 +91,19 @@ func (s *Store) newPlan() *plan {
 		peers:    make(map[string]uint32),
 		held:     make(map[key]struct{}),
 		healed:   make(map[key]struct{}),
+		docs:     make(map[key]*comntr.Document),
+		acts:     make(map[string][]comntr.Hash),
+		recheck:  make(map[comntr.Hash]struct{}),
 		folders:  make(map[comntr.Hash]int),
 		touched:  make(map[comntr.Hash]struct{}),
 	}
 }
 
 func (b *plan) close() {
-	if b.iter != nil {
-		b.iter.Close() // its error was looked at after each seek
+	for _, it := range []*pebble.Iterator{b.iter, b.actIter} {
+		if it != nil {
+			it.Close() // its error was looked at after each seek
+		}
 	}
 	b.batch.Close()
 }
@@ -115,8 +127,12 @@ func (s *Store) plan(batch []work) (*plan, error) {
 			w.result.Created, err = b.add(w.doc, w.from, i)
 		case itemTopic:
 			w.result.Created, err = b.addTopic(w.topic, w.from, i)
-		case itemGone:
-			err = b.remove(w.topic, w.comment)
+		case itemStrike:
+			err = b.take(w.topic, w.comment, w.state)
+		case itemForget:
+			err = b.forgetDenied(w.topic, w.comment)
+		case itemDropTopic:
+			err = b.dropTopic(w.topic)
 		}
 		if errors.Is(err, errIndex) {
 			b.abandon()
@@ -159,7 +175,7 @@ func (b *plan) folder(h comntr.Hash, from string, item int) *topic {
 	if t == nil {
 		t = &topic{hash: h}
 		b.topics[h] = t
-		slot := h.Slot()
+		slot := b.s.slot(h)
 		b.newSlots[slot] = append(b.newSlots[slot], h)
 	}
 	if !t.exists {
@@ -234,24 +250,44 @@ func (b *plan) slot(topic comntr.Hash, slot uint64) ([]*sibling, error) {
 // commits.
 func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, err error) {
 	topic, id := doc.Place().Topic, doc.ID()
-	slot := id.Slot()
+	slot := b.s.slot(id)
+	if err := b.relist(slotPlace{topic, slot}); err != nil {
+		return false, err
+	}
 	found, err := b.slot(topic, slot)
 	if err != nil {
 		return false, err
 	}
-	b.relist(slotPlace{topic, slot})
-	var listed *sibling
+	var own, listed *sibling
 	for _, o := range found {
-		switch {
-		case o.comment == id && o.entry.state == stateGone:
-			return false, ErrGone
-		case o.comment == id:
-			return false, b.heal(doc, o, item)
-		case o.entry.state == stateListed:
+		if o.comment == id && !o.dropped {
+			own = o
+		} else if o.entry.state == stateListed {
 			listed = o
 		}
 	}
-	if listed != nil && listed.comment.Compare(id) < 0 {
+	if own != nil && own.entry.state == stateGone {
+		return false, ErrGone
+	}
+	if rule, denied := b.s.denies(doc); denied {
+		return false, b.refuse(topic, id, own, stateDenied, fmt.Errorf("%w (line %d)", ErrDenied, rule.Line))
+	}
+	if own != nil && own.entry.state == stateDenied { // by a list that has changed since
+		b.forget(own)
+		own = nil
+	}
+	deleted, err := b.deleted(doc)
+	if err != nil {
+		return false, err
+	}
+	if deleted {
+		return false, b.refuse(topic, id, own, stateGone, ErrGone)
+	}
+	if own != nil {
+		return false, b.heal(doc, own, item)
+	}
+	e := entryOf(doc)
+	if listed != nil && listed.precedes(e, id) {
 		return false, fmt.Errorf("%w: %s has it", ErrSlotTaken, listed.comment)
 	}
 	if b.full {
@@ -269,13 +305,26 @@ func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, e
 	if listed != nil {
 		b.unlist(t, listed, stateUnlisted)
 	}
-	e := entry{size: uint32(doc.Size()), from: b.peer(from)}
-	o := b.insert(t, slot, id, e)
-	b.list(t, o)
-	b.journalSet(b.seq, opAdd, topic, id, doc.Bytes())
+	e.from = b.peer(from)
+	o := b.insert(t, doc, e)
+	b.journalSet(b.seq+1, opAdd, topic, id, doc.Bytes())
 	b.files = append(b.files, file{key{topic, id}, doc.Bytes(), item})
 	b.held[key{topic, id}] = struct{}{}
-	return true, nil
+	return true, b.list(t, o)
+}
+
+// refuse remembers that a comment is not to be had here, where its topic is
+// known, so that nobody fetches it again, and takes away what stands of it.
+func (b *plan) refuse(topic, id comntr.Hash, own *sibling, state byte, why error) error {
+	t := b.topic(topic)
+	switch {
+	case t == nil:
+	case own == nil:
+		b.bury(t, id, state)
+	case own.entry.state != state:
+		b.strike(t, own, state)
+	}
+	return why
 }
 
 // heal looks whether the file of a comment that is held has its bytes, and
@@ -308,20 +357,52 @@ func (b *plan) heal(doc *comntr.Document, o *sibling, item int) error {
 	return nil
 }
 
-// insert puts a new entry into a slot, not listed yet, and counts its file.
-func (b *plan) insert(t *topic, slot uint64, id comntr.Hash, e entry) *sibling {
+// insert puts a document's new entry into its slot, not listed yet, and counts
+// its file.
+func (b *plan) insert(t *topic, doc *comntr.Document, e entry) *sibling {
 	e.state = stateUnlisted
-	place := slotPlace{t.hash, slot}
-	o := &sibling{comment: id, entry: e, dirty: true}
-	b.siblings[place] = append(b.siblings[place], o)
+	o := b.sibling(t.hash, doc.ID())
+	o.entry, o.dirty = e, true
 	t.files++
 	t.bytes += int64(e.size)
 	t.disk += onDisk(int64(e.size))
+	b.docs[key{t.hash, doc.ID()}] = doc
+	b.putAct(t, doc)
 	return o
 }
 
-// list brings an entry into the topic's listing.
-func (b *plan) list(t *topic, o *sibling) {
+// entryOf is a document's new entry.
+func entryOf(doc *comntr.Document) entry {
+	return entry{size: uint32(doc.Size()), delete: doc.Kind() == comntr.KindDelete}
+}
+
+// precedes is the order in a slot, whose first is listed: deletes, then others,
+// the smaller name first. So only deletes, which stay for ever, keep a delete
+// from being listed, and what they remove does not depend on what came first.
+func (o *sibling) precedes(e entry, id comntr.Hash) bool {
+	if o.entry.delete != e.delete {
+		return o.entry.delete
+	}
+	return o.comment.Compare(id) < 0
+}
+
+// sibling returns a place for an entry that is not in the index, in a slot that
+// was looked at.
+func (b *plan) sibling(topic, id comntr.Hash) *sibling {
+	place := slotPlace{topic, b.s.slot(id)}
+	for _, o := range b.siblings[place] {
+		if o.comment == id {
+			o.dropped = false
+			return o
+		}
+	}
+	o := &sibling{comment: id}
+	b.siblings[place] = append(b.siblings[place], o)
+	return o
+}
+
+// list brings an entry into the topic's listing. A delete counts from then on.
+func (b *plan) list(t *topic, o *sibling) error {
 	b.seq++
 	o.entry.state, o.entry.listed, o.entry.ended = stateListed, b.seq, 0
 	o.dirty = true
@@ -329,9 +410,18 @@ func (b *plan) list(t *topic, o *sibling) {
 	t.seq = b.seq
 	b.logLine(t.hash, opAdd, o.comment)
 	b.events = append(b.events, event{b.seq, t.hash, o.comment})
+	if !o.entry.delete {
+		return nil
+	}
+	doc, err := b.document(t.hash, o)
+	if err != nil || doc == nil {
+		return err
+	}
+	return b.obey(t, doc)
 }
 
-// unlist takes a listed entry out of the listing.
+// unlist takes a listed entry out of the listing. If it was a delete it no
+// longer counts.
 func (b *plan) unlist(t *topic, o *sibling, state byte) {
 	b.seq++
 	o.entry.state, o.entry.ended = state, b.seq
@@ -339,17 +429,20 @@ func (b *plan) unlist(t *topic, o *sibling, state byte) {
 	t.count--
 	t.seq = b.seq
 	b.logLine(t.hash, opRemove, o.comment)
+	if o.entry.delete {
+		b.recheck[t.hash] = struct{}{}
+	}
 }
 
 // leave takes an entry's file out of the count and, if it was listed, out of
 // the listing. Another name of the slot may take its place: see relist.
-func (b *plan) leave(t *topic, o *sibling) {
+func (b *plan) leave(t *topic, o *sibling, state byte) {
 	if o.entry.state == stateListed {
-		b.unlist(t, o, stateGone)
-		b.left[slotPlace{t.hash, o.comment.Slot()}] = struct{}{}
+		b.unlist(t, o, state)
+		b.left[slotPlace{t.hash, b.s.slot(o.comment)}] = struct{}{}
 	} else {
 		b.seq++
-		o.entry.state, o.entry.ended = stateGone, b.seq
+		o.entry.state, o.entry.ended = state, b.seq
 		o.dirty = true
 	}
 	t.files--
@@ -357,53 +450,86 @@ func (b *plan) leave(t *topic, o *sibling) {
 	t.disk -= onDisk(int64(o.entry.size))
 }
 
-// relist lists the smallest name of a slot whose listed one has left. It waits
+// strike takes a comment that is held away. Its file is unlinked once that is
+// in the index, and again at the next start if that fails.
+func (b *plan) strike(t *topic, o *sibling, state byte) {
+	k := key{t.hash, o.comment}
+	b.leave(t, o, state)
+	b.seq++
+	b.journalSet(b.seq, opRemove, k.topic, k.comment, nil)
+	b.gone = append(b.gone, k)
+	b.touched[k.topic] = struct{}{}
+}
+
+// bury remembers a comment that is not held as gone or denied.
+func (b *plan) bury(t *topic, id comntr.Hash, state byte) {
+	b.seq++
+	o := b.sibling(t.hash, id)
+	o.entry, o.dirty = entry{state: state, ended: b.seq}, true
+}
+
+// forget drops what is known of a comment that is not held: it may come again.
+func (b *plan) forget(o *sibling) {
+	b.seq++
+	o.dirty, o.dropped = true, true
+	b.loosened = true
+}
+
+// relist lists the first of a slot whose listed one has left. It waits
 // until the slot is looked at again or the plan ends, because what stands now
 // may leave too.
-func (b *plan) relist(place slotPlace) {
+func (b *plan) relist(place slotPlace) error {
 	if _, left := b.left[place]; !left {
-		return
+		return nil
 	}
 	delete(b.left, place)
 	var next *sibling
 	for _, o := range b.siblings[place] {
-		if o.entry.state == stateUnlisted && (next == nil || o.comment.Compare(next.comment) < 0) {
+		if o.entry.state == stateUnlisted && !o.dropped && (next == nil || o.precedes(next.entry, next.comment)) {
 			next = o
 		}
 	}
-	if next != nil {
-		b.list(b.topic(place.topic), next)
-	}
-}
-
-// remove plans that a comment is gone. Its file is unlinked once that is in
-// the index, and again at the next start if that fails.
-func (b *plan) remove(topic, comment comntr.Hash) error {
-	found, err := b.slot(topic, comment.Slot())
-	if err != nil {
-		return err
-	}
-	for _, o := range found {
-		if o.comment != comment {
-			continue
-		}
-		if o.entry.state == stateGone {
-			return nil
-		}
-		b.leave(b.topic(topic), o)
-		b.seq++
-		b.journalSet(b.seq, opRemove, topic, comment, nil)
-		b.gone = append(b.gone, key{topic, comment})
-		b.touched[topic] = struct{}{}
+	if next == nil {
 		return nil
 	}
-	return ErrNotFound
+	return b.list(b.topic(place.topic), next)
+}
+
+// take plans that a comment is taken away, held or not.
+func (b *plan) take(topic, comment comntr.Hash, state byte) error {
+	o, err := b.find(topic, comment)
+	switch {
+	case err != nil:
+		return err
+	case o == nil:
+		return ErrNotFound
+	case o.entry.held():
+		b.strike(b.topic(topic), o, state)
+	}
+	return nil
+}
+
+// find returns a comment's entry, nil where there is none.
+func (b *plan) find(topic, comment comntr.Hash) (*sibling, error) {
+	found, err := b.slot(topic, b.s.slot(comment))
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range found {
+		if o.comment == comment && !o.dropped {
+			return o, nil
+		}
+	}
+	return nil, nil
 }
 
 // addTopic plans an empty topic folder.
 func (b *plan) addTopic(topic comntr.Hash, from string, item int) (created bool, err error) {
 	if t := b.topic(topic); t != nil && t.exists {
 		return false, nil
+	}
+	if b.s.Denied(topic) {
+		return false, ErrDenied
 	}
 	if b.full {
 		return false, errNoRoom
@@ -417,6 +543,18 @@ func (b *plan) addTopic(topic comntr.Hash, from string, item int) (created bool,
 	t.seq = b.seq
 	b.journalSet(b.seq, opFolder, topic, comntr.Hash{}, nil)
 	return true, nil
+}
+
+// dropTopic plans that the folder of a denied topic goes, which holds nothing.
+func (b *plan) dropTopic(topic comntr.Hash) error {
+	t := b.topic(topic)
+	if t == nil || !t.exists || t.files > 0 || !b.s.Denied(topic) {
+		return nil
+	}
+	b.seq++
+	t.seq, t.exists, t.disk, t.mtime = b.seq, false, t.disk-blockSize, 0
+	b.dropped = append(b.dropped, topic)
+	return nil
 }
 
 func (b *plan) logLine(topic comntr.Hash, op byte, comment comntr.Hash) {
@@ -450,8 +588,15 @@ func (b *plan) set(k, v, before []byte) {
 // finish settles which topics are listed and writes what has changed into the
 // batch.
 func (b *plan) finish() error {
-	for place := range b.left {
-		b.relist(place)
+	for len(b.left)+len(b.recheck) > 0 { // each can cause the other
+		for place := range b.left {
+			if err := b.relist(place); err != nil {
+				return err
+			}
+		}
+		if err := b.release(); err != nil {
+			return err
+		}
 	}
 	b.settleTopics()
 	if b.empty() {
@@ -470,10 +615,10 @@ func (b *plan) finish() error {
 				b.batch.Delete(k, nil)
 				b.undoSets = append(b.undoSets, keyValue{k, o.before})
 			}
-			if o.entry.state == stateUnlisted && (o.before == nil || o.before[0] == stateListed) {
+			if o.entry.state == stateUnlisted && !o.dropped && (o.before == nil || o.before[0] == stateListed) {
 				topic, comment, log := place.topic, o.comment, b.s.log
 				b.logs = append(b.logs, func() {
-					log.Info("a comment is no longer listed: a smaller id has its slot", "topic", topic, "comment", comment)
+					log.Info("a comment is no longer listed: another one has its slot", "topic", topic, "comment", comment)
 				})
 			}
 		}
@@ -494,6 +639,12 @@ func (b *plan) finish() error {
 		b.set(peerKey(n), []byte(from), nil)
 	}
 	b.batch.Set(metaKey(metaSeq), appendUint64(nil, b.seq), nil)
+	if b.loosened {
+		b.batch.Set(metaKey(metaLoosened), appendUint64(nil, b.seq), nil)
+	}
+	if len(b.gone) > 0 {
+		b.batch.Set(metaKey(metaScrub), appendUint64(nil, 1), nil)
+	}
 	return nil
 }
 
@@ -501,7 +652,7 @@ func (b *plan) finish() error {
 func (b *plan) settleTopics() {
 	settled := make(map[uint64]bool)
 	for _, t := range slices.Collect(maps.Values(b.topics)) { // b.topic adds to them
-		slot := t.hash.Slot()
+		slot := b.s.slot(t.hash)
 		known, made := b.s.slots[slot], b.newSlots[slot]
 		if len(known)+len(made) == 1 {
 			t.listed = t.exists

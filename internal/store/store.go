@@ -31,6 +31,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -45,30 +46,36 @@ var (
 	ErrSlotTaken       = errors.New("a comment with a smaller id has the same 64 bits of murmur3: a folder lists only one of them")
 	ErrFull            = errors.New("the disk, or what comntr may use of it, is full")
 	ErrStopping        = errors.New("the store is stopping")
+	ErrDenied    error = deniedError{}
 	ErrDamaged   error = damagedError{}
 	ErrLocked          = errors.New("the data folder is in use")
 )
 
-// goneError and damagedError say what they are by a method too, for those who
-// read through an interface and do not know this package.
+// These say what they are by a method too, for those who read through an
+// interface and do not know this package.
 type (
 	goneError    struct{}
+	deniedError  struct{}
 	damagedError struct{}
 )
 
 func (goneError) Error() string    { return "the comment was removed by its author" }
 func (goneError) Gone() bool       { return true }
+func (deniedError) Error() string  { return "the operator's deny list denies it" }
+func (deniedError) Denied() bool   { return true }
 func (damagedError) Error() string { return "the file's bytes are not those its name stands for" }
 func (damagedError) Damaged() bool { return true }
 
 // Options of a store. The zero value is the real file system, no bound on the
-// disk and no log.
+// disk, no deny list and no log.
 type Options struct {
-	FS   vfs.FS       // nil: vfs.Default
-	Disk *Disk        // what all stores of this process may use; nil: no bound
-	Log  *slog.Logger // nil: none
+	FS   vfs.FS           // nil: vfs.Default
+	Disk *Disk            // what all stores of this process may use; nil: no bound
+	Deny *comntr.Denylist // see SetDenylist, which must follow; nil: denies nothing
+	Log  *slog.Logger     // nil: none
 
-	maxJournal int64 // bytes, 0: maxJournalBytes; tests make it small
+	maxJournal int64                    // bytes, 0: maxJournalBytes; tests make it small
+	slot       func(comntr.Hash) uint64 // nil: comntr.Hash.Slot; tests make names of one slot
 }
 
 // Store is one community's folder. Its methods may be called from any
@@ -83,7 +90,12 @@ type Store struct {
 	disk      *Disk
 	db        *pebble.DB
 	pace      *pace // of the index's work in the background
+	logs      *logs // the index's own
 	epoch     uint64
+	slot      func(comntr.Hash) uint64
+	deny      atomic.Pointer[comntr.Denylist]
+	denying   sync.Mutex // one SetDenylist at a time
+	refusals  refusals
 	native    bool // the files are the operating system's: file descriptors, modification times, Lstat
 
 	sending  sync.RWMutex // held for reading while a request is handed over
@@ -109,6 +121,8 @@ type Store struct {
 	// in publish, but for the journal's numbers.
 	mu       sync.RWMutex
 	seq      uint64 // the last change of all
+	loosened uint64
+	scrubDue time.Time // zero: nothing is to be scrubbed
 	topics   map[comntr.Hash]*topic
 	byChange *list.List // of *topic, the last changed one last
 	slots    map[uint64][]comntr.Hash
@@ -195,7 +209,12 @@ func newStore(data string, community comntr.Hash, o Options) *Store {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.log = s.log.With("community", community)
+	s.deny.Store(o.Deny)
+	if s.slot = o.slot; s.slot == nil {
+		s.slot = comntr.Hash.Slot
+	}
 	s.pace = newPace(s.log)
+	s.logs = &logs{dir: s.indexPath}
 	s.dir = s.fs.PathJoin(data, community.String())
 	s.hidden = s.fs.PathJoin(s.dir, ".ipfs")
 	s.tmp = s.fs.PathJoin(s.hidden, "tmp")
@@ -273,9 +292,15 @@ func (s *Store) loadFormat() error {
 	if s.epoch, err = s.getMeta(metaEpoch); err != nil {
 		return fmt.Errorf("read the epoch of the index: %w", err)
 	}
-	s.seq, err = s.getMeta(metaSeq)
-	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
-		return fmt.Errorf("read the last number of the index: %w", err)
+	for name, n := range map[string]*uint64{metaSeq: &s.seq, metaLoosened: &s.loosened} {
+		if *n, err = s.getMeta(name); err != nil && !errors.Is(err, pebble.ErrNotFound) {
+			return fmt.Errorf("read the number %s of the index: %w", name, err)
+		}
+	}
+	if _, err := s.getMeta(metaScrub); err == nil {
+		s.scrubDue = time.Now().Add(scrubAtStart)
+	} else if !errors.Is(err, pebble.ErrNotFound) {
+		return fmt.Errorf("read whether the index is to be scrubbed: %w", err)
 	}
 	return nil
 }
@@ -298,6 +323,7 @@ func (s *Store) Close() error {
 	}
 	s.disk.release(s.diskUsed())
 	s.pace.stop()
+	s.refusals.log(s.log)
 	return errors.Join(err, s.db.Close(), s.folder.Close())
 }
 
@@ -309,23 +335,36 @@ func (s *Store) Community() comntr.Hash { return s.community }
 func (s *Store) Epoch() uint64 { return s.epoch }
 
 // Read returns a comment's bytes, whose SHA-1 has been checked. Errors:
-// ErrNotFound, ErrGone, ErrDamaged for a file that was changed or taken away
-// behind the store's back, others of the disk.
+// ErrNotFound; ErrGone, also for what was never here and a delete here names;
+// ErrDenied; ErrDamaged for a file that was changed or taken away behind the
+// store's back; others of the disk.
 func (s *Store) Read(topic, comment comntr.Hash) ([]byte, error) {
+	place := comntr.Place{Community: s.community, Topic: topic}
+	deny := s.deny.Load()
+	if _, denied := deny.Comment(place, comment); denied {
+		return nil, ErrDenied
+	}
 	e, ok, err := s.lookup(topic, comment)
 	switch {
 	case err != nil:
 		return nil, err
 	case !ok:
+		if deleted, err := s.deletedUnseen(topic, comment); deleted || err != nil {
+			return nil, cmp.Or(err, ErrGone)
+		}
 		return nil, ErrNotFound
 	case e.state == stateGone:
 		return nil, ErrGone
+	case e.state == stateDenied:
+		return nil, ErrDenied
 	}
 	b, err := s.readFile(s.path(topic, comment), int64(e.size))
 	if errors.Is(err, fs.ErrNotExist) {
-		// It may have been removed by its author since it was looked up.
+		// It may have been taken away since it was looked up.
 		if e, ok, err := s.lookup(topic, comment); err == nil && ok && e.state == stateGone {
 			return nil, ErrGone
+		} else if err == nil && ok && e.state == stateDenied {
+			return nil, ErrDenied
 		}
 		return nil, fmt.Errorf("%w: %s/%s is missing", ErrDamaged, topic, comment)
 	}
@@ -335,18 +374,24 @@ func (s *Store) Read(topic, comment comntr.Hash) ([]byte, error) {
 	if comntr.SumHash(b) != comment {
 		return nil, fmt.Errorf("%w: %s/%s", ErrDamaged, topic, comment)
 	}
+	if _, denied := deny.File(place, comment, b); denied {
+		return nil, ErrDenied
+	}
 	return b, nil
 }
 
-// Has tells whether the store holds the comment, and whether it once did and
-// its author removed it.
-func (s *Store) Has(topic, comment comntr.Hash) (held, gone bool) {
+// Has tells whether the store holds the comment, or else whether it is settled
+// that it does not: its author removed it, or the operator denies it.
+func (s *Store) Has(topic, comment comntr.Hash) (held, settled bool) {
+	if _, denied := s.deny.Load().Comment(comntr.Place{Community: s.community, Topic: topic}, comment); denied {
+		return false, true
+	}
 	e, ok, err := s.lookup(topic, comment)
 	if err != nil {
 		s.log.Error("reading the index failed", "topic", topic, "comment", comment, "err", err)
 		return false, false
 	}
-	return ok && e.state != stateGone, ok && e.state == stateGone
+	return ok && e.held(), ok && !e.held()
 }
 
 // lookup reads a published entry of the index.
@@ -394,8 +439,8 @@ func (s *Store) failed() error {
 // it returns without an error the comment is durable and stands in its folder;
 // created is false if it already did; a file of it that was damaged or taken
 // away meanwhile is written anew. from is "" for a reader's POST, else the
-// key of the peer that gave it. Errors: ErrSlotTaken, ErrGone, ErrFull,
-// ErrStopping, ctx's (the comment may yet be stored), others of the disk.
+// key of the peer that gave it. A delete takes away what it removes in the same
+// commit. Errors: ErrSlotTaken, ErrGone, ErrDenied, ErrFull, ErrStopping, ctx's (the comment may yet be stored), others of the disk.
 func (s *Store) Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error) {
 	r := s.AddAll(ctx, []*comntr.Document{doc}, from)[0]
 	return r.Created, r.Err

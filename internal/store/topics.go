@@ -26,6 +26,8 @@ type topic struct {
 	exists bool   // has a folder
 	listed bool   // stands in the listing of topics
 
+	deletes bool // has ever held a delete: only then is one looked for
+
 	// mtime is the folder's modification time after the store's own last
 	// write, 0 if other hands have written since: then the next start compares.
 	mtime int64
@@ -44,6 +46,9 @@ func (t *topic) encode() []byte {
 	if t.listed {
 		flags |= 2
 	}
+	if t.deletes {
+		flags |= 4
+	}
 	b = append(b, flags)
 	for _, v := range [...]uint64{t.seq, t.flip, uint64(t.count), uint64(t.files), uint64(t.bytes), uint64(t.disk), uint64(t.from)} {
 		b = binary.AppendUvarint(b, v)
@@ -54,7 +59,7 @@ func (t *topic) encode() []byte {
 func decodeTopic(h comntr.Hash, b []byte) (*topic, error) {
 	d := decoder{b: b}
 	flags := d.byte()
-	t := &topic{hash: h, exists: flags&1 != 0, listed: flags&2 != 0,
+	t := &topic{hash: h, exists: flags&1 != 0, listed: flags&2 != 0, deletes: flags&4 != 0,
 		seq: d.uvarint(), flip: d.uvarint(), count: int(d.uvarint()), files: int(d.uvarint()),
 		bytes: int64(d.uvarint()), disk: int64(d.uvarint()), from: uint32(d.uvarint())}
 	if d.bad {
@@ -122,7 +127,7 @@ func (s *Store) putTopics(topics []*topic) (grown int64) {
 			old = &topic{hash: t.hash}
 			old.place = s.byChange.PushBack(old)
 			s.topics[t.hash] = old
-			slot := t.hash.Slot()
+			slot := s.slot(t.hash)
 			s.slots[slot] = append(s.slots[slot], t.hash)
 		} else if t.changed() != old.changed() {
 			s.byChange.MoveToBack(old.place)
