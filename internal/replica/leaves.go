@@ -27,7 +27,7 @@ type waiting struct {
 
 // leaf has a comment fetched that is not here.
 func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
-	if held, gone := w.l.c.store.Has(s.scope, l.Name); held || gone {
+	if w.l.c.settled(s.scope, l.Name) {
 		return nil
 	}
 	now := w.l.r.cfg.Now()
@@ -63,7 +63,7 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	room := w.window.files()
 	for _, l := range batch {
 		// Another round may have brought it meanwhile.
-		if held, gone := w.l.c.store.Has(l.spot.scope, l.name); held || gone {
+		if w.l.c.settled(l.spot.scope, l.name) {
 			w.done(l.spot, true)
 			continue
 		}
@@ -227,7 +227,7 @@ func (w *walk) fetchDeferred(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		all[i].claim = nil
-		if held, gone := w.l.c.store.Has(d.spot.scope, d.name); held || gone {
+		if w.l.c.settled(d.spot.scope, d.name) {
 			w.done(d.spot, true)
 			continue
 		}

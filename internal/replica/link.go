@@ -32,6 +32,7 @@ type link struct {
 	last     cid.Cid   // the root that was walked to its end last
 	due      time.Time // when what that walk left may be had
 	looked   uint64    // wants.lacking when that walk began
+	loosened uint64    // Store.Loosened at the last round
 	retained cid.Cid   // the root that was kept last, or is too large for that
 	// retainNext is before when none is tried to be kept.
 	retainNext time.Time
@@ -233,6 +234,9 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 	if err != nil {
 		return res, err
 	}
+	if loosened := l.c.store.Loosened(); loosened != l.loosened {
+		l.last, l.retained, l.loosened = cid.Undef, cid.Undef, loosened
+	}
 	whole := false
 	if l.c.folders.Merged(l.c.hash, root) {
 		// Its comments are here. Of its nodes some may have been let go since.
@@ -276,6 +280,9 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 	if res.merged {
 		l.retries.clear()
 		l.taken.clear()
+		if res.denied {
+			l.retained = root // not to be tried: its nodes are not all here
+		}
 		l.retain(root)
 	} else if !res.cut && !res.due.IsZero() {
 		l.last, l.due = root, res.due
@@ -404,7 +411,7 @@ func (l *link) follow(ctx context.Context) {
 
 // event has a comment that the peer names fetched, if it is not here.
 func (l *link) event(e comntr.Event) {
-	if held, gone := l.c.store.Has(e.Topic, e.Comment); held || gone {
+	if l.c.settled(e.Topic, e.Comment) {
 		return
 	}
 	select {
@@ -447,7 +454,7 @@ func (l *link) fetchNamed(ctx context.Context) {
 }
 
 func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
-	if held, gone := l.c.store.Has(e.Topic, e.Comment); held || gone {
+	if l.c.settled(e.Topic, e.Comment) {
 		return nil
 	}
 	l.peer.mu.Lock()
@@ -482,7 +489,7 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 	}
 	created, err := l.c.store.Add(ctx, doc, l.peer.key)
 	switch {
-	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrFull):
+	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrDenied), errors.Is(err, store.ErrFull):
 	default:
 		return &local{err}
 	}

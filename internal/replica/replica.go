@@ -4,8 +4,8 @@
 //
 // Its invariants: nothing that a peer sends is stored but a comntr.Document
 // through the store's one gate; a folder's node is marked merged only when
-// every comment below it is stored, invalid or gone; and a peer, whatever it
-// sends, costs no more than the bounds in bounds.go.
+// every comment below it is stored, invalid, gone or denied; and a peer,
+// whatever it sends, costs no more than the bounds in bounds.go.
 package replica
 
 import (
@@ -32,6 +32,7 @@ type Store interface {
 	Has(topic, comment comntr.Hash) (held, settled bool)
 	TopicSeq(topic comntr.Hash) (seq uint64, ok bool)
 	Loosened() uint64
+	Denied(topic comntr.Hash) bool
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	AddAll(ctx context.Context, docs []*comntr.Document, from string) []store.Result
 	AddTopic(ctx context.Context, topic comntr.Hash, from string) (created bool, err error)
@@ -120,6 +121,12 @@ type community struct {
 	folders Folders
 	claims  claims
 	wants   wants
+}
+
+// settled reports whether a comment need not be fetched.
+func (c *community) settled(topic, comment comntr.Hash) bool {
+	held, settled := c.store.Has(topic, comment)
+	return held || settled
 }
 
 type linkKey struct {

@@ -57,6 +57,7 @@ type manner struct {
 // result is what a round did.
 type result struct {
 	merged    bool // all that the root names is settled here
+	denied    bool // topics that the operator denies were passed over
 	cut       bool // a bound ended the round before the end of the folders
 	yielded   bool // it was cut because others waited
 	nodes     int
@@ -405,6 +406,8 @@ func (w *walk) visit(ctx context.Context, s *spot, node *comntr.Node) error {
 			if err := w.leaf(ctx, s, l); err != nil {
 				return err
 			}
+		case w.l.c.store.Denied(l.Name):
+			w.denied = true
 		default:
 			_, held := w.l.c.store.TopicSeq(l.Name)
 			w.push(s, &spot{scope: l.Name, topic: true, fresh: !held, wanted: w.sought.topics[l.Name], cid: l.CID, own: w.ownTopic(l.Name)})
@@ -435,7 +438,7 @@ func (w *walk) addTopic(ctx context.Context, s *spot) error {
 // judge tells what a store's answer means for the spot it was about.
 func (w *walk) judge(ctx context.Context, err error, s *spot) error {
 	switch {
-	case err == nil, errors.Is(err, store.ErrGone):
+	case err == nil, errors.Is(err, store.ErrGone), errors.Is(err, store.ErrDenied):
 		return nil
 	case errors.Is(err, store.ErrFull):
 		w.wait(w.l.r.cfg.Now().Add(fullWait))

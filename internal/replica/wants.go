@@ -40,7 +40,7 @@ func (w *wants) has(topic comntr.Hash) bool { return w.topics.Contains(topic) }
 // do comes soon. It is cheap, and may be called from any goroutine.
 func (r *Replica) Want(community, topic comntr.Hash) {
 	for _, c := range r.communities {
-		if c.hash == community && c.wants.add(topic) {
+		if c.hash == community && !c.store.Denied(topic) && c.wants.add(topic) {
 			if _, held := c.store.TopicSeq(topic); !held {
 				c.wants.lacking.Add(1) // before the links are looked at: see link.after
 				r.lookSoon(community)
