@@ -27,7 +27,7 @@ type Header struct{ Name, Value string }
 // are deterministic.
 type Draft struct {
 	Place  Place
-	Date   time.Time // cut to the second; zero: undated
+	Date   time.Time // cut to the second; the zero time, to the nanosecond: undated
 	Kind   Kind      // empty: KindComment
 	Target Hash      // what an act is on; zero: none
 	Parent Hash      // the comment replied to; zero: none
@@ -46,7 +46,12 @@ type Draft struct {
 func Deletion(t *Document) Draft {
 	d := Draft{Place: t.Place(), Kind: KindDelete, Target: t.ID()}
 	d.Parent, _ = t.Parent()
-	d.Date, _ = t.Date()
+	if date, ok := t.Date(); ok {
+		d.Date = date
+		if date.IsZero() { // which a Draft takes for none, but not the nanosecond after
+			d.Date = date.Add(1)
+		}
+	}
 	return d
 }
 
@@ -133,7 +138,7 @@ func (d *Draft) check(key [32]byte) error {
 		kind = KindComment
 	}
 	switch {
-	case !kind.known():
+	case !slices.Contains(kinds[:], kind):
 		return invalid(CodeBadHeader, "%q is no kind of document", clip(string(kind), maxName))
 	case kind == KindComment && d.Target != (Hash{}):
 		return invalid(CodeBadHeader, "a comment has no Target: a reply names its Parent")
@@ -156,7 +161,7 @@ func (d *Draft) check(key [32]byte) error {
 	if !d.Date.IsZero() {
 		cut := d.Date.UTC().Truncate(time.Second)
 		t, err := time.Parse(DateFormat, cut.Format(DateFormat))
-		if err != nil || t.IsZero() || !t.Equal(cut) {
+		if err != nil || !t.Equal(cut) {
 			return invalid(CodeBadHeader, "no Date header can say the year %d", cut.Year())
 		}
 	}

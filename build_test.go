@@ -77,6 +77,7 @@ func draftCases() []struct {
 		{"a date in another zone, with a fraction", "UTC, whole seconds", with(func(d *comntr.Draft) {
 			d.Date = time.Date(2026, 11, 22, 11, 30, 0, 999e6, time.FixedZone("", 90*60))
 		})},
+		{"a date in the first second of the year 1", "a date like any other", with(func(d *comntr.Draft) { d.Date = time.Date(1, 1, 1, 0, 0, 0, 5e8, time.UTC) })},
 		{"a nonce", "the last header", with(func(d *comntr.Draft) { d.User, d.Nonce = "Alice", "1" })},
 		{"extra headers", "after Tag, in their order", with(func(d *comntr.Draft) {
 			d.Tag, d.Extra, d.Nonce = "t", []comntr.Header{{"Z", "1"}, {"A", "ü: 2"}}, "0"
@@ -520,6 +521,7 @@ func TestDeletionLooksLikeItsTarget(t *testing.T) {
 		"a reply":           {Place: news, Date: aliceDay, Parent: thatsBS, User: "Alice", Body: []byte("oops")},
 		"without a parent":  {Place: news, Date: aliceDay, Body: []byte("oops")},
 		"without a date":    {Place: news, Parent: thatsBS, Body: []byte("oops")},
+		"of the year 1":     {Place: news, Date: time.Time{}.Add(1), Body: []byte("oops")},
 		"an edit":           {Place: news, Date: aliceDay, Kind: comntr.KindEdit, Target: cool, Body: []byte("oops")},
 		"malformed headers": {Place: news, Body: []byte("oops")},
 	} {

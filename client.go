@@ -393,6 +393,7 @@ func readProblem(r *http.Response) error {
 		p.RetryAfter = s
 	}
 	p.RetryAfter = min(max(p.RetryAfter, 0), maxRetryAfter)
+	p.Work = min(max(p.Work, 0), maxWorkBits)
 	return p
 }
 

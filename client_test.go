@@ -374,6 +374,9 @@ func TestClientProblems(t *testing.T) {
 		{"not JSON", problem(500, pj, "{"), comntr.Problem{Title: "Internal Server Error", Status: 500, Detail: "status 500 Internal Server Error"}},
 		{"of another type", problem(500, pj, `{"detail":5,"code":"internal"}`), comntr.Problem{Title: "Internal Server Error", Status: 500, Detail: "status 500 Internal Server Error"}},
 		{"too large", problem(500, pj, `{"detail":"`+strings.Repeat("x", 1<<20)+`"}`), comntr.Problem{Title: "Internal Server Error", Status: 500, Detail: "status 500 Internal Server Error"}},
+		{"work", problem(422, pj, `{"title":"t","code":"work-needed","detail":"x","work":20}`), comntr.Problem{Title: "t", Status: 422, Code: comntr.CodeWorkNeeded, Detail: "x", Work: 20}},
+		{"work without end", problem(422, pj, `{"title":"t","detail":"x","work":257}`), comntr.Problem{Title: "t", Status: 422, Detail: "x", Work: 256}},
+		{"work of less than nothing", problem(422, pj, `{"title":"t","detail":"x","work":-1}`), comntr.Problem{Title: "t", Status: 422, Detail: "x"}},
 		{"a status nobody knows", problem(599, "text/plain", ""), comntr.Problem{Status: 599, Detail: "status 599"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

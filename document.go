@@ -34,15 +34,27 @@ const DateFormat = "2006-01-02T15:04:05Z"
 // A document is signed, or it is plain text: plain text has no author, no
 // date and no headers.
 type Document struct {
+	// What a fold asks of each lies together and is read once, because of a
+	// hundred thousand documents most lie outside the processor's caches.
+	id        Hash
+	signed    bool
+	dated     bool
+	hasTarget bool
+	hasParent bool
+	votes     bool // it says what its vote is
+	vote      Vote
+	target    Hash
+	parent    Hash
+	date      int64 // Unix seconds
+	kind      Kind  // one of the constants
+	key       [32]byte
+	act       [32]byte
+	name      string // proven; "" if there is none
+
 	place   Place
-	id      Hash
 	bytes   []byte
-	signed  bool
-	key     [32]byte
-	act     [32]byte
 	headers []header
 	body    []byte
-	date    time.Time
 }
 
 type header struct{ name, value string }
@@ -85,7 +97,7 @@ func ParseDocument(place Place, b []byte) (*Document, error) {
 	if i := bytes.IndexByte(b, 0); i >= 0 {
 		return nil, invalid(CodeNUL, "byte %d of the document is NUL: send text without it", i)
 	}
-	doc := &Document{place: place, id: Hash(sum), bytes: bytes.Clone(b)}
+	doc := &Document{id: Hash(sum), kind: KindComment, place: place, bytes: bytes.Clone(b)}
 	if !bytes.HasPrefix(b, []byte(signaturePrefix)) {
 		doc.body = doc.bytes
 		return doc, nil
@@ -144,13 +156,38 @@ func (d *Document) parseSigned() error {
 		return invalid(CodeBadSignature, "the signature does not verify under Public-Key %x", key)
 	}
 	d.act = sha256.Sum256(signedPart)
+	d.readForFold()
+	return nil
+}
+
+// readForFold reads what a fold asks every document for.
+func (d *Document) readForFold() {
 	if v, ok := d.Header("Date"); ok {
 		// time.Parse alone would take fractions of seconds.
 		if t, err := time.Parse(DateFormat, v); err == nil && t.Format(DateFormat) == v {
-			d.date = t
+			d.date, d.dated = t.Unix(), true
 		}
 	}
-	return nil
+	if v, ok := d.Header("Kind"); ok {
+		d.kind = parseKind(v)
+	}
+	d.target, d.hasTarget = d.hashHeader("Target")
+	d.parent, d.hasParent = d.hashHeader("Parent")
+	if v, ok := d.Header("Name"); ok && NameHash(v) == d.place.Topic {
+		d.name = v
+	}
+	if d.kind == KindVote {
+		d.vote, d.votes = ParseVote(string(d.body))
+	}
+}
+
+func (d *Document) hashHeader(name string) (Hash, bool) {
+	v, ok := d.Header(name)
+	if !ok {
+		return Hash{}, false
+	}
+	h, err := ParseHash(v)
+	return h, err == nil
 }
 
 // hexLine reads one line of a fixed prefix and n bytes in lower-case hex.
@@ -223,8 +260,14 @@ func (d *Document) Act() [32]byte { return d.act }
 func (d *Document) Body() []byte { return d.body }
 
 // Date is when the author says it was written; ok is false where there is no
-// Date or one of another form than DateFormat, and for plain text.
-func (d *Document) Date() (t time.Time, ok bool) { return d.date, !d.date.IsZero() }
+// Date or one of another form than DateFormat, and for plain text. Ask ok, not
+// t.IsZero: 0001-01-01T00:00:00Z is a date like any other.
+func (d *Document) Date() (t time.Time, ok bool) {
+	if !d.dated {
+		return time.Time{}, false
+	}
+	return time.Unix(d.date, 0).UTC(), true
+}
 
 // Header returns the value of the signed document's header of that very name,
 // other than Signature and Public-Key. Plain text has none.
@@ -239,5 +282,6 @@ func (d *Document) Header(name string) (value string, ok bool) {
 
 // Premature reports whether the Date lies more than MaxAhead after now.
 func (d *Document) Premature(now time.Time) bool {
-	return !d.date.IsZero() && d.date.After(now.Add(MaxAhead))
+	t, dated := d.Date()
+	return dated && t.After(now.Add(MaxAhead))
 }

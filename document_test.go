@@ -107,6 +107,11 @@ func TestPremature(t *testing.T) {
 			t.Errorf("%s: %v", c.date, got)
 		}
 	}
+	// Of the first second of the year 1 a date lies ahead, and none does not.
+	first := must(comntr.ParseDocument(news, []byte(signDoc(testKey("alice"), "Topic: "+news.String()+"\nDate: 0001-01-01T00:00:00Z\n\nHi"))))
+	if date, ok := first.Date(); !ok || !date.IsZero() || !first.Premature(time.Time{}.Add(-time.Hour)) {
+		t.Errorf("the zero time as a date is %v, %v", date, ok)
+	}
 	if must(comntr.ParseDocument(news, []byte("Hi"))).Premature(time.Time{}) {
 		t.Error("plain text is premature")
 	}

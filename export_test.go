@@ -25,3 +25,13 @@ func KeyCacheLen() int {
 
 // ReadEvents is readEvents, for fuzzing without a server.
 var ReadEvents = readEvents
+
+// Bounds of a deny list.
+const (
+	MaxDenyRules     = maxDenyRules
+	MaxDenyHeader    = maxDenyHeader
+	MaxDenyLine      = maxDenyLine
+	MaxDenyErrors    = maxDenyErrors
+	MaxDenyCID       = maxDenyCID
+	MaxDenyFunctions = maxDenyFunctions
+)

@@ -113,7 +113,8 @@ func ParseFilter(list Place, docs []*Document, now time.Time) Filter {
 
 // readList reads the acts of a list out of the documents of its place.
 func readList(docs []*Document, now time.Time) (list modList, key [32]byte, tag string) {
-	for _, s := range living(docs, now).docs {
+	left := living(docs, now)
+	for s := range left.all {
 		d := s.doc
 		kind, on, ok := modKindOf(s.kind)
 		if !ok {
@@ -126,7 +127,7 @@ func readList(docs []*Document, now time.Time) (list modList, key [32]byte, tag 
 		var target modTarget
 		switch kind {
 		case actHide, actPin, actLock:
-			target.id, ok = s.target, s.hasTarget
+			target.id, ok = s.to, s.hasTo
 		case actBan:
 			target.key, ok = targetKeyOf(d)
 		case actDelegate:
@@ -216,6 +217,28 @@ func (f *Filter) hides(ids []Hash, key *[32]byte) bool {
 	return key != nil && f.bans(*key)
 }
 
+// Acts are the documents that make the filter's word: the owner's newest on
+// each thing and, where he has none on it, those of delegates that say yes.
+// Their order is fixed: by pair of kinds, then by what they act on. The Place
+// of each tells whose it is.
+func (f *Filter) Acts() []*Document {
+	var acts []*Document
+	for kind := range modKinds {
+		for _, t := range f.targets(kind) {
+			if act, ok := f.own[kind][t]; ok {
+				acts = append(acts, act.doc)
+				continue
+			}
+			for i := range f.delegated {
+				if act, ok := f.delegated[i][kind][t]; ok && act.on {
+					acts = append(acts, act.doc)
+				}
+			}
+		}
+	}
+	return acts
+}
+
 // MarshalJSON writes the form of filters.json: what is in force, each list
 // sorted. Shown are the comments that the owner's show keeps from being hidden.
 func (f Filter) MarshalJSON() ([]byte, error) {
@@ -266,7 +289,7 @@ func (f *Filter) targets(kind modKind) []modTarget {
 		}
 	}
 	slices.SortFunc(all, func(a, b modTarget) int {
-		return cmp.Or(a.id.Compare(b.id), bytes.Compare(a.key[:], b.key[:]))
+		return cmp.Or(a.id.Compare(b.id), bytes.Compare(a.key[:], b.key[:]), cmp.Compare(a.tag, b.tag))
 	})
 	return slices.Compact(all)
 }

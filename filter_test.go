@@ -153,3 +153,44 @@ func TestFilterVectors(t *testing.T) {
 		checkVectors(t, "filters.json", v)
 	}
 }
+
+// TestFilterActs: the documents that make the filter's word, in one order
+// whatever that of the documents is.
+func TestFilterActs(t *testing.T) {
+	mods, helper := modPlace("mod", "news"), modPlace("dan", "help")
+	x, y := comntr.NameHash("x").String(), comntr.NameHash("y").String()
+	if x > y {
+		x, y = y, x
+	}
+	mod := func(kind, at string, l line) *comntr.Document {
+		l.by, l.tag, l.place, l.kind, l.at = "mod", "news", mods, kind, at
+		return l.doc(t)
+	}
+	dan := func(kind, at string, l line) *comntr.Document {
+		l.by, l.tag, l.place, l.kind, l.at = "dan", "help", helper, kind, at
+		return l.doc(t)
+	}
+	want := []*comntr.Document{
+		mod("show", "10:01", line{target: x}),
+		dan("hide", "10:00", line{target: y}),
+		mod("unban", "10:00", line{targetKey: keyHex("eve")}),
+		mod("delegate", "10:00", line{targetKey: keyHex("dan"), targetTag: "a"}),
+		mod("undelegate", "10:00", line{targetKey: keyHex("dan"), targetTag: "b"}),
+		mod("delegate", "10:00", line{targetKey: keyHex("dan"), targetTag: "help"}),
+	}
+	docs := append([]*comntr.Document{
+		mod("hide", "10:00", line{target: x}),                                    // an older word of the owner
+		dan("hide", "11:00", line{target: x}),                                    // the owner has one
+		dan("unpin", "10:00", line{target: x}),                                   // a delegate's no
+		dan("delegate", "10:00", line{targetKey: keyHex("eve"), targetTag: "e"}), // one level deep
+		line{by: "eve", kind: "hide", at: "10:00", tag: "news", target: y, place: mods}.doc(t),
+	}, want...)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 20 {
+		rng.Shuffle(len(docs), func(i, j int) { docs[i], docs[j] = docs[j], docs[i] })
+		f := comntr.ParseFilter(mods, docs, foldNow)
+		if got := f.Acts(); !slices.Equal(got, want) {
+			t.Fatalf("the acts are\n%s\nnot\n%s", strings.Join(texts(got), "\n\n"), strings.Join(texts(want), "\n\n"))
+		}
+	}
+}

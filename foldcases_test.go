@@ -68,6 +68,12 @@ func foldCases(t testing.TB) []foldCase {
 	add("10 minutes ahead", "the bound itself is shown", is("b", "a"), say("alice", "10:00", "a"), say("alice", "12:10", "b"))
 	add("malformed Date", "it counts as absent, and what is undated comes last", is("b", "a"), say("alice", "yesterday", "a"), say("alice", "10:00", "b"))
 	add("very old", "years are compared as numbers, not as text with a sign", is("b", "a"), say("alice", "0000-01-01T00:00:00Z", "a"), say("alice", "1969-12-31T23:59:59Z", "b"))
+	first := "0001-01-01T00:00:00Z"
+	add("the year 1", "no date is another name for none", is("a", "u"), say("alice", first, "a"), say("bob", "", "u"))
+	add("the year 1, edited", "what is dated is newer than what is not, and says so", is("x [edited]"), say("alice", "", "a"),
+		edit(say("alice", "", "a"), "alice", "", "u"), edit(say("alice", "", "a"), "alice", first, "x"))
+	add("the year 1, deleted", "the delete says its target's date", is("deleted", "  b", "deleted", "  c"),
+		del(say("alice", first, "a"), "alice"), reply(say("alice", first, "a"), "bob", "10:01", "b"), del(say("alice", "", "a"), "alice"), reply(say("alice", "", "a"), "bob", "10:01", "c"))
 	add("Name", "a name proves itself", is("= /r/news", "a"), line{by: "alice", at: "10:00", name: "/r/news", body: "a"}.doc(t))
 	add("Name of another topic", "its SHA-1 is not the topic", is("a"), line{by: "alice", at: "10:00", name: "/r/gifs", body: "a"}.doc(t))
 	add("Name in an act", "any living signed document may prove it", is("= /r/news"), line{by: "alice", at: "10:00", kind: "vote", name: "/r/news", body: "up"}.doc(t))

@@ -51,6 +51,11 @@ var (
 type Limits struct {
 	MaxSize int     `json:"maxSize"` // bytes of a document
 	Rate    float64 `json:"rate"`    // posts a second and address; 0: no limit
+	// Work is the bits of work that every post needs; NewWork those that a post
+	// needs now if it is plain text or its key is unknown to the server. Both
+	// are but a hint: the refusal of a post (CodeWorkNeeded) says what it needs.
+	Work    int `json:"work,omitempty"`
+	NewWork int `json:"newWork,omitempty"`
 }
 
 // Hello is what a server says of itself, signed anew for every asker, so that
@@ -202,6 +207,8 @@ func (h *Hello) check() error {
 		return fmt.Errorf("the hello's CID version is %d, neither 0 nor 1", h.CIDVersion)
 	case h.Limits.MaxSize < 0 || h.Limits.Rate < 0:
 		return errors.New("a limit in the hello is negative")
+	case h.Limits.Work < 0 || h.Limits.Work > maxWorkBits || h.Limits.NewWork < 0 || h.Limits.NewWork > maxWorkBits:
+		return fmt.Errorf("the work in the hello is not 0 to %d bits", maxWorkBits)
 	case len(h.Communities) > MaxHelloCommunities:
 		return fmt.Errorf("the hello has more than %d communities", MaxHelloCommunities)
 	case slices.Contains(h.Communities, Hash{}): // JSON's null

@@ -32,7 +32,7 @@ func helloOf(key ed25519.PrivateKey) comntr.Hello {
 		Communities: []comntr.Hash{news.Community},
 		URLs:        []string{helloOrigin},
 		Multiaddrs:  []string{"/ip4/192.0.2.1/tcp/4081/p2p/" + comntr.PeerID(pub)},
-		Limits:      comntr.Limits{MaxSize: comntr.MaxDocument, Rate: 2.5},
+		Limits:      comntr.Limits{MaxSize: comntr.MaxDocument, Rate: 2.5, NewWork: 16},
 		Contact:     "mailto:op@example.org",
 		Servers:     []string{"http://192.0.2.2:4080"},
 	}
@@ -116,6 +116,7 @@ func TestOpenHelloRefuses(t *testing.T) {
 		set("urls", list(16, "x")), set("multiaddrs", list(32, "x")), set("trackers", list(16, "x")), set("servers", list(32, "x")),
 		set("communities", list(64, news.Community.String())), set("contact", strings.Repeat("x", 256)), set("software", strings.Repeat("x", 256)),
 		set("expires", helloNow.Add(24*time.Hour)), set("expires", helloNow.Add(time.Second)), set("urls", nil),
+		set("limits", map[string]any{"maxSize": 65536, "rate": 2}), set("limits", map[string]any{"work": 256, "newWork": 256}),
 	} {
 		if _, err := comntr.OpenHello(ok, helloNonce, helloOrigin, helloNow); err != nil {
 			t.Errorf("at its bound: %v", err)
@@ -162,6 +163,10 @@ func TestOpenHelloRefuses(t *testing.T) {
 		{"CID version -1", set("cidVersion", -1)},
 		{"negative size", set("limits", map[string]any{"maxSize": -1})},
 		{"negative rate", set("limits", map[string]any{"rate": -1})},
+		{"negative work", set("limits", map[string]any{"work": -1})},
+		{"more work than there is", set("limits", map[string]any{"work": 257})},
+		{"negative work of unknown keys", set("limits", map[string]any{"newWork": -1})},
+		{"more work of unknown keys than there is", set("limits", map[string]any{"newWork": 257})},
 		{"rate too large for a number", []byte(strings.Replace(string(good), `\"rate\":2.5`, `\"rate\":1e999`, 1))},
 		{"17 urls", set("urls", list(17, "x"))},
 		{"33 multiaddrs", set("multiaddrs", list(33, "x"))},

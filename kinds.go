@@ -3,6 +3,7 @@ package comntr
 import (
 	"crypto/ed25519"
 	"crypto/sha1"
+	"crypto/sha256"
 	"encoding/hex"
 	"math/bits"
 )
@@ -36,6 +37,23 @@ const (
 	KindUnknown Kind = "unknown"
 )
 
+// kinds are those that a document can say it is of.
+var kinds = [...]Kind{
+	KindComment, KindEdit, KindDelete, KindVote,
+	KindHide, KindShow, KindPin, KindUnpin, KindLock, KindUnlock, KindBan, KindUnban, KindDelegate, KindUndelegate,
+}
+
+// parseKind reads a Kind header. It returns the constant, so that a document's
+// kind is not a part of its bytes.
+func parseKind(s string) Kind {
+	for _, k := range kinds {
+		if s == string(k) {
+			return k
+		}
+	}
+	return KindUnknown
+}
+
 // Moderates reports whether documents of this kind are a moderator's list.
 func (k Kind) Moderates() bool {
 	switch k {
@@ -43,15 +61,6 @@ func (k Kind) Moderates() bool {
 		return true
 	}
 	return false
-}
-
-// known reports whether k is a kind that a document can say it is of.
-func (k Kind) known() bool {
-	switch k {
-	case KindComment, KindEdit, KindDelete, KindVote:
-		return true
-	}
-	return k.Moderates()
 }
 
 // VoteWork is the work, in bits, without which a vote does not count.
@@ -88,33 +97,15 @@ func ParseVote(s string) (v Vote, ok bool) {
 
 // Kind is what the document does. Plain text and documents without a Kind
 // header are comments; a value that no Kind constant has is KindUnknown.
-func (d *Document) Kind() Kind {
-	v, ok := d.Header("Kind")
-	switch k := Kind(v); {
-	case !ok:
-		return KindComment
-	case k.known():
-		return k
-	}
-	return KindUnknown
-}
+func (d *Document) Kind() Kind { return d.kind }
 
 // Target is the id that an edit, a delete, a vote or a moderator acts on. A
 // malformed one is absent.
-func (d *Document) Target() (id Hash, ok bool) { return d.hashHeader("Target") }
+func (d *Document) Target() (id Hash, ok bool) { return d.target, d.hasTarget }
 
 // Parent is the id of the comment that is replied to. A malformed one is
 // absent. In a delete it is its target's.
-func (d *Document) Parent() (id Hash, ok bool) { return d.hashHeader("Parent") }
-
-func (d *Document) hashHeader(name string) (Hash, bool) {
-	v, ok := d.Header(name)
-	if !ok {
-		return Hash{}, false
-	}
-	h, err := ParseHash(v)
-	return h, err == nil
-}
+func (d *Document) Parent() (id Hash, ok bool) { return d.parent, d.hasParent }
 
 // User is what the author calls himself. It proves nothing: two keys may use
 // one name, so show a KeyMark beside it.
@@ -122,25 +113,14 @@ func (d *Document) User() (name string, ok bool) { return d.Header("User") }
 
 // Name is the topic's name in clear. A name proves itself: one whose SHA-1 is
 // not the topic is absent.
-func (d *Document) Name() (name string, ok bool) {
-	v, ok := d.Header("Name")
-	if !ok || NameHash(v) != d.place.Topic {
-		return "", false
-	}
-	return v, true
-}
+func (d *Document) Name() (name string, ok bool) { return d.name, d.name != "" }
 
 // Tag tells the lists of one moderator apart, see ListTopic.
 func (d *Document) Tag() (tag string, ok bool) { return d.Header("Tag") }
 
 // Vote is what a document of KindVote says; a body other than up, down or
 // none says nothing, and no other kind votes.
-func (d *Document) Vote() (v Vote, ok bool) {
-	if d.Kind() != KindVote {
-		return VoteNone, false
-	}
-	return ParseVote(string(d.body))
-}
+func (d *Document) Vote() (v Vote, ok bool) { return d.vote, d.votes }
 
 // Work is the number of leading zero bits of the document's act, 0 for plain
 // text, which has none.
@@ -151,14 +131,17 @@ func (d *Document) Work() int {
 	return Work(d.act)
 }
 
-// Work is the number of leading zero bits of an act, 256 at most.
+// maxWorkBits is the most work that there can be: an act has no more bits.
+const maxWorkBits = 8 * sha256.Size
+
+// Work is the number of leading zero bits of an act, maxWorkBits at most.
 func Work(act [32]byte) int {
 	for i, b := range act {
 		if b != 0 {
 			return 8*i + bits.LeadingZeros8(b)
 		}
 	}
-	return 8 * len(act)
+	return maxWorkBits
 }
 
 // ListTopic is the topic that holds the moderator's list of a key and a tag:

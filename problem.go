@@ -12,6 +12,9 @@ type Problem struct {
 	// RetryAfter is in seconds, 0 where waiting does not help. It is the
 	// Retry-After header's value.
 	RetryAfter int `json:"retryAfter,omitempty"`
+	// Work is, with CodeWorkNeeded, how many bits of work the document must
+	// have to be taken.
+	Work int `json:"work,omitempty"`
 }
 
 func (p *Problem) Error() string { return p.Detail }
@@ -28,6 +31,9 @@ const (
 	CodeWrongTopic   = "wrong-topic"
 	CodeBadSignature = "bad-signature"
 	CodePremature    = "premature"
+	// CodeWorkNeeded: valid, but with too little work for this server now.
+	// Problem.Work says how much it wants; Draft.SignWithWork pays.
+	CodeWorkNeeded = "work-needed"
 )
 
 // Codes of the other refusals.

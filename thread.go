@@ -3,6 +3,7 @@ package comntr
 import (
 	"encoding/hex"
 	"encoding/json"
+	"iter"
 	"slices"
 	"time"
 )
@@ -36,8 +37,10 @@ type Comment struct {
 	// Deleted: the author took it back, and it is shown because there are
 	// replies. Only what the delete itself says is known then: Date and Parent.
 	Deleted bool
-	// Date is when the author says it was written; zero for none.
-	Date time.Time
+	// Date is when the author says it was written, where it is Dated: the zero
+	// time is a date that a document can have.
+	Date  time.Time
+	Dated bool
 	// Up and Down count the votes.
 	Up, Down int
 	// Parent is what it replies to; zero for nothing. Where Missing is set
@@ -129,7 +132,7 @@ func (t Thread) MarshalJSON() ([]byte, error) {
 // MarshalJSON writes the form of SPEC.md, "Threads", and of folds.json.
 func (c Comment) MarshalJSON() ([]byte, error) {
 	v := commentJSON{
-		ID: c.ID, Aliases: c.Aliases, User: c.User(), Date: formatDate(c.Date), Body: string(c.Body()), Deleted: c.Deleted,
+		ID: c.ID, Aliases: c.Aliases, User: c.User(), Date: formatDate(c.Date, c.Dated), Body: string(c.Body()), Deleted: c.Deleted,
 		Score: scoreJSON{c.Up, c.Down}, Missing: c.Missing, Depth: c.Depth, Replies: c.Replies,
 		Hidden: c.Hidden, Pinned: c.Pinned, Locked: c.Locked,
 	}
@@ -140,14 +143,13 @@ func (c Comment) MarshalJSON() ([]byte, error) {
 		v.Parent = &c.Parent
 	}
 	if c.Edit != nil {
-		date, _ := c.Edit.Date()
-		v.Edited = &editJSON{c.Edit.ID(), formatDate(date)}
+		v.Edited = &editJSON{c.Edit.ID(), formatDate(c.Edit.Date())}
 	}
 	return json.Marshal(v)
 }
 
-func formatDate(t time.Time) string {
-	if t.IsZero() {
+func formatDate(t time.Time, dated bool) string {
+	if !dated {
 		return ""
 	}
 	return t.UTC().Format(DateFormat)
@@ -163,15 +165,14 @@ func Fold(docs []*Document, filters []Filter, now time.Time, order Order) *Threa
 
 // fold is Fold with votes of any work, so that tests need not pay for it.
 func fold(docs []*Document, filters []Filter, now time.Time, order Order, voteWork int) *Thread {
-	left := living(docs, now)
-	f := folding{filters: filters, deletes: left.deletes, index: left.ids}
-	f.collect(left.docs)
-	f.edit(left.docs)
-	f.vote(left.docs, voteWork)
+	f := folding{remains: living(docs, now), filters: filters}
+	f.collect()
+	f.edit()
+	f.vote(voteWork)
 	f.link()
 	f.cutCycles()
 	f.dropLeaves()
-	thread := &Thread{Name: provenName(left.docs)}
+	thread := &Thread{Name: f.name()}
 	if len(docs) > 0 {
 		topic := []Hash{docs[0].Place().Topic}
 		thread.Locked = f.saying(func(l *Filter) bool { return l.verdict(actLock, topic) == saysYes })
@@ -213,110 +214,135 @@ func (n *node) source() *Document {
 }
 
 type folding struct {
+	remains
 	filters []Filter
-	deletes map[Hash]*Document // by target, the one that speaks for it
 	nodes   []node
-	// index has every living document and every deleted comment that is
-	// replied to: its node, or none for what is no comment.
-	index map[Hash]int32
 }
 
-// spoken is what a fold reads of one document. It is read once, because of a
-// hundred thousand documents most lie outside the processor's caches.
+// spoken is what a fold reads of one document, copied so that the fold goes
+// through memory in order and not from document to document.
 type spoken struct {
-	doc       *Document
-	id        Hash
-	kind      Kind
-	target    Hash
-	parent    Hash
-	hasTarget bool
-	hasParent bool
+	doc    *Document
+	id     Hash
+	kind   Kind
+	to     Hash // a comment's Parent, any other's Target
+	hasTo  bool
+	signed bool
+	gone   bool // deleted
+	key    [32]byte
+	act    [32]byte
+	node   int32 // of a comment; else none
 }
 
-// remains is what is left of documents when what does not count is left out.
+// A grave is what is known of a deleted document without its bytes.
+type grave struct {
+	// delete speaks for it: the newest that has it for a target. Keys are not
+	// compared, because without the bytes nobody knows whose it was.
+	delete *Document
+	node   int32 // of the deleted comment, if it is replied to; else none
+}
+
+// remains are documents in which what does not count is marked as gone or left
+// out.
 type remains struct {
-	docs []spoken
-	// ids are those of docs; collect writes to it.
-	ids map[Hash]int32
-	// deletes has for each target the delete that speaks for it: the newest.
-	// Keys are not compared, because without the target's bytes nobody knows
-	// whose it was.
-	deletes map[Hash]*Document
+	docs   []spoken
+	at     map[Hash]int32 // in docs
+	graves map[Hash]grave
 }
 
-// living leaves out of docs what stands twice, what is premature and what is
-// deleted, so that nothing after it can depend on whether a deleted document's
-// bytes are still there (TestFoldForgetsDeletedBytes).
+// living finds what of docs counts: it leaves out what stands twice and what is
+// premature, and then what is deleted, so that nothing after it can depend on
+// whether a deleted document's bytes are still there
+// (TestFoldForgetsDeletedBytes).
 func living(docs []*Document, now time.Time) remains {
 	type removal struct {
 		target Hash
 		key    [32]byte
 	}
-	r := remains{make([]spoken, 0, len(docs)), make(map[Hash]int32, len(docs)), map[Hash]*Document{}}
+	r := remains{make([]spoken, 0, len(docs)), make(map[Hash]int32, len(docs)), map[Hash]grave{}}
 	removed := map[removal]struct{}{}
 	for _, d := range docs {
-		if _, twice := r.ids[d.ID()]; twice || d.Premature(now) {
+		if _, twice := r.at[d.id]; twice || d.Premature(now) {
 			continue
 		}
-		r.ids[d.ID()] = none
-		s := spoken{doc: d, id: d.ID(), kind: d.Kind()}
+		r.at[d.id] = int32(len(r.docs))
+		s := spoken{doc: d, id: d.id, kind: d.kind, to: d.target, hasTo: d.hasTarget, signed: d.signed, key: d.key, act: d.act, node: none}
 		if s.kind == KindComment {
-			s.parent, s.hasParent = d.Parent()
-		} else {
-			s.target, s.hasTarget = d.Target()
+			s.to, s.hasTo = d.parent, d.hasParent
 		}
 		r.docs = append(r.docs, s)
-		if s.kind == KindDelete && s.hasTarget {
-			removed[removal{s.target, d.Key()}] = struct{}{}
-			if was := r.deletes[s.target]; was == nil || newer(d, was) {
-				r.deletes[s.target] = d
+		if s.kind == KindDelete && s.hasTo {
+			removed[removal{s.to, s.key}] = struct{}{}
+			if was := r.graves[s.to].delete; was == nil || newer(d, was) {
+				r.graves[s.to] = grave{d, none}
 			}
 		}
 	}
-	if len(removed) == 0 {
-		return r
+	for by := range removed {
+		if t := r.find(by.target); t != nil && t.signed && t.kind != KindDelete && t.key == by.key {
+			t.gone = true
+		}
 	}
-	r.docs = slices.DeleteFunc(r.docs, func(t spoken) bool {
-		if !t.doc.Signed() || t.kind == KindDelete {
-			return false
-		}
-		_, gone := removed[removal{t.id, t.doc.Key()}]
-		if !gone && t.kind == KindEdit && t.hasTarget {
-			_, gone = removed[removal{t.target, t.doc.Key()}]
-		}
-		if gone {
-			delete(r.ids, t.id)
-		}
-		return gone
-	})
+	for t := range r.of(KindEdit) {
+		_, gone := removed[removal{t.to, t.key}]
+		t.gone = gone && t.hasTo
+	}
 	return r
 }
 
-// collect makes a node of each comment, all files of one act being one.
-func (f *folding) collect(docs []spoken) {
-	f.nodes = make([]node, 0, len(docs))
-	acts := make(map[[32]byte]int32, len(docs))
-	ids := make([]Hash, 0, len(docs)) // one allocation for all the nodes' ids
-	for i := range docs {
-		d := &docs[i]
-		if d.kind != KindComment {
-			continue
+// all are the living documents.
+func (r *remains) all(yield func(*spoken) bool) {
+	for i := range r.docs {
+		if d := &r.docs[i]; !d.gone && !yield(d) {
+			return
 		}
-		if d.doc.Signed() {
-			if i, ok := acts[d.doc.Act()]; ok {
+	}
+}
+
+// of are the living documents of a kind.
+func (r *remains) of(kind Kind) iter.Seq[*spoken] {
+	return func(yield func(*spoken) bool) {
+		for i := range r.docs {
+			if d := &r.docs[i]; !d.gone && d.kind == kind && !yield(d) {
+				return
+			}
+		}
+	}
+}
+
+// find is the living document of that id, or nil.
+func (r *remains) find(id Hash) *spoken {
+	if i, there := r.at[id]; there && !r.docs[i].gone {
+		return &r.docs[i]
+	}
+	return nil
+}
+
+// collect makes a node of each comment, all files of one act being one.
+func (f *folding) collect() {
+	comments := 0
+	for range f.of(KindComment) {
+		comments++
+	}
+	f.nodes = make([]node, 0, comments+len(f.graves)) // link adds deleted ones
+	acts := make(map[[32]byte]int32, comments)
+	ids := make([]Hash, 0, comments) // one allocation for all the nodes' ids
+	for d := range f.of(KindComment) {
+		d.node = int32(len(f.nodes))
+		if d.signed {
+			if i, ok := acts[d.act]; ok {
+				d.node = i
 				n := &f.nodes[i]
 				n.ids = append(n.ids, d.id)
-				if d.id.Compare(n.doc.ID()) < 0 {
+				if d.id.Compare(n.doc.id) < 0 {
 					n.doc = d.doc
 				}
-				f.index[d.id] = i
 				continue
 			}
-			acts[d.doc.Act()] = int32(len(f.nodes))
+			acts[d.act] = d.node
 		}
-		f.index[d.id] = int32(len(f.nodes))
 		ids = append(ids, d.id)
-		n := node{doc: d.doc, ids: ids[len(ids)-1 : len(ids) : len(ids)], says: d.parent, isReply: d.hasParent, parent: none}
+		n := node{doc: d.doc, ids: ids[len(ids)-1 : len(ids) : len(ids)], says: d.to, isReply: d.hasTo, parent: none}
 		f.nodes = append(f.nodes, n)
 	}
 	for i := range f.nodes {
@@ -329,27 +355,29 @@ func (f *folding) collect(docs []spoken) {
 // setWhen must come after the ids are sorted.
 func (n *node) setWhen() {
 	n.id = n.ids[0]
-	if date, ok := n.source().Date(); ok {
-		n.date, n.dated = date.Unix(), true
-	}
+	d := n.source()
+	n.date, n.dated = d.date, d.dated
 }
 
-// comment is the living comment of that id or alias, or nil.
-func (f *folding) comment(id Hash) (*node, int32) {
-	if i, ok := f.index[id]; ok && i != none {
-		return &f.nodes[i], i
+// comment is the living comment of that id or alias, or none.
+func (f *folding) comment(id Hash) int32 {
+	if d := f.find(id); d != nil {
+		return d.node
 	}
-	return nil, none
+	return none
 }
 
-func (f *folding) edit(docs []spoken) {
-	for i := range docs {
-		d := &docs[i]
-		if d.kind != KindEdit || !d.hasTarget {
+func (f *folding) edit() {
+	for d := range f.of(KindEdit) {
+		if !d.hasTo {
 			continue
 		}
-		n, _ := f.comment(d.target)
-		if n == nil || !n.doc.Signed() || n.doc.Key() != d.doc.Key() {
+		at := f.comment(d.to)
+		if at == none {
+			continue
+		}
+		n := &f.nodes[at]
+		if !n.doc.signed || n.doc.key != d.key {
 			continue
 		}
 		if n.edit == nil || newer(d.doc, n.edit) {
@@ -358,25 +386,27 @@ func (f *folding) edit(docs []spoken) {
 	}
 }
 
-func (f *folding) vote(docs []spoken, work int) {
+func (f *folding) vote(work int) {
 	type ballot struct {
 		comment int32
 		key     [32]byte
 	}
 	counted := map[ballot]*Document{}
-	for i := range docs {
-		d := &docs[i]
-		if d.kind != KindVote || !d.hasTarget || d.doc.Work() < work {
+	for d := range f.of(KindVote) {
+		if !d.hasTo || Work(d.act) < work {
 			continue
 		}
 		if _, ok := d.doc.Vote(); !ok {
 			continue
 		}
-		n, at := f.comment(d.target)
-		if n == nil || n.doc.Signed() && n.doc.Key() == d.doc.Key() {
+		at := f.comment(d.to)
+		if at == none {
 			continue
 		}
-		b := ballot{at, d.doc.Key()}
+		if n := &f.nodes[at]; n.doc.signed && n.doc.key == d.key {
+			continue
+		}
+		b := ballot{at, d.key}
 		if was := counted[b]; was == nil || newer(d.doc, was) {
 			counted[b] = d.doc
 		}
@@ -398,28 +428,37 @@ func (f *folding) vote(docs []spoken, work int) {
 	}
 }
 
-// link finds the parents. A deleted comment gets its node when somebody
-// replies to it, and then its own parent is looked for in turn.
+// link finds the parents.
 func (f *folding) link() {
-	for i := 0; i < len(f.nodes); i++ {
+	for i := 0; i < len(f.nodes); i++ { // which deleted comments are added to
 		if !f.nodes[i].isReply {
 			continue
 		}
-		id := f.nodes[i].says
-		parent, known := f.index[id]
-		if d := f.deletes[id]; !known && d != nil {
-			parent = int32(len(f.nodes))
-			n := node{delete: d, ids: []Hash{id}, parent: none}
-			n.says, n.isReply = d.Parent()
-			n.setWhen()
-			f.nodes = append(f.nodes, n)
-			f.index[id] = parent
-		} else if !known {
-			parent = none
-		}
+		parent := f.parent(f.nodes[i].says)
 		f.nodes[i].parent = parent
 		f.nodes[i].missing = parent == none
 	}
+}
+
+// parent is the comment of that id, living or deleted, or none. A deleted one
+// gets its node when somebody replies to it.
+func (f *folding) parent(id Hash) int32 {
+	if d := f.find(id); d != nil {
+		return d.node
+	}
+	g, ok := f.graves[id]
+	if !ok {
+		return none
+	}
+	if g.node == none {
+		g.node = int32(len(f.nodes))
+		f.graves[id] = g
+		n := node{delete: g.delete, ids: []Hash{id}, parent: none}
+		n.says, n.isReply = g.delete.Parent()
+		n.setWhen()
+		f.nodes = append(f.nodes, n)
+	}
+	return g.node
 }
 
 // cutCycles takes the parent from one comment of every cycle. Comments alone
@@ -595,7 +634,9 @@ func (f *folding) arrange(thread *Thread, order Order) {
 		if len(n.ids) > 1 {
 			c.Aliases = n.ids[1:]
 		}
-		c.Date, _ = n.source().Date()
+		if n.dated {
+			c.Date, c.Dated = time.Unix(n.date, 0).UTC(), true
+		}
 		if n.parent != none {
 			c.Parent = f.nodes[n.parent].id
 		} else if n.missing {
@@ -619,20 +660,12 @@ func (f *folding) union(a, b []Hash) []Hash {
 	})
 }
 
-// provenName is the topic's name, if a document says it and it hashes to the
-// topic; of several (a collision) the smallest.
-func provenName(docs []spoken) string {
+// name is the topic's name, if a document proves it; of several (a collision)
+// the smallest.
+func (f *folding) name() string {
 	var name string
-	wrong := map[string]bool{}
-	for i := range docs {
-		d := docs[i].doc
-		v, ok := d.Header("Name")
-		if !ok || v == name || wrong[v] {
-			continue
-		}
-		if NameHash(v) != d.Place().Topic {
-			wrong[v] = true
-		} else if name == "" || v < name {
+	for d := range f.all {
+		if v, ok := d.doc.Name(); ok && (name == "" || v < name) {
 			name = v
 		}
 	}
@@ -642,13 +675,11 @@ func provenName(docs []spoken) string {
 // newer is how all acts on one target are ordered: by Date, those without one
 // being the oldest, and then by SHA-1.
 func newer(a, b *Document) bool {
-	at, aDated := a.Date()
-	bt, bDated := b.Date()
 	switch {
-	case aDated != bDated:
-		return aDated
-	case !at.Equal(bt):
-		return at.After(bt)
+	case a.dated != b.dated:
+		return a.dated
+	case a.dated && a.date != b.date:
+		return a.date > b.date
 	}
-	return a.ID().Compare(b.ID()) > 0
+	return a.id.Compare(b.id) > 0
 }

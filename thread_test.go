@@ -41,16 +41,12 @@ func keyOf(name string) [32]byte { return [32]byte(testKey(name).Public().(ed255
 
 func (l line) headers() string {
 	var b strings.Builder
-	place := l.place
-	if place == (comntr.Place{}) {
-		place = news
-	}
 	header := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(&b, "%s: %s\n", name, value)
 		}
 	}
-	header("Topic", place.String())
+	header("Topic", l.stands().String())
 	if len(l.at) == len("10:00") {
 		l.at = "2026-11-22T" + l.at + ":00Z"
 	}
@@ -66,13 +62,17 @@ func (l line) headers() string {
 	return b.String()
 }
 
-// doc signs; without by it is plain text.
-func (l line) doc(t testing.TB) *comntr.Document {
-	t.Helper()
-	place := l.place
-	if place == (comntr.Place{}) {
-		place = news
+// stands is the document's place.
+func (l line) stands() comntr.Place {
+	if l.place == (comntr.Place{}) {
+		return news
 	}
+	return l.place
+}
+
+// text signs; without by it is plain text.
+func (l line) text(t testing.TB) string {
+	t.Helper()
 	text := l.body
 	if l.by != "" {
 		key := testKey(l.by)
@@ -85,7 +85,13 @@ func (l line) doc(t testing.TB) *comntr.Document {
 			text = resign(key, text, l.resign)
 		}
 	}
-	d, err := comntr.ParseDocument(place, []byte(text))
+	return text
+}
+
+func (l line) doc(t testing.TB) *comntr.Document {
+	t.Helper()
+	text := l.text(t)
+	d, err := comntr.ParseDocument(l.stands(), []byte(text))
 	if err != nil {
 		t.Fatalf("%v: %q", err, text)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/comntr/comntr"
@@ -68,11 +69,18 @@ func unhex(t testing.TB, s string) []byte {
 // news is the place that the document vectors stand at.
 var news = comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash("/r/news")}
 
-// testKey is a key that anyone can make: its seed is SHA-256(name).
+// testKey is a key that anyone can make: its seed is SHA-256(name). Each is
+// made once, because that costs as much as a signature.
 func testKey(name string) ed25519.PrivateKey {
+	if key, ok := testKeys.Load(name); ok {
+		return key.(ed25519.PrivateKey)
+	}
 	seed := sha256.Sum256([]byte(name))
-	return ed25519.NewKeyFromSeed(seed[:])
+	key, _ := testKeys.LoadOrStore(name, ed25519.NewKeyFromSeed(seed[:]))
+	return key.(ed25519.PrivateKey)
 }
+
+var testKeys sync.Map
 
 // signDoc puts Signature and Public-Key above rest (headers, empty line, body).
 func signDoc(key ed25519.PrivateKey, rest string) string {
@@ -187,6 +195,8 @@ func documentCases(t testing.TB) []documentVector {
 	} {
 		add("", "malformed date "+d.date, "a Date of another form is absent: "+d.why, header("Date: "+d.date))
 	}
+	add("", "date in the year 1", "a date like any other", header("Date: 0001-01-01T00:00:00Z"))
+	add("", "date in the year 0", "a date like any other", header("Date: 0000-01-01T00:00:00Z"))
 	add("", "date in the far future", "a Date never makes a document invalid", header("Date: 9999-12-31T23:59:59Z"))
 	// Headers that end at exactly MaxHeaders, and one byte later.
 	frame := len(signDoc(alice, topic+"User: \n\n"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/comntr/comntr"
@@ -84,7 +85,7 @@ func (f *findFlags) first(e *env, act func(context.Context, *comntr.Client) erro
 	err := f.each(e, func(c *comntr.Client, _ discover.Server) bool {
 		tried = true
 		last = act(e.ctx, c)
-		if last != nil && !refused(last) && e.ctx.Err() == nil {
+		if last != nil && !refused(last) && e.ctx.Err() == nil && f.Server == "" {
 			e.log.Warn("a server failed, trying the next", "peer", c.Origin(), "err", last)
 			return true
 		}
@@ -99,12 +100,17 @@ func (f *findFlags) first(e *env, act func(context.Context, *comntr.Client) erro
 	return last
 }
 
-// refused reports whether err is a server's answer that says something about
-// the request rather than about the server, so that asking another is vain.
+// vain is an error that asking another server does not mend.
+type vain struct{ error }
+
+func (v vain) Unwrap() error { return v.error }
+
+// refused reports whether err says something about the request rather than
+// about the server, so that asking another is vain.
 func refused(err error) bool {
 	var p *comntr.Problem
-	return errors.As(err, &p) && p.Status >= 400 && p.Status < 500 &&
-		p.Code != comntr.CodeNotFound && p.Code != comntr.CodeRateLimited && p.Code != comntr.CodeDenied
+	return errors.As(err, new(vain)) || errors.As(err, &p) && p.Status >= 400 && p.Status < 500 &&
+		!slices.Contains([]string{comntr.CodeNotFound, comntr.CodeRateLimited, comntr.CodeDenied}, p.Code)
 }
 
 // background runs a part of a node until stop is called, which waits for its

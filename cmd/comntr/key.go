@@ -99,15 +99,7 @@ func (c *keyExportCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if c.Name == "" {
-		if c.Name, err = ring.defaultName(); err != nil {
-			return err
-		}
-		if c.Name == "" {
-			return errNoDefault
-		}
-	}
-	key, err := ring.read(c.Name)
+	_, key, err := ring.pick(c.Name)
 	if err != nil {
 		return err
 	}
@@ -388,6 +380,27 @@ func (r keyring) read(name string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%s holds no key: 64 hex digits are wanted; put back a copy, or remove it", r.path(name))
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// pick returns the key of that name or, if it is empty, the default key.
+func (r keyring) pick(name string) (string, ed25519.PrivateKey, error) {
+	if name == "" {
+		names, err := r.names()
+		if err != nil {
+			return "", nil, err
+		}
+		if len(names) == 0 {
+			return "", nil, errNoKeys
+		}
+		if name, err = r.defaultName(); err != nil {
+			return "", nil, err
+		}
+		if name == "" {
+			return "", nil, errNoDefault
+		}
+	}
+	key, err := r.read(name)
+	return name, key, err
 }
 
 // called is the name of the user's key that is the private half of pub.

@@ -40,6 +40,8 @@ type cli struct {
 	Post    postCmd    `cmd:"" help:"Post a comment to a topic."`
 	Get     getCmd     `cmd:"" help:"Print a topic's folder id and its comments, verified."`
 	Key     keyCmd     `cmd:"" help:"Make, show, export and import the keys that sign your comments."`
+	Mod     modCmd     `cmd:"" help:"Moderate: keep a list of what to hide, pin and lock and whom to ban, for whoever reads with it."`
+	Import  importCmd  `cmd:"" help:"Bring in what other networks' folders hold."`
 	Servers serversCmd `cmd:"" help:"Find servers and print their URL, key and latency."`
 	ID      idCmd      `cmd:"" name:"id" help:"Print the SHA-1 that stands for a name."`
 	Check   checkCmd   `cmd:"" help:"Re-hash every comment on disk and recompute every folder id; the server must be stopped."`

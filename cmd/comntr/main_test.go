@@ -260,6 +260,12 @@ func TestScripts(t *testing.T) {
 				defer cancel()
 				ts.Check(until(ctx, func() error { return ts.Exec(args[0], args[1:]...) }))
 			},
+			// old2019 DIR: writes a data folder of the 2019 network.
+			"old2019": func(ts *testscript.TestScript, neg bool, args []string) {
+				s := writeSample2019(t, ts.MkAbs(args[0]))
+				ts.Setenv("BLOG", s.blog.String())
+				ts.Setenv("PARENT", s.parent.String())
+			},
 			// signal PID NAME: KILL or TERM, and waits until it is gone.
 			"signal": func(ts *testscript.TestScript, neg bool, args []string) {
 				pid, err := strconv.Atoi(args[0])

@@ -97,30 +97,29 @@ func (c *postCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	var doc *comntr.Document
-	draft := comntr.Draft{Place: place, Date: time.Now(), User: c.User, Body: text}
+	l := letter{key: key, plain: c.Plain, draft: comntr.Draft{Place: place, Date: time.Now(), User: c.User, Body: text}}
 	if c.Named {
-		draft.Name = topic
+		l.draft.Name = topic
 	}
 	switch {
 	case key == nil:
 		// The gate that the server has, before anything goes out.
-		doc, err = comntr.ParseDocument(place, text)
+		l.doc, err = comntr.ParseDocument(place, text)
 	case c.target() == nil:
 		if len(text) == 0 {
 			return errors.New("the comment is empty: write something")
 		}
 		if c.ReplyTo != nil {
-			draft.Parent = *c.ReplyTo
+			l.draft.Parent = *c.ReplyTo
 		}
-		doc, err = draft.Sign(key)
+		err = l.sign(e, 0)
 	}
 	if err != nil {
 		return err
 	}
 	var vain error // not for another server to mend
 	err = c.first(e, func(ctx context.Context, s *comntr.Client) error {
-		if doc == nil {
+		if l.doc == nil {
 			b, err := s.Comment(ctx, place, *c.target())
 			if err != nil {
 				return err
@@ -129,11 +128,18 @@ func (c *postCmd) Run(e *env) error {
 			if err != nil {
 				return fmt.Errorf("%w: %w", comntr.ErrBadAnswer, err)
 			}
-			if doc, vain = c.act(e, draft, key, target); vain != nil {
+			if vain = c.act(&l, target); vain != nil {
+				return nil
+			}
+			bits := 0
+			if c.Vote != nil {
+				bits = comntr.VoteWork
+			}
+			if vain = l.sign(e, bits); vain != nil {
 				return nil
 			}
 		}
-		id, created, err := s.Post(ctx, place, doc.Bytes())
+		id, created, err := l.deliver(e, s)
 		if err != nil {
 			return err
 		}
@@ -144,8 +150,8 @@ func (c *postCmd) Run(e *env) error {
 		out := map[string]any{
 			"id": id, "created": created, "server": s.Origin(), "community": place.Community, "topic": place.Topic,
 		}
-		if doc.Signed() {
-			pub := doc.Key()
+		if l.doc.Signed() {
+			pub := l.doc.Key()
 			out["key"] = hex.EncodeToString(pub[:])
 		}
 		return json.NewEncoder(e.stdout).Encode(out)
@@ -211,42 +217,102 @@ func (c *postCmd) signer() (ed25519.PrivateKey, error) {
 	return nil, nil
 }
 
-// act is the edit, the delete or the vote that the flags ask for, signed. It
-// refuses what readers would only ignore.
-func (c *postCmd) act(e *env, d comntr.Draft, key ed25519.PrivateKey, target *comntr.Document) (*comntr.Document, error) {
+// Bounds of what is paid for a post.
+const (
+	// maxPaid is the most work, in bits, that is paid because a server wants it:
+	// a minute or more. A stranger's server could else have any reader's machine
+	// count for hours. Ours want api.MaxMinWork at most.
+	maxPaid = 28
+	// maxPayments at one server: its demand may have grown while the last one
+	// was paid.
+	maxPayments = 3
+)
+
+// letter is what is posted: plain text, or a draft that is signed again when a
+// server wants more work than it has. What was paid counts at the next server.
+type letter struct {
+	draft comntr.Draft
+	key   ed25519.PrivateKey // nil: plain text
+	plain bool               // plain text was asked for
+	doc   *comntr.Document   // nil before it was first signed
+}
+
+// sign signs the draft with at least that many bits of work.
+func (l *letter) sign(e *env, bits int) error {
+	progress, done := workBar(e, bits)
+	doc, err := l.draft.SignWithWork(e.ctx, l.key, bits, progress)
+	done()
+	switch {
+	case err == nil:
+		l.doc = doc
+	case e.ctx.Err() != nil:
+		err = errors.New("stopped before the work was paid: nothing was posted")
+	}
+	return err
+}
+
+// deliver posts the letter, and pays the work that the server wants for it.
+func (l *letter) deliver(e *env, s *comntr.Client) (id comntr.Hash, created bool, err error) {
+	for paid := 0; ; paid++ {
+		id, created, err = s.Post(e.ctx, l.draft.Place, l.doc.Bytes())
+		var p *comntr.Problem
+		if !errors.As(err, &p) || p.Code != comntr.CodeWorkNeeded {
+			return id, created, err
+		}
+		// These errors hide the problem: another server may take it as it is.
+		switch {
+		case l.key == nil:
+			how := "make a key by `comntr key new`"
+			if l.plain {
+				how = "leave out --plain"
+			}
+			return id, false, fmt.Errorf("%s takes no plain text now, but signed comments with %d bits of work: %s, or sign with a key for this time alone by --anonymous, or name another server by --server", s.Origin(), p.Work, how)
+		case p.Work > maxPaid:
+			return id, false, fmt.Errorf("%s wants %d bits of work, and more than %d are not paid: name another server by --server", s.Origin(), p.Work, maxPaid)
+		case p.Work <= l.doc.Work():
+			return id, false, fmt.Errorf("%s refuses work that is what it asks for: %s; name another server by --server", s.Origin(), p.Detail)
+		case paid == maxPayments:
+			return id, false, fmt.Errorf("%s wanted more work each time that it was paid, at last %d bits: try again later, or name another server by --server", s.Origin(), p.Work)
+		}
+		if err := l.sign(e, p.Work); err != nil {
+			return id, false, err
+		}
+	}
+}
+
+// act makes the letter the edit, the delete or the vote that the flags ask
+// for. It refuses what readers would only ignore.
+func (c *postCmd) act(l *letter, target *comntr.Document) error {
 	id, kind := target.ID(), target.Kind()
 	if c.Delete == nil {
 		// An edit stands for the comment that it changed.
 		if of, ok := target.Target(); ok && kind == comntr.KindEdit {
 			id = of
 		} else if kind != comntr.KindComment {
-			return nil, fmt.Errorf("%s is no comment, but of kind %s", id, kind)
+			return fmt.Errorf("%s is no comment, but of kind %s", id, kind)
 		}
 	}
-	own := target.Signed() && target.Key() == comntr.PublicKey(key)
-	if c.Vote != nil {
-		if own {
-			return nil, fmt.Errorf("%s is your own comment: a vote on it would not count", id)
-		}
-		d.Kind, d.Target, d.Body = comntr.KindVote, id, []byte(c.Vote.vote.String())
-		progress, done := workBar(e, comntr.VoteWork)
-		defer done()
-		return d.SignWithWork(e.ctx, key, comntr.VoteWork, progress)
-	}
+	d := &l.draft
+	own := target.Signed() && target.Key() == comntr.PublicKey(l.key)
 	switch {
+	case c.Vote != nil && own:
+		return fmt.Errorf("%s is your own comment: a vote on it would not count", id)
+	case c.Vote != nil:
+		d.Kind, d.Target, d.Body = comntr.KindVote, id, []byte(c.Vote.vote.String())
 	case !target.Signed():
-		return nil, fmt.Errorf("%s is plain text: it has no author, and nobody can change or delete it", id)
+		return fmt.Errorf("%s is plain text: it has no author, and nobody can change or delete it", id)
 	case !own:
-		return nil, notYours(target)
+		return notYours(target)
 	case c.Delete != nil && kind == comntr.KindDelete:
-		return nil, fmt.Errorf("%s is a delete itself, and those stay", id)
+		return fmt.Errorf("%s is a delete itself, and those stay", id)
 	case c.Delete != nil:
 		del := comntr.Deletion(target)
 		del.User, del.Name, del.Body = d.User, d.Name, d.Body
-		return del.Sign(key)
+		*d = del
+	default:
+		d.Kind, d.Target = comntr.KindEdit, id
 	}
-	d.Kind, d.Target = comntr.KindEdit, id
-	return d.Sign(key)
+	return nil
 }
 
 // notYours says which key would do.
@@ -263,7 +329,7 @@ func notYours(target *comntr.Document) error {
 // person looks at it; done takes it away. Work is luck: the bar says how
 // probable it was to be done by now.
 func workBar(e *env, bits int) (progress func(tried uint64), done func()) {
-	if !isTerminal(e.stderr) {
+	if bits == 0 || !isTerminal(e.stderr) {
 		return nil, func() {}
 	}
 	return func(tried uint64) { fmt.Fprint(e.stderr, "\r", workLine(bits, tried), "\x1b[K") },

@@ -50,6 +50,7 @@ type serveCmd struct {
 	MaxSize       size          `help:"Largest comment that is taken from readers (${default})." default:"64KiB" placeholder:"BYTES"`
 	MaxDisk       size          `help:"Disk that comments may use. Default: half of what is free at the first start." placeholder:"BYTES"`
 	Rate          float64       `help:"Comments a second that one address may post (${default}); 0: no limit, nor on connections." default:"2" placeholder:"POSTS/S"`
+	MinWork       int           `help:"Bits of work that every comment from readers must carry (${default}); plain text carries none. Unknown keys need more when comments come fast." default:"0" placeholder:"BITS"`
 	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
 	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
 	Contact       string        `help:"How to reach the operator: a mail address or URL, shown to readers." placeholder:"TEXT"`
@@ -64,6 +65,8 @@ func (c *serveCmd) AfterApply() error {
 		return fmt.Errorf("--max-size: between 1 byte and %d, the protocol's limit", comntr.MaxDocument)
 	case c.MaxDisk < 0 || c.Rate < 0:
 		return errors.New("--max-disk and --rate cannot be negative")
+	case c.MinWork < 0 || c.MinWork > api.MaxMinWork:
+		return fmt.Errorf("--min-work: between 0 and %d bits; more would keep out people, and not floods", api.MaxMinWork)
 	case c.SyncInterval < 100*time.Millisecond:
 		return errors.New("--sync-interval: at least 100ms")
 	case len(c.Contact) > comntr.MaxHelloString || strings.ContainsFunc(c.Contact, unicode.IsControl):
@@ -301,6 +304,7 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 		PublicAddrs: dht.PublicAddrs,
 		MaxSize:     int(c.MaxSize),
 		Rate:        c.Rate,
+		MinWork:     c.MinWork,
 		Gateway:     c.Gateway,
 		Wanted:      repl.Want,
 		Log:         log.With("part", "api"),

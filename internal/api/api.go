@@ -35,6 +35,9 @@ type Store interface {
 	// returns. from is "" for what a reader posted.
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	Read(topic, comment comntr.Hash) ([]byte, error)
+	// Has tells whether the comment is held, and whether it once was and its
+	// author removed it.
+	Has(topic, comment comntr.Hash) (held, gone bool)
 	Events
 }
 
@@ -84,6 +87,10 @@ type Config struct {
 	MaxSize int
 	// Rate is posts a second and address; 0 lifts all limits for one address.
 	Rate float64
+	// MinWork is the work, in bits, that every post must carry, at most
+	// MaxMinWork. With a Rate, posts of unknown keys need more when they come
+	// fast.
+	MinWork int
 	// Gateway is whether /ipfs and /blocks are served.
 	Gateway bool
 	// Wanted, if given, is called when a reader asks for a topic, here or not.
@@ -100,6 +107,7 @@ type API struct {
 	held      map[comntr.Hash]*Community
 	publicURL string // canonical
 	limits    *limiter
+	toll      *toll
 	damagedAt atomic.Int64 // when a damaged file was last logged, in Unix seconds
 	listeners *gauge       // of /events
 	cars      *gauge
@@ -122,6 +130,7 @@ func New(cfg Config) *API {
 		first:     cfg.Communities[0].ID,
 		held:      make(map[comntr.Hash]*Community, len(cfg.Communities)),
 		limits:    newLimiter(cfg.Rate),
+		toll:      newToll(cfg.MinWork, cfg.Rate),
 		listeners: newGauge(maxListeners, perAddress(cfg.Rate, maxListenersAddr)),
 		cars:      newGauge(maxCARs, perAddress(cfg.Rate, maxCARsAddr)),
 		page:      newPage(indexHTML),

@@ -27,6 +27,7 @@ type memory struct {
 	changed chan struct{}
 
 	addErr   error                // answered by Add
+	gone     bool                 // answered by Has
 	adding   chan struct{}        // if not nil, Add waits for it
 	blockErr error                // answered by Block
 	blockFn  func(cid.Cid) []byte // answers Block instead
@@ -114,6 +115,13 @@ func (m *memory) Read(topic, comment comntr.Hash) ([]byte, error) {
 		return nil, store.ErrNotFound
 	}
 	return b, nil
+}
+
+func (m *memory) Has(topic, comment comntr.Hash) (held, gone bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, held = m.topics[topic][comment]
+	return held, m.gone
 }
 
 // blocks computes all blocks: of each topic, and the root's last.

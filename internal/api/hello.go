@@ -35,7 +35,9 @@ func (a *API) hello(w *answer, r *http.Request) error {
 		return tooMuch(wait)
 	}
 	a.limits.spend(addr, helloCost)
-	b, err := comntr.SignHello(a.cfg.Key, a.cfg.Hello(), [32]byte(raw), a.origin(r))
+	hello := a.cfg.Hello()
+	hello.Limits.Work, hello.Limits.NewWork = a.toll.limits()
+	b, err := comntr.SignHello(a.cfg.Key, hello, [32]byte(raw), a.origin(r))
 	if err != nil {
 		return fmt.Errorf("sign the hello: %w", err)
 	}

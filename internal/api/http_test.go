@@ -121,6 +121,8 @@ func configure(t *testing.T, c *api.Config, data string, args []string) {
 		c.Gateway = false
 	case "max-size":
 		c.MaxSize, _ = strconv.Atoi(args[1])
+	case "min-work":
+		c.MinWork, _ = strconv.Atoi(args[1])
 	case "rate":
 		c.Rate, _ = strconv.ParseFloat(args[1], 64)
 	default:
@@ -277,6 +279,14 @@ func bodies(t *testing.T, name string) string {
 		return string(sign(seed, comntr.Place{Community: reddit, Topic: comntr.NameHash("/r/gifs")}, "", "Elsewhere."))
 	case "signed, of 2999":
 		return string(sign(seed, place, "Date: 2999-01-01T00:00:00Z\n", "From the future."))
+	case "signed, 8 bits", "signed, 7 bits":
+		bits, _ := strconv.Atoi(strings.Fields(name)[1])
+		for i := 0; ; i++ { // exactly as many
+			b := sign(seed, place, fmt.Sprintf("Nonce: %d\n", i), "Paid.")
+			if doc, err := comntr.ParseDocument(place, b); err == nil && doc.Work() == bits {
+				return string(b)
+			}
+		}
 	case "513 CIDs":
 		return strings.Repeat("QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn\n", comntr.MaxBlockCIDs+1)
 	case "70 KB of CIDs":

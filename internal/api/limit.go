@@ -27,19 +27,12 @@ const (
 // nil limiter limits nothing.
 type limiter struct {
 	rate, burst float64 // posts
-	max         int     // addresses
 
 	mu    sync.Mutex
-	addrs map[netip.Addr]*client
-	// newest and oldest end a list by last use.
-	newest, oldest *client
+	addrs *table[netip.Addr, client]
 }
 
-type client struct {
-	addr         netip.Addr
-	posts, bytes bucket
-	newer, older *client
-}
+type client struct{ posts, bytes bucket }
 
 // bucket is a token bucket that may be overdrawn: then it must fill up to
 // above zero again before anything more is given.
@@ -71,8 +64,7 @@ func newLimiter(rate float64) *limiter {
 	return &limiter{
 		rate:  rate,
 		burst: max(minBurst, burstSeconds*rate),
-		max:   maxAddrs,
-		addrs: map[netip.Addr]*client{},
+		addrs: newTable[netip.Addr, client](maxAddrs),
 	}
 }
 
@@ -114,44 +106,16 @@ func (l *limiter) spend(addr netip.Addr, n int) {
 
 // client returns the address's buckets, filled up to now.
 func (l *limiter) client(addr netip.Addr, now time.Time) *client {
-	c := l.addrs[addr]
+	c := l.addrs.use(addr)
 	if c == nil {
-		if len(l.addrs) >= l.max {
-			delete(l.addrs, l.oldest.addr)
-			l.unlink(l.oldest)
-		}
-		c = &client{
-			addr:  addr,
+		return l.addrs.add(addr, client{
 			posts: bucket{l.burst, now},
 			bytes: bucket{byteBurst, now},
-		}
-		l.addrs[addr] = c
-	} else {
-		l.unlink(c)
-		c.posts.fill(now, l.rate, l.burst)
-		c.bytes.fill(now, byteRate, byteBurst)
+		})
 	}
-	c.older, c.newer = l.newest, nil
-	if l.newest != nil {
-		l.newest.newer = c
-	} else {
-		l.oldest = c
-	}
-	l.newest = c
+	c.posts.fill(now, l.rate, l.burst)
+	c.bytes.fill(now, byteRate, byteBurst)
 	return c
-}
-
-func (l *limiter) unlink(c *client) {
-	if c.newer != nil {
-		c.newer.older = c.older
-	} else {
-		l.newest = c.older
-	}
-	if c.older != nil {
-		c.older.newer = c.newer
-	} else {
-		l.oldest = c.newer
-	}
 }
 
 // gauge bounds what is under way at once, in all and for each address.

@@ -80,21 +80,21 @@ func TestNoRateNoLimits(t *testing.T) {
 
 func TestAddressesAreBounded(t *testing.T) {
 	l := newLimiter(1)
-	if l.max != 65536 {
-		t.Errorf("max is %d", l.max)
+	if l.addrs.max != 65536 {
+		t.Errorf("max is %d", l.addrs.max)
 	}
-	l.max = 100
+	l.addrs.max = 100
 	for i := range uint32(1000) {
 		l.post(alice) // stays, because it is always among the last seen
 		var b [4]byte
 		binary.BigEndian.PutUint32(b[:], 0x0a000000+i)
 		l.post(netip.AddrFrom4(b))
 		n := 0
-		for c := l.newest; c != nil; c = c.older {
+		for e := l.addrs.newest; e != nil; e = e.older {
 			n++
 		}
-		if n != len(l.addrs) || n > l.max {
-			t.Fatalf("%d in the list, %d in the table", n, len(l.addrs))
+		if n != len(l.addrs.entries) || n > l.addrs.max {
+			t.Fatalf("%d in the list, %d in the table", n, len(l.addrs.entries))
 		}
 	}
 	if l.post(alice) == 0 {

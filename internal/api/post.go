@@ -7,8 +7,8 @@ import (
 	"github.com/comntr/comntr"
 )
 
-// post takes a comment. All admission is here, and here alone: rate, size, and
-// dates ahead of time. What is valid is decided by ParseDocument.
+// post takes a comment. All admission is here, and here alone: rate, size,
+// dates ahead of time, and work. What is valid is decided by ParseDocument.
 func (a *API) post(w *answer, r *http.Request, rt route) error {
 	if wait := a.limits.post(clientAddr(r.RemoteAddr)); wait > 0 {
 		return later(wait, http.StatusTooManyRequests, comntr.CodeRateLimited,
@@ -26,7 +26,20 @@ func (a *API) post(w *answer, r *http.Request, rt route) error {
 		return problem(http.StatusUnprocessableEntity, comntr.CodePremature,
 			"the document's Date lies more than %d minutes ahead of this server's clock: nothing was stored; set your clock and sign again", int(comntr.MaxAhead.Minutes()))
 	}
-	created, err := a.held[rt.community].Store.Add(r.Context(), doc, "")
+	// Work comes last, though it is the cheapest to look at: nobody should pay
+	// for what is refused anyway, and whose key it is the signature alone tells.
+	// What the checks above cost is bounded by the address's rate.
+	store := a.held[rt.community].Store
+	p := payerOf(doc)
+	stranger, refusal := a.toll.enter(p)
+	if refusal != nil {
+		// Posting again what is held, or was, adds nothing and needs no work.
+		if held, gone := store.Has(rt.topic, doc.ID()); !held && !gone {
+			return refusal
+		}
+	}
+	created, err := store.Add(r.Context(), doc, "")
+	a.toll.leave(p, stranger, created)
 	if err != nil {
 		return err
 	}

@@ -87,14 +87,18 @@ const (
 type entry struct {
 	state  byte
 	delete bool   // the comment is a delete
+	silent bool   // it is none that a thread shows: an edit, a delete, a vote, an act of a moderator
 	listed uint64 // when it was listed last; 0: never
 	ended  uint64 // when that ended, if it did
 	size   uint32 // bytes
 	from   uint32 // number of the peer that gave it, 0: a reader
 }
 
-// entryDelete marks a delete in the byte of an entry's state.
-const entryDelete = 0x80
+// Marks in the byte of an entry's state.
+const (
+	entryDelete = 0x80
+	entrySilent = 0x40
+)
 
 // held tells whether the comment's file is here.
 func (e entry) held() bool { return e.state == stateListed || e.state == stateUnlisted }
@@ -110,6 +114,9 @@ func (e entry) encode() []byte {
 	if e.delete {
 		state |= entryDelete
 	}
+	if e.silent {
+		state |= entrySilent
+	}
 	b = append(b, state)
 	b = binary.AppendUvarint(b, e.listed)
 	b = binary.AppendUvarint(b, e.ended)
@@ -120,7 +127,7 @@ func (e entry) encode() []byte {
 func decodeEntry(b []byte) (entry, error) {
 	d := decoder{b: b}
 	state := d.byte()
-	e := entry{state: state &^ entryDelete, delete: state&entryDelete != 0, listed: d.uvarint(), ended: d.uvarint(), size: uint32(d.uvarint()), from: uint32(d.uvarint())}
+	e := entry{state: state &^ (entryDelete | entrySilent), delete: state&entryDelete != 0, silent: state&entrySilent != 0, listed: d.uvarint(), ended: d.uvarint(), size: uint32(d.uvarint()), from: uint32(d.uvarint())}
 	if d.bad || e.state < stateListed || e.state > stateDenied {
 		return entry{}, fmt.Errorf("%w: a comment's entry cannot be read", pebble.ErrCorruption)
 	}

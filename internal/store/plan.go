@@ -371,12 +371,14 @@ func (b *plan) insert(t *topic, doc *comntr.Document, e entry) *sibling {
 	t.disk += onDisk(int64(e.size))
 	b.docs[key{t.hash, doc.ID()}] = doc
 	b.putAct(t, doc)
+	t.learn(doc)
 	return o
 }
 
 // entryOf is a document's new entry.
 func entryOf(doc *comntr.Document) entry {
-	return entry{size: uint32(doc.Size()), delete: doc.Kind() == comntr.KindDelete}
+	kind := doc.Kind()
+	return entry{size: uint32(doc.Size()), delete: kind == comntr.KindDelete, silent: kind != comntr.KindComment}
 }
 
 // precedes is the order in a slot, whose first is listed: deletes, then others,
@@ -410,6 +412,9 @@ func (b *plan) list(t *topic, o *sibling) error {
 	o.entry.state, o.entry.listed, o.entry.ended = stateListed, b.seq, 0
 	o.dirty = true
 	t.count++
+	if !o.entry.silent {
+		t.shown++
+	}
 	t.seq = b.seq
 	b.logLine(t.hash, opAdd, o.comment)
 	b.events = append(b.events, event{b.seq, t.hash, o.comment})
@@ -430,6 +435,9 @@ func (b *plan) unlist(t *topic, o *sibling, state byte) {
 	o.entry.state, o.entry.ended = state, b.seq
 	o.dirty = true
 	t.count--
+	if !o.entry.silent {
+		t.shown--
+	}
 	t.seq = b.seq
 	b.logLine(t.hash, opRemove, o.comment)
 	if o.entry.delete {
@@ -447,6 +455,9 @@ func (b *plan) leave(t *topic, o *sibling, state byte) {
 		b.seq++
 		o.entry.state, o.entry.ended = state, b.seq
 		o.dirty = true
+	}
+	if t.namedBy == o.comment { // its bytes go, and the name is among them
+		t.name, t.namedBy = "", comntr.Hash{}
 	}
 	t.files--
 	t.bytes -= int64(o.entry.size)

@@ -129,6 +129,8 @@ type Store struct {
 	totals   Stats
 	events   []event
 	floor    uint64 // events up to this number are no longer held
+	sortedMu sync.Mutex
+	sorted   []comntr.Hash // of topics; guarded by sortedMu, under mu
 	pending  map[key]struct{}
 	changed  chan struct{}
 	journal  journal

@@ -28,6 +28,11 @@ type topic struct {
 
 	deletes bool // has ever held a delete: only then is one looked for
 
+	shown   int         // listed comments that a thread shows
+	last    int64       // the latest Date of a comment, in Unix seconds; 0: none
+	name    string      // in clear, if a document proved it
+	namedBy comntr.Hash // that document
+
 	// mtime is the folder's modification time after the store's own last
 	// write, 0 if other hands have written since: then the next start compares.
 	mtime int64
@@ -49,9 +54,15 @@ func (t *topic) encode() []byte {
 	if t.deletes {
 		flags |= 4
 	}
+	if t.name != "" {
+		flags |= 8
+	}
 	b = append(b, flags)
-	for _, v := range [...]uint64{t.seq, t.flip, uint64(t.count), uint64(t.files), uint64(t.bytes), uint64(t.disk), uint64(t.from)} {
+	for _, v := range [...]uint64{t.seq, t.flip, uint64(t.count), uint64(t.files), uint64(t.bytes), uint64(t.disk), uint64(t.from), uint64(t.shown), uint64(t.last)} {
 		b = binary.AppendUvarint(b, v)
+	}
+	if t.name != "" {
+		b = append(append(b, t.namedBy[:]...), t.name...)
 	}
 	return b
 }
@@ -61,11 +72,27 @@ func decodeTopic(h comntr.Hash, b []byte) (*topic, error) {
 	flags := d.byte()
 	t := &topic{hash: h, exists: flags&1 != 0, listed: flags&2 != 0, deletes: flags&4 != 0,
 		seq: d.uvarint(), flip: d.uvarint(), count: int(d.uvarint()), files: int(d.uvarint()),
-		bytes: int64(d.uvarint()), disk: int64(d.uvarint()), from: uint32(d.uvarint())}
+		bytes: int64(d.uvarint()), disk: int64(d.uvarint()), from: uint32(d.uvarint()), shown: int(d.uvarint()), last: int64(d.uvarint())}
+	if flags&8 != 0 && len(d.b) > len(t.namedBy) {
+		t.namedBy, t.name = comntr.Hash(d.b[:len(t.namedBy)]), string(d.b[len(t.namedBy):])
+	}
 	if d.bad {
 		return nil, fmt.Errorf("%w: the record of topic %s cannot be read", pebble.ErrCorruption, h)
 	}
 	return t, nil
+}
+
+// maxListedName is the longest name in bytes that a topic is listed under.
+const maxListedName = 512
+
+// learn takes from a document what a list of topics says.
+func (t *topic) learn(doc *comntr.Document) {
+	if name, ok := doc.Name(); ok && t.name == "" && len(name) <= maxListedName {
+		t.name, t.namedBy = name, doc.ID()
+	}
+	if date, ok := doc.Date(); ok && doc.Kind() == comntr.KindComment {
+		t.last = max(t.last, date.Unix())
+	}
 }
 
 // beats is the community's slot rule: of two topics with one slot the one
