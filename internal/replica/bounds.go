@@ -76,6 +76,11 @@ const (
 	maxPeers      = 64   // servers followed in a community
 	maxRemembered = 1024 // servers whose standing is remembered
 	maxWindows    = 4096 // addresses whose budget is remembered
+	// saveEvery is how often budgets are written down: so much of a day is
+	// free at most for who has us killed.
+	saveEvery = 5 * time.Minute
+	// maxStateBytes is room for maxWindows entries with the longest names.
+	maxStateBytes = 4 << 20
 	lookAgain     = 10 * time.Second
 
 	// failuresInRow is after how many rounds in a row that failed for lack of

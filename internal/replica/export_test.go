@@ -140,6 +140,7 @@ const (
 	MaxFalseEvents     = maxFalseEvents
 	MaxWindows         = maxWindows
 	MaxWanted          = maxWanted
+	MaxStateBytes      = maxStateBytes
 	MaxEventsPerSecond = maxEventsPerSecond
 )
 

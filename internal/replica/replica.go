@@ -87,6 +87,8 @@ type Config struct {
 	Interval time.Duration
 	// Budget is what a peer that nobody named may bring a day.
 	Budget Budget
+	// StateFile keeps over restarts what each brought; "": nothing does.
+	StateFile string
 	// Changed, if given, is called after a peer brought something new. It must
 	// not block.
 	Changed func()
@@ -172,6 +174,7 @@ func New(cfg Config) *Replica {
 	for _, c := range cfg.Communities {
 		r.communities = append(r.communities, &community{hash: c.Store.Community(), store: c.Store, folders: c.Folders, wants: newWants()})
 	}
+	r.loadBudgets()
 	return r
 }
 
@@ -179,9 +182,11 @@ func New(cfg Config) *Replica {
 // when all that it started has stopped.
 func (r *Replica) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	defer r.keepBudgets() // after the last round
 	defer wg.Wait()
 	ticker := time.NewTicker(lookAgain)
 	defer ticker.Stop()
+	saved := time.Now()
 	for {
 		changed := r.cfg.Peers.Changed()
 		for _, c := range r.communities {
@@ -192,6 +197,10 @@ func (r *Replica) Run(ctx context.Context) error {
 			return nil
 		case <-changed:
 		case <-ticker.C:
+			if time.Since(saved) >= saveEvery {
+				r.keepBudgets()
+				saved = time.Now()
+			}
 		}
 	}
 }
