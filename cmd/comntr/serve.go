@@ -51,6 +51,9 @@ type serveCmd struct {
 	MaxDisk       size          `help:"Disk that comments may use. Default: half of what is free at the first start." placeholder:"BYTES"`
 	Rate          float64       `help:"Comments a second that one address may post (${default}); 0: no limit, nor on connections." default:"2" placeholder:"POSTS/S"`
 	MinWork       int           `help:"Bits of work that every comment from readers must carry (${default}); plain text carries none. Unknown keys need more when comments come fast." default:"0" placeholder:"BITS"`
+	PeerBytes     size          `help:"Bytes of comments that a server which no --peer names may bring a day (${default}). The rest comes later." default:"256MiB" placeholder:"BYTES"`
+	PeerFiles     int           `help:"Comments that such a server may bring a day (${default})." default:"50000" placeholder:"N"`
+	PeerTopics    int           `help:"New topics that such a server may bring a day (${default}), besides those that readers ask for." default:"5000" placeholder:"N"`
 	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
 	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
 	Contact       string        `help:"How to reach the operator: a mail address or URL, shown to readers." placeholder:"TEXT"`
@@ -67,6 +70,10 @@ func (c *serveCmd) AfterApply() error {
 		return errors.New("--max-disk and --rate cannot be negative")
 	case c.MinWork < 0 || c.MinWork > api.MaxMinWork:
 		return fmt.Errorf("--min-work: between 0 and %d bits; more would keep out people, and not floods", api.MaxMinWork)
+	case c.PeerBytes < comntr.MaxDocument:
+		return fmt.Errorf("--peer-bytes: at least %d, or the largest comments would never come", comntr.MaxDocument)
+	case c.PeerFiles < 1 || c.PeerTopics < 1:
+		return errors.New("--peer-files and --peer-topics: at least 1")
 	case c.SyncInterval < 100*time.Millisecond:
 		return errors.New("--sync-interval: at least 100ms")
 	case len(c.Contact) > comntr.MaxHelloString || strings.ContainsFunc(c.Contact, unicode.IsControl):
@@ -206,8 +213,8 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Interval:    c.SyncInterval,
 		Log:         log.With("part", "discover"),
 	})
-	repl := replica.New(c.replicaConfig(served, book, node, guard, log))
-	web := api.New(c.apiConfig(served, key, port, dht, node, book, log))
+	repl := replica.New(c.replicaConfig(data, served, book, node, guard, log))
+	web := api.New(c.apiConfig(served, key, port, dht, node, book, repl, log))
 
 	srv := web.Server()
 	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
@@ -277,13 +284,15 @@ func (c *serveCmd) ipfsListen() []string {
 	return off(c.IPFSListen)
 }
 
-func (c *serveCmd) replicaConfig(served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {
+func (c *serveCmd) replicaConfig(data string, served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {
 	cfg := replica.Config{
-		Peers:    book,
-		Guard:    guard,
-		Interval: c.SyncInterval,
-		Changed:  node.Provide,
-		Log:      log.With("part", "replica"),
+		Peers:     book,
+		Guard:     guard,
+		Interval:  c.SyncInterval,
+		Budget:    replica.Budget{Bytes: int64(c.PeerBytes), Files: c.PeerFiles, Topics: c.PeerTopics},
+		StateFile: filepath.Join(data, ".comntr", "budgets"),
+		Changed:   node.Provide,
+		Log:       log.With("part", "replica"),
 	}
 	if len(c.ipfsListen()) > 0 {
 		cfg.Bitswap = func(ctx context.Context, addrs []string, fn func(replica.Session) error) error {
@@ -296,7 +305,7 @@ func (c *serveCmd) replicaConfig(served []community, book *discover.Book, node *
 	return cfg
 }
 
-func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port int, dht *discover.DHT, node *ipfs.Node, book *discover.Book, log *slog.Logger) api.Config {
+func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port int, dht *discover.DHT, node *ipfs.Node, book *discover.Book, repl *replica.Replica, log *slog.Logger) api.Config {
 	cfg := api.Config{
 		Key:         key,
 		PublicURL:   c.PublicURL,
@@ -306,6 +315,7 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 		Rate:        c.Rate,
 		MinWork:     c.MinWork,
 		Gateway:     c.Gateway,
+		Wanted:      repl.Want,
 		Log:         log.With("part", "api"),
 	}
 	for _, s := range served {

@@ -94,7 +94,10 @@ type Config struct {
 	MinWork int
 	// Gateway is whether /ipfs and /blocks are served.
 	Gateway bool
-	Log     *slog.Logger
+	// Wanted, if given, is called when a reader asks for a topic, here or not.
+	// It must not block.
+	Wanted func(community, topic comntr.Hash)
+	Log    *slog.Logger
 }
 
 // API answers requests over HTTP. It starts no goroutine. It is safe for
@@ -121,6 +124,9 @@ type API struct {
 func New(cfg Config) *API {
 	if cfg.MaxSize <= 0 || cfg.MaxSize > comntr.MaxDocument {
 		cfg.MaxSize = comntr.MaxDocument
+	}
+	if cfg.Wanted == nil {
+		cfg.Wanted = func(community, topic comntr.Hash) {}
 	}
 	a := &API{
 		cfg:       cfg,
