@@ -35,10 +35,11 @@ type Store interface {
 	// returns. from is "" for what a reader posted.
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	Read(topic, comment comntr.Hash) ([]byte, error)
-	// Has tells whether the comment is held, and whether it once was and its
-	// author removed it.
-	Has(topic, comment comntr.Hash) (held, gone bool)
+	// Has tells whether the comment is held, or else whether it is settled that
+	// it is not: removed by its author, or denied.
+	Has(topic, comment comntr.Hash) (held, settled bool)
 	Events
+	Topics
 }
 
 // Events tells what was added to a community.
@@ -112,6 +113,8 @@ type API struct {
 	listeners *gauge       // of /events
 	cars      *gauge
 	gzips     sync.Pool // of *gzip.Writer
+	activeMu  sync.Mutex
+	actives   map[comntr.Hash]activeList // by community
 	page      page
 	stopped   chan struct{}
 	stop      func()
@@ -133,6 +136,7 @@ func New(cfg Config) *API {
 		toll:      newToll(cfg.MinWork, cfg.Rate),
 		listeners: newGauge(maxListeners, perAddress(cfg.Rate, maxListenersAddr)),
 		cars:      newGauge(maxCARs, perAddress(cfg.Rate, maxCARsAddr)),
+		actives:   make(map[comntr.Hash]activeList),
 		page:      newPage(indexHTML),
 		stopped:   make(chan struct{}),
 	}
@@ -223,9 +227,11 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return a.post(w, r, rt)
 	case rt.kind == kindBlocks && r.Method == http.MethodPost:
 		return a.blocks(w, r)
+	case rt.kind == kindCounts && r.Method == http.MethodPost:
+		return a.counts(w, r, rt)
 	case rt.kind == kindComment && r.Method == http.MethodPost && strings.Count(r.URL.EscapedPath(), "/") == 2:
 		return notHosted(rt.topic) // nobody posts to a comment: what was meant is another community's topic
-	case rt.kind == kindBlocks || !read:
+	case rt.kind == kindBlocks || rt.kind == kindCounts || !read:
 		return wrongMethod(w, r, rt)
 	}
 	switch rt.kind {
@@ -237,6 +243,8 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return a.comment(w, r, rt)
 	case kindEvents:
 		return a.events(w, r, rt)
+	case kindTopics:
+		return a.active(w, r, rt)
 	case kindIPFS:
 		return a.ipfs(w, r, rt)
 	default:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -75,6 +76,10 @@ func (m *memory) Add(ctx context.Context, doc *comntr.Document, from string) (bo
 	m.changed = make(chan struct{})
 	return true, nil
 }
+
+func (m *memory) Active(int, time.Time) []store.Topic { return nil }
+
+func (m *memory) WithPrefix(string, int) []store.Topic { return nil }
 
 func (m *memory) count() int {
 	m.mu.Lock()
