@@ -2,8 +2,8 @@
 // before anybody sees it.
 
 import { sha256 } from "@noble/hashes/sha2.js";
-import { concat, equal, readVarint, utf8, varint } from "./bytes.ts";
-import { type Cid, cidBytes, readCid } from "./cid.ts";
+import { concat, equal, readVarint, utf8 } from "./bytes.ts";
+import { type Cid, cidBytes, cidLength, readCid } from "./cid.ts";
 import { Lie } from "./lie.ts";
 import { maxNode } from "./unixfs.ts";
 
@@ -13,32 +13,39 @@ export const maxCar = 256 << 20;
 export const maxCarHeader = 128;
 // A length is a varint of a number below maxNode + 36: three bytes.
 const maxLength = 3;
+// The CID in the header.
+const rootAt = 13;
 
 export interface Block {
   readonly cid: Cid;
   readonly bytes: Uint8Array;
 }
 
-/** The header of a CAR with one root, its length before it. */
+/** The header of a CAR with one root: DAG-CBOR, without the length before it. */
 export function carHeader(root: Cid): Uint8Array {
   const cid = cidBytes(root);
-  const header = concat([
-    Uint8Array.of(0xa2, 0x65),
-    utf8("roots"),
-    Uint8Array.of(0x81, 0xd8, 0x2a, 0x58, 1 + cid.length, 0x00),
-    cid,
-    Uint8Array.of(0x67),
-    utf8("version"),
-    Uint8Array.of(0x01),
-  ]);
-  return concat([Uint8Array.of(...varint(header.length)), header]);
+  const roots = Uint8Array.of(0x81, 0xd8, 0x2a, 0x58, 1 + cid.length, 0x00);
+  return concat([Uint8Array.of(0xa2, 0x65), utf8("roots"), roots, cid, Uint8Array.of(0x67), utf8("version"), Uint8Array.of(0x01)]);
 }
 
-/** The blocks of a CAR with this root, in their order. A CAR that ends within a block is a Lie. */
-export async function* readCar(root: Cid, chunks: AsyncIterable<Uint8Array>, maxBytes = maxCar): AsyncGenerator<Block> {
+export interface Car {
+  readonly root: Cid;
+  /** In their order, each checked. A CAR that ends within a block is a Lie. */
+  readonly blocks: AsyncGenerator<Block>;
+}
+
+/** Opens a CAR of at most so many bytes of blocks. */
+export async function openCar(chunks: AsyncIterable<Uint8Array>, maxBytes = maxCar): Promise<Car> {
   const take = taker(chunks);
-  const header = carHeader(root);
-  if (!equal(await take(header.length), header)) throw new Lie("a CAR without the header of the root that was asked for");
+  const length = await takeVarint(take);
+  const header = length !== undefined && length <= maxCarHeader ? await take(length) : new Uint8Array(0);
+  // What is read as the root must give the same header.
+  const root = readCid(header.subarray(rootAt));
+  if (root === undefined || !equal(header, carHeader(root))) throw new Lie("what should be a CAR has no header with one root");
+  return { root, blocks: readBlocks(take, maxBytes) };
+}
+
+async function* readBlocks(take: Take, maxBytes: number): AsyncGenerator<Block> {
   let total = 0;
   for (;;) {
     const length = await takeVarint(take);
@@ -46,7 +53,7 @@ export async function* readCar(root: Cid, chunks: AsyncIterable<Uint8Array>, max
     const section = length <= maxNode + 36 ? await take(length) : new Uint8Array(0);
     const cid = readCid(section);
     if (cid === undefined || section.length < length) throw new Lie("a CAR that was cut, or a block without a CID of this protocol");
-    const bytes = section.subarray(cidBytes(cid).length);
+    const bytes = section.subarray(cidLength(cid.version));
     total += bytes.length;
     if (total > maxBytes) throw new Lie(`a CAR of more than ${maxBytes} bytes of blocks`);
     if (!equal(sha256(bytes), cid.digest)) throw new Lie("a block that is not the one of its CID");

@@ -1,7 +1,7 @@
 // CIDs of blocks: SPEC.md, section 3. SHA-256 alone, of a dag-pb block or of raw bytes, in versions 0 and 1.
 
 import { sha256 } from "@noble/hashes/sha2.js";
-import type { Bytes } from "./bytes.ts";
+import { type Bytes, equal } from "./bytes.ts";
 
 export type Version = 0 | 1;
 export type Codec = "dag-pb" | "raw";
@@ -28,25 +28,29 @@ export function cidLength(version: Version): number {
   return version === 0 ? 34 : 36;
 }
 
+/** What stands before the digest. */
+function prefix(version: Version, codec: Codec): readonly number[] {
+  return version === 0 ? [0x12, 0x20] : [0x01, codec === "raw" ? 0x55 : 0x70, 0x12, 0x20];
+}
+
 export function cidBytes({ version, codec, digest }: Cid): Bytes {
-  const multihash = [0x12, 0x20, ...digest];
-  return Uint8Array.from(version === 0 ? multihash : [0x01, codec === "raw" ? 0x55 : 0x70, ...multihash]);
+  const bytes = new Uint8Array(cidLength(version));
+  bytes.set(prefix(version, codec));
+  bytes.set(digest, bytes.length - 32);
+  return bytes;
 }
 
 /** The CID that bytes begin with. */
 export function readCid(bytes: Uint8Array): Cid | undefined {
   const version = bytes[0] === 0x12 ? 0 : 1;
   const codec = version === 1 && bytes[1] === 0x55 ? "raw" : "dag-pb";
-  const cid: Cid = { version, codec, digest: bytes.slice(cidLength(version) - 32, cidLength(version)) };
-  return cid.digest.length === 32 && sameCid(bytes.subarray(0, cidLength(version)), cid) ? cid : undefined;
-}
-
-function sameCid(bytes: Uint8Array, cid: Cid): boolean {
-  return cidBytes(cid).every((byte, i) => byte === bytes[i]);
+  const before = prefix(version, codec);
+  const digest = bytes.slice(before.length, cidLength(version));
+  return digest.length === 32 && before.every((byte, i) => byte === bytes[i]) ? { version, codec, digest } : undefined;
 }
 
 export function equalCids(a: Cid, b: Cid): boolean {
-  return a.version === b.version && a.codec === b.codec && a.digest.every((byte, i) => byte === b.digest[i]);
+  return a.version === b.version && a.codec === b.codec && equal(a.digest, b.digest);
 }
 
 export function cidText(cid: Cid): string {

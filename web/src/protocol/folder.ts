@@ -2,7 +2,7 @@
 // can hide comments from a page but never change one; a folder that is made has the id that every server gives it.
 
 import { toHex } from "./bytes.ts";
-import { type Block, maxCar, readCar } from "./car.ts";
+import { type Block, maxCar, openCar } from "./car.ts";
 import { type Cid, cidLength, cidOf, equalCids, type Version } from "./cid.ts";
 import { compare, type Hash, hashOf } from "./hash.ts";
 import { Lie } from "./lie.ts";
@@ -54,14 +54,26 @@ export function openLeaf(block: Uint8Array, cid: Cid, name: Hash): Found {
   return { id: name, bytes, sum };
 }
 
+export interface Folder {
+  readonly root: Cid;
+  /** All of the folder was there only if this ends without a Lie. */
+  readonly comments: AsyncGenerator<Found>;
+}
+
 /**
- * The comments of a topic's folder from its CAR, each as soon as its bytes are there. The CAR is depth first, so at
- * every time it is known what must come next, and what is kept meanwhile is the links still to come. All of the folder
- * was there only if this ends without a Lie.
+ * Opens a topic's folder from its CAR: the one of an id, or the one that the server has now. Comments come as soon as
+ * their bytes are there. The CAR is depth first, so at every time it is known what must come next, and what is kept
+ * meanwhile is the links still to come.
  */
-export async function* readFolder(root: Cid, chunks: AsyncIterable<Uint8Array>, maxBytes = maxCar): AsyncGenerator<Found> {
+export async function openFolder(chunks: AsyncIterable<Uint8Array>, id?: Cid, maxBytes = maxCar): Promise<Folder> {
+  const { root, blocks } = await openCar(chunks, maxBytes);
+  if (id !== undefined && !equalCids(root, id)) throw new Lie("a CAR of another folder than the one asked for");
+  return { root, comments: readComments(root, blocks) };
+}
+
+async function* readComments(root: Cid, blocks: AsyncIterable<Block>): AsyncGenerator<Found> {
   const expected: Child[] = [{ cid: root, path: [] }];
-  for await (const block of readCar(root, chunks, maxBytes)) {
+  for await (const block of blocks) {
     const next = expected.pop();
     if (next === undefined || !equalCids(next.cid, block.cid)) throw new Lie("a CAR with a block that is not the folder's next one");
     if ("name" in next) {

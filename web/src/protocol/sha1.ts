@@ -139,15 +139,15 @@ function candidates(w: Int32Array): number {
 
 /** The round function of a step and its constant. */
 function f(step: number, b: number, c: number, d: number): number {
-  if (step < 20) return ((b & c) | (~b & d)) + 0x5a827999;
+  if (step < 20) return (d ^ (b & (c ^ d))) + 0x5a827999;
   if (step < 40) return (b ^ c ^ d) + 0x6ed9eba1;
-  if (step < 60) return ((b & c) | (b & d) | (c & d)) + 0x8f1bbcdc;
-  return (b ^ c ^ d) + 0xca62c1d6;
+  if (step < 60) return ((b & c) | (d & (b | c))) - 0x70e44324;
+  return (b ^ c ^ d) - 0x359d3e2a;
 }
 
 /** Runs the steps from..to-1 on a state of five words, in place. */
 function forwards(s: Int32Array, w: Int32Array, from: number, to: number): void {
-  let [a = 0, b = 0, c = 0, d = 0, e = 0] = s;
+  let a = s[0] as number, b = s[1] as number, c = s[2] as number, d = s[3] as number, e = s[4] as number;
   for (let i = from; i < to; i++) {
     const t = (rotl(a, 5) + f(i, b, c, d) + e + (w[i] as number)) | 0;
     e = d;
@@ -161,7 +161,7 @@ function forwards(s: Int32Array, w: Int32Array, from: number, to: number): void 
 
 /** Undoes the steps from-1..0. */
 function backwards(s: Int32Array, w: Int32Array, from: number): void {
-  let [a = 0, b = 0, c = 0, d = 0, e = 0] = s;
+  let a = s[0] as number, b = s[1] as number, c = s[2] as number, d = s[3] as number, e = s[4] as number;
   for (let i = from - 1; i >= 0; i--) {
     const t = a;
     a = b;

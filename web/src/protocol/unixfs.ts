@@ -1,7 +1,7 @@
 // The blocks of a folder: leaves and directory nodes, in the one encoding that SPEC.md, section 3, gives them. What
 // is read must be in that encoding to the byte: else one set of files would have many ids.
 
-import { type Bytes, concat, equal, fromUTF8, readVarint, utf8, varint } from "./bytes.ts";
+import { type Bytes, concat, equal, readVarint, utf8, varint } from "./bytes.ts";
 import { type Cid, cidBytes, cidLength, readCid, type Version } from "./cid.ts";
 import { maxDocument } from "./document.ts";
 import { Lie } from "./lie.ts";
@@ -27,7 +27,8 @@ export interface Node {
   readonly links: readonly Link[];
 }
 
-const plainData = Uint8Array.of(0x08, 0x01);
+/** Data of a plain directory, and so the block of an empty one. */
+const plainNode = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
 
 /** A field of protobuf that holds bytes. */
 function field(tag: number, ...parts: readonly Uint8Array[]): Uint8Array[] {
@@ -62,7 +63,7 @@ export function encodeNode({ sharded, links }: Node): Bytes {
   const fields = links.flatMap(({ name, cid, size }) =>
     field(0x12, concat([...field(0x0a, cidBytes(cid)), ...field(0x12, utf8(name)), numberField(0x18, size)])),
   );
-  return concat([...fields, ...field(0x0a, sharded ? shardData(links) : plainData)]);
+  return concat([...fields, ...(sharded ? field(0x0a, shardData(links)) : [plainNode])]);
 }
 
 /** UnixFS of a shard: which of the 256 places have a link, the hash function and the fan-out. */
@@ -78,7 +79,10 @@ function shardData(links: readonly Link[]): Bytes {
   return concat([Uint8Array.of(0x08, 0x05), ...field(0x12, bitfield), Uint8Array.of(0x28, 0x22, 0x30, 0x80, 0x02)]);
 }
 
-/** Reads a directory node, whose links all have CIDs of one version. */
+/**
+ * Reads a directory node, whose links all have CIDs of one version. Each byte is either read or compared with what
+ * encodeNode would write, so encoding the node again gives the block.
+ */
 export function parseNode(block: Uint8Array, version: Version): Node {
   if (block.length > maxNode) throw new Lie(`a directory node of ${block.length} bytes`);
   const links: Link[] = [];
@@ -86,28 +90,28 @@ export function parseNode(block: Uint8Array, version: Version): Node {
   while (block[at] === 0x12) {
     const length = readVarint(block, at + 1);
     if (length === undefined) throw notCanonical();
-    const end = length.end + length.value;
-    links.push(parseLink(block.subarray(length.end, end), version));
-    at = end;
+    at = length.end + length.value;
+    links.push(parseLink(block.subarray(length.end, at), version));
   }
-  // Data of a plain directory has 2 bytes, of a shard more.
-  const sharded = block.length - at !== 2 + plainData.length;
+  const rest = block.subarray(at);
+  const sharded = !equal(rest, plainNode);
   const node: Node = { sharded, links };
   checkNames(node);
-  if (!equal(encodeNode(node), block)) throw notCanonical();
+  if (sharded && !equal(rest, concat(field(0x0a, shardData(links))))) throw notCanonical();
   return node;
 }
 
+/** 0a <length> <CID> | 12 <length> <name> | 18 <Tsize>, to the last byte. */
 function parseLink(bytes: Uint8Array, version: Version): Link {
   const nameAt = 2 + cidLength(version);
-  const cid = readCid(bytes.subarray(2, nameAt));
+  const cid = bytes[0] === 0x0a && bytes[1] === cidLength(version) ? readCid(bytes.subarray(2, nameAt)) : undefined;
   if (cid === undefined || cid.version !== version) throw new Lie(`a link without a CID of version ${version}`);
-  // Names have 42 bytes at most, so their length is one byte; encodeNode tells if it was not.
-  const sizeAt = nameAt + 2 + (bytes[nameAt + 1] ?? 0);
-  const name = fromUTF8(bytes.subarray(nameAt + 2, sizeAt));
+  // A name of the form that checkNames asks for has 42 bytes at most, so its length is a single byte.
+  const length = bytes[nameAt + 1] ?? 0;
+  const sizeAt = nameAt + 2 + length;
   const size = readVarint(bytes, sizeAt + 1);
-  if (name === undefined || size === undefined) throw notCanonical();
-  return { name, cid, size: size.value };
+  if (bytes[nameAt] !== 0x12 || length > 42 || bytes[sizeAt] !== 0x18 || size?.end !== bytes.length) throw notCanonical();
+  return { name: String.fromCharCode(...bytes.subarray(nameAt + 2, sizeAt)), cid, size: size.value };
 }
 
 /** Names of their form, each once, in their order. */
