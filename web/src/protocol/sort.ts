@@ -7,7 +7,7 @@ export type Order = "newest" | "oldest" | "best" | "discussed";
 /** What a comment is sorted by. */
 export interface Sortable {
   readonly id: string;
-  readonly date?: string;
+  readonly date?: string | undefined;
   readonly score: { readonly up: number; readonly down: number };
   readonly replies: number;
 }

@@ -51,12 +51,12 @@ interface Node {
   id: Hash;
   aliases: Hash[];
   /** Absent of a deleted comment. */
-  readonly document?: Document;
-  readonly date?: string;
+  readonly document: Document | undefined;
+  readonly date: string | undefined;
   edit?: Document;
   score: { up: number; down: number };
   /** What the Parent header says: of the comment, or of the delete that stands for it. */
-  readonly parentId?: Hash;
+  readonly parentId: Hash | undefined;
   parent?: Node;
   missing?: true;
   children: Node[];
@@ -92,14 +92,11 @@ export function fold(place: Place, documents: Iterable<Document>, filters: reado
   };
 }
 
+/** words: the document whose Parent and Date the node has; of a deleted comment the delete. */
 function newNode(id: Hash, document: Document | undefined, words: Document): Node {
-  const parentId = parentOf(words);
-  const date = words.signed?.date;
   return {
-    id, aliases: [], score: { up: 0, down: 0 }, children: [], depth: 0, replies: 0, hidden: [], pinned: [], locked: [],
-    ...(document !== undefined ? { document } : {}),
-    ...(date !== undefined ? { date } : {}),
-    ...(parentId !== undefined ? { parentId } : {}),
+    id, document, date: words.signed?.date, parentId: parentOf(words), aliases: [], score: { up: 0, down: 0 },
+    children: [], depth: 0, replies: 0, hidden: [], pinned: [], locked: [],
   };
 }
 
@@ -277,29 +274,28 @@ function topicName(documents: readonly Document[]): string | undefined {
   return proven.sort((a, b) => compare(toHex(utf8(a)), toHex(utf8(b))))[0];
 }
 
+/** What a thread shows of a node. Assigned one by one: of 100,000 comments, spreading objects is most of the work. */
 function finish(node: Node, filters: readonly Filter[]): Comment {
-  const { id, aliases, document, date, edit, score, parent, parentId, missing, depth, replies } = node;
-  const key = document?.signed?.key;
-  const user = document === undefined ? undefined : userOf(document);
-  const parentShown = missing === true ? parentId : parent?.id;
+  const { document, edit, date, score, depth, replies } = node;
   const shown = edit ?? document;
-  const marks = (numbers: readonly number[]): Hash[] => numbers.map((n) => (filters[n] as Filter).list.topic);
-  return {
-    id,
-    ...(aliases.length > 0 ? { aliases } : {}),
-    ...(key !== undefined ? { key } : {}),
-    ...(user !== undefined ? { user } : {}),
-    ...(date !== undefined ? { date } : {}),
-    body: shown === undefined ? "" : bodyText(shown),
-    ...(edit !== undefined ? { edited: { id: edit.id, ...(edit.signed?.date !== undefined ? { date: edit.signed.date } : {}) } } : {}),
-    ...(document === undefined ? { deleted: true } : {}),
-    score,
-    ...(parentShown !== undefined ? { parent: parentShown } : {}),
-    ...(missing === true ? { missing } : {}),
-    depth,
-    replies,
-    ...(node.hidden.length > 0 ? { hidden: marks(node.hidden) } : {}),
-    ...(node.pinned.length > 0 ? { pinned: marks(node.pinned) } : {}),
-    ...(node.locked.length > 0 ? { locked: marks(node.locked) } : {}),
+  const comment: { -readonly [name in keyof Comment]: Comment[name] } = {
+    id: node.id, body: shown === undefined ? "" : bodyText(shown), score, depth, replies,
   };
+  const marks = (numbers: readonly number[]): Hash[] => numbers.map((n) => (filters[n] as Filter).list.topic);
+  if (node.aliases.length > 0) comment.aliases = node.aliases;
+  if (document === undefined) comment.deleted = true;
+  else if (document.signed !== undefined) {
+    comment.key = document.signed.key;
+    const user = userOf(document);
+    if (user !== undefined) comment.user = user;
+  }
+  if (date !== undefined) comment.date = date;
+  if (edit !== undefined) comment.edited = edit.signed?.date === undefined ? { id: edit.id } : { id: edit.id, date: edit.signed.date };
+  const parent = node.missing === true ? node.parentId : node.parent?.id;
+  if (parent !== undefined) comment.parent = parent;
+  if (node.missing === true) comment.missing = true;
+  if (node.hidden.length > 0) comment.hidden = marks(node.hidden);
+  if (node.pinned.length > 0) comment.pinned = marks(node.pinned);
+  if (node.locked.length > 0) comment.locked = marks(node.locked);
+  return comment;
 }
