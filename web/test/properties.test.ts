@@ -93,6 +93,24 @@ describe("a fold", () => {
     expect(fold(madePlace, [...all, ...elsewhere], [], now, order)).toEqual(thread);
   });
 
+  test("whose cycle has a living comment of the smallest id: the deleted one is cut", () => {
+    const gone = make({ key: keyOf(1), body: "gone" }).id;
+    // One of these has a smaller id than what it answers.
+    const replies = Array.from({ length: 50 }, (_, i) => make({ key: keyOf(2), parent: gone, body: String(i) }));
+    const reply = replies.find(({ id }) => id < gone) as Document;
+    const removal = make({ key: keyOf(1), kind: "delete", target: gone, parent: reply.id });
+    const { comments } = fold(madePlace, [removal, reply], [], now, "newest");
+    expect(comments.map(({ id, depth }) => [id, depth])).toEqual([[gone, 0], [reply.id, 1]]);
+  });
+
+  test("with an edit of a file that was deleted, while another file of the act lives: the edit goes", () => {
+    const [one, two] = [0, 1].map((file) => make({ key: keyOf(1), body: "one act", file })) as [Document, Document];
+    const edit = make({ key: keyOf(1), kind: "edit", target: two.id, body: "edited" });
+    const removal = make({ key: keyOf(1), kind: "delete", target: two.id });
+    expect(fold(madePlace, [one, two, edit], [], now, "newest").comments).toMatchObject([{ body: "edited" }]);
+    expect(fold(madePlace, [one, two, edit, removal], [], now, "newest").comments).toMatchObject([{ id: one.id, body: "one act" }]);
+  });
+
   test("as deep as a stranger likes", () => {
     const all: Document[] = [];
     for (let i = 0; i < 100_000; i++) all.push(make({ key: keyOf(1), parent: all.at(-1)?.id, body: String(i) }));
