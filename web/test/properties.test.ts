@@ -103,12 +103,16 @@ describe("a fold", () => {
     expect(comments.map(({ id, depth }) => [id, depth])).toEqual([[gone, 0], [reply.id, 1]]);
   });
 
-  test("with an edit of a file that was deleted, while another file of the act lives: the edit goes", () => {
-    const [one, two] = [0, 1].map((file) => make({ key: keyOf(1), body: "one act", file })) as [Document, Document];
-    const edit = make({ key: keyOf(1), kind: "edit", target: two.id, body: "edited" });
-    const removal = make({ key: keyOf(1), kind: "delete", target: two.id });
-    expect(fold(madePlace, [one, two, edit], [], now, "newest").comments).toMatchObject([{ body: "edited" }]);
-    expect(fold(madePlace, [one, two, edit, removal], [], now, "newest").comments).toMatchObject([{ id: one.id, body: "one act" }]);
+  test("without the edits of what was deleted", () => {
+    const gone = make({ key: keyOf(1), body: "gone" });
+    const edit = make({ key: keyOf(1), kind: "edit", target: gone.id, body: "edited" });
+    const removal = make({ key: keyOf(1), kind: "delete", target: gone.id });
+    expect(living(madePlace, [gone, edit, removal], now).documents).toEqual([removal]);
+    // So an answer to the edit stands where a stranger's delete of the edit says, and not at top level as missing.
+    const reply = make({ key: keyOf(2), parent: edit.id, body: "reply" });
+    const strangers = make({ key: keyOf(3), kind: "delete", target: edit.id });
+    const { comments } = fold(madePlace, [gone, edit, removal, reply, strangers], [], now, "newest");
+    expect(comments.map(({ id, depth }) => [id, depth])).toEqual([[edit.id, 0], [reply.id, 1]]);
   });
 
   test("as deep as a stranger likes", () => {
