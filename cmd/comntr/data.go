@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
+
+	"github.com/comntr/comntr/internal/store"
 )
 
 // defaultData is the user's data folder: $XDG_DATA_HOME/comntr, else
@@ -36,6 +39,19 @@ func dataFolder(flag string) (string, error) {
 		return defaultData()
 	}
 	return filepath.Abs(flag)
+}
+
+// lockData locks the data folder that a --data flag means, for a command that
+// wants it at rest; it must be there.
+func lockData(flag string) (data string, lock io.Closer, err error) {
+	if data, err = dataFolder(flag); err != nil {
+		return "", nil, err
+	}
+	if _, err := os.Stat(data); err != nil {
+		return "", nil, fmt.Errorf("%w; --data names another folder", err)
+	}
+	lock, err = store.Lock(data)
+	return data, lock, err
 }
 
 // serverKey reads the server's identity from <data>/.comntr/key, 64 hex

@@ -126,16 +126,11 @@ func (c *import2019Cmd) signer() (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := c.Key
-	if name == "" {
-		if name, err = ring.defaultName(); err != nil {
-			return nil, err
-		}
+	_, key, err := ring.pick(c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("what is imported is signed by you: %w", err)
 	}
-	if name == "" {
-		return nil, errors.New("what is imported is signed by you, and there is no key: `comntr key new` makes one")
-	}
-	return ring.read(name)
+	return key, nil
 }
 
 // draft wraps a comment, and remembers its id, for its replies: they stand
