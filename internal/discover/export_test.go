@@ -1,6 +1,7 @@
 package discover
 
 import (
+	"context"
 	"hash/maphash"
 	"net"
 	"net/netip"
@@ -103,3 +104,60 @@ func (b *Book) Known() int {
 	defer b.mu.Unlock()
 	return len(b.known)
 }
+
+// Sockets, Swarms, Outstanding and Queued are what t holds: sockets, swarms,
+// offers that can be answered, bytes that wait to be sent.
+func (t *Tracker) Sockets() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.sockets)
+}
+
+func (t *Tracker) Swarms() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.swarms)
+}
+
+func (t *Tracker) Outstanding() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := range t.sockets {
+		n += len(s.offers)
+	}
+	return n
+}
+
+func (t *Tracker) Queued() int { return int(t.queued.Load()) }
+
+// Age makes every offer older.
+func (t *Tracker) Age(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := range t.sockets {
+		for i := range s.offers {
+			s.offers[i].until = s.offers[i].until.Add(-d)
+		}
+	}
+}
+
+// Fill takes n sockets' places.
+func (t *Tracker) Fill(n int) (leave func()) {
+	for range n {
+		t.places.enter(netip.Prefix{})
+	}
+	return func() {
+		for range n {
+			t.places.leave(netip.Prefix{})
+		}
+	}
+}
+
+// Once is one connection of c, which makes no other.
+func (c *TrackerClient) Once(ctx context.Context) error {
+	web := c.cfg.Guard.HTTPClient()
+	defer web.CloseIdleConnections()
+	return c.session(ctx, web)
+}
+
+var NextReconnect = nextReconnect
