@@ -316,6 +316,7 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 		cfg.Communities = append(cfg.Communities, api.Community{ID: s.id, Store: s.store, Folders: s.folders})
 	}
 	cfg.Hello = func() comntr.Hello {
+		origins := c.urls(port, dht.PublicAddrs())
 		return comntr.Hello{
 			Protocol:    comntr.ProtocolVersion,
 			Software:    "comntr/" + version,
@@ -324,10 +325,11 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 			Expires:     time.Now().Add(helloLife).UTC().Truncate(time.Second),
 			CIDVersion:  c.CIDVersion,
 			Communities: ids(served),
-			URLs:        c.urls(port, dht.PublicAddrs()),
+			URLs:        origins,
 			Multiaddrs:  node.Addrs(),
 			Limits:      comntr.Limits{MaxSize: int(c.MaxSize), Rate: c.Rate},
 			Contact:     c.Contact,
+			Trackers:    c.trackers(origins),
 			Servers:     known(book, ids(served)),
 		}
 	}
@@ -342,6 +344,17 @@ func (c *serveCmd) urls(port int, public []netip.Addr) []string {
 	}
 	for _, a := range public {
 		out = append(out, "http://"+netip.AddrPortFrom(a, uint16(port)).String())
+	}
+	return out
+}
+
+// trackers are the URLs of the embedded tracker at these origins.
+func (c *serveCmd) trackers(origins []string) []string {
+	var out []string
+	for _, o := range origins {
+		if c.Tracker { // http becomes ws, https wss
+			out = append(out, "ws"+strings.TrimPrefix(o, "http")+discover.TrackerPath)
+		}
 	}
 	return out
 }
