@@ -56,6 +56,7 @@ type serveCmd struct {
 	PeerTopics    int           `help:"New topics that such a server may bring a day (${default}), besides those that readers ask for." default:"5000" placeholder:"N"`
 	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
 	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
+	Tracker       bool          `name:"embedded-tracker" help:"Be a WebTorrent tracker at /announce, where browsers find one another and this server." default:"true" negatable:""`
 	Contact       string        `help:"How to reach the operator: a mail address or URL, shown to readers." placeholder:"TEXT"`
 }
 
@@ -214,7 +215,13 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Log:         log.With("part", "discover"),
 	})
 	repl := replica.New(c.replicaConfig(data, served, book, node, guard, log))
-	web := api.New(c.apiConfig(served, key, port, dht, node, book, repl, log))
+	apiConfig := c.apiConfig(served, key, port, dht, node, book, repl, log)
+	tracker := discover.NewTracker(discover.TrackerConfig{NoLimits: c.Rate == 0, Log: log.With("part", "tracker")})
+	defer tracker.Close()
+	if c.Tracker {
+		apiConfig.Tracker = tracker
+	}
+	web := api.New(apiConfig)
 
 	srv := web.Server()
 	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
@@ -240,6 +247,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		<-ctx.Done()
 		log.Info("stopping")
 		web.Stop()
+		tracker.Close() // its sockets are no longer the HTTP server's
 		stop, cancel := context.WithTimeout(context.Background(), stopTime)
 		defer cancel()
 		if srv.Shutdown(stop) != nil {
@@ -322,6 +330,7 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 		cfg.Communities = append(cfg.Communities, api.Community{ID: s.id, Store: s.store, Folders: s.folders})
 	}
 	cfg.Hello = func() comntr.Hello {
+		origins := c.urls(port, dht.PublicAddrs())
 		return comntr.Hello{
 			Protocol:    comntr.ProtocolVersion,
 			Software:    "comntr/" + version,
@@ -330,10 +339,11 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 			Expires:     time.Now().Add(helloLife).UTC().Truncate(time.Second),
 			CIDVersion:  c.CIDVersion,
 			Communities: ids(served),
-			URLs:        c.urls(port, dht.PublicAddrs()),
+			URLs:        origins,
 			Multiaddrs:  node.Addrs(),
 			Limits:      comntr.Limits{MaxSize: int(c.MaxSize), Rate: c.Rate},
 			Contact:     c.Contact,
+			Trackers:    c.trackers(origins),
 			Servers:     known(book, ids(served)),
 		}
 	}
@@ -348,6 +358,17 @@ func (c *serveCmd) urls(port int, public []netip.Addr) []string {
 	}
 	for _, a := range public {
 		out = append(out, "http://"+netip.AddrPortFrom(a, uint16(port)).String())
+	}
+	return out
+}
+
+// trackers are the URLs of the embedded tracker at these origins.
+func (c *serveCmd) trackers(origins []string) []string {
+	var out []string
+	for _, o := range origins {
+		if c.Tracker { // http becomes ws, https wss
+			out = append(out, "ws"+strings.TrimPrefix(o, "http")+discover.TrackerPath)
+		}
 	}
 	return out
 }
