@@ -312,9 +312,12 @@ func (d *demo) byIPFS(ctx context.Context, entry *demoServer, id cid.Cid, want *
 	defer node.Close()
 	defer background(ctx, node.Run)()
 	var folder *comntr.Folder
-	err = node.FetchAny(ctx, id, func(s *ipfs.Session) (err error) {
-		folder, err = fetchFolder(ctx, s, id)
-		return err
+	// The DHT is told of a folder some seconds after it was asked for.
+	err = until(ctx, func() error {
+		return node.FetchAny(ctx, id, func(s *ipfs.Session) (err error) {
+			folder, err = fetchFolder(ctx, s, id)
+			return err
+		})
 	})
 	if err != nil {
 		return err
