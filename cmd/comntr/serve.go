@@ -52,6 +52,7 @@ type serveCmd struct {
 	Rate          float64       `help:"Comments a second that one address may post (${default}); 0: no limit, nor on connections." default:"2" placeholder:"POSTS/S"`
 	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
 	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
+	Tracker       bool          `name:"embedded-tracker" help:"Be a WebTorrent tracker at /announce, where browsers find one another and this server." default:"true" negatable:""`
 	Contact       string        `help:"How to reach the operator: a mail address or URL, shown to readers." placeholder:"TEXT"`
 }
 
@@ -204,7 +205,13 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Log:         log.With("part", "discover"),
 	})
 	repl := replica.New(c.replicaConfig(served, book, node, guard, log))
-	web := api.New(c.apiConfig(served, key, port, dht, node, book, log))
+	apiConfig := c.apiConfig(served, key, port, dht, node, book, log)
+	tracker := discover.NewTracker(discover.TrackerConfig{NoLimits: c.Rate == 0, Log: log.With("part", "tracker")})
+	defer tracker.Close()
+	if c.Tracker {
+		apiConfig.Tracker = tracker
+	}
+	web := api.New(apiConfig)
 
 	srv := web.Server()
 	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
@@ -230,6 +237,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		<-ctx.Done()
 		log.Info("stopping")
 		web.Stop()
+		tracker.Close() // its sockets are no longer the HTTP server's
 		stop, cancel := context.WithTimeout(context.Background(), stopTime)
 		defer cancel()
 		if srv.Shutdown(stop) != nil {

@@ -90,7 +90,7 @@ type RTC struct {
 	full, lite  *webrtc.API
 	cert        webrtc.Certificate
 	fingerprint [32]byte
-	peerID      [20]byte
+	peerID      PeerID
 	times       rtcTimes
 	forceLite   bool // in tests
 
@@ -262,6 +262,18 @@ func (r *RTC) Answer(ctx context.Context, sdp string) (string, error) {
 	}
 	return answerCandidates(answer, r.cfg.Guard, r.outside()), nil
 }
+
+// Answerer answers the offers that a tracker passes on.
+func (r *RTC) Answerer(ctx context.Context, o Offer) (sdp string, ok bool) {
+	sdp, err := r.Answer(ctx, o.SDP)
+	if err != nil {
+		r.log.Debug("a WebRTC offer was not answered", "community", o.Infohash, "tracker", o.Tracker, "peer", o.From, "err", err)
+	}
+	return sdp, err == nil
+}
+
+// PeerID is what the server calls itself on trackers and on the wire.
+func (r *RTC) PeerID() PeerID { return r.peerID }
 
 // begin makes room for a connection, which stands in pending until it is open,
 // and counts the call of Answer in inFlight.

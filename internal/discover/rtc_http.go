@@ -2,7 +2,7 @@ package discover
 
 import (
 	"context"
-	"encoding/binary"
+	endian "encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,8 +19,8 @@ import (
 	"github.com/comntr/comntr"
 )
 
-// busyRetry is what a refused request is told to wait, in seconds.
-const busyRetry = 1
+// waitRequest is what a refused request is told to wait, in seconds.
+const waitRequest = 1
 
 // maxCredit bounds what an asker lets us send ahead: what is beyond says nothing.
 const maxCredit = 1 << 30
@@ -147,8 +147,8 @@ func (q *rtcRequest) parse() (*http.Request, error) {
 func (q *rtcRequest) refuse(status int, code, detail string) error {
 	p := comntr.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
 	if status == http.StatusServiceUnavailable {
-		p.RetryAfter = busyRetry
-		q.header.Set("Retry-After", strconv.Itoa(busyRetry))
+		p.RetryAfter = waitRequest
+		q.header.Set("Retry-After", strconv.Itoa(waitRequest))
 	}
 	b, err := json.Marshal(p)
 	if err != nil {
@@ -202,7 +202,7 @@ func (q *rtcRequest) arrived(b []byte) error {
 
 // credited takes the asker's word that he can take more.
 func (q *rtcRequest) credited(b []byte) error {
-	n := int(binary.BigEndian.Uint32(b))
+	n := int(endian.BigEndian.Uint32(b))
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.window = min(q.window+n, maxCredit)

@@ -13,7 +13,6 @@ import (
 
 // Bounds of an offer. A browser's has 1 to 3 KiB.
 const (
-	maxSDP           = 16 << 10 // bytes, of an offer
 	maxOffered       = 16       // that are tried; a browser with many interfaces has a dozen
 	minRemoteMessage = 16 << 10 // bytes of a data channel's message that the asker must take
 	maxRemoteMessage = 64 << 10 // that we make use of; RFC 8841's default

@@ -3,7 +3,7 @@ package discover
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
+	endian "encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -331,13 +331,13 @@ const (
 )
 
 func isSTUN(b []byte) bool {
-	return len(b) >= stunHeader && b[0] < 4 && binary.BigEndian.Uint32(b[4:]) == stunCookie
+	return len(b) >= stunHeader && b[0] < 4 && endian.BigEndian.Uint32(b[4:]) == stunCookie
 }
 
 // stun takes what is not a connection's: a question without a user name, and an
 // answer to a question of ours.
 func (s *rtcSocket) stun(b []byte, from netip.AddrPort) (taken bool) {
-	switch binary.BigEndian.Uint16(b) {
+	switch endian.BigEndian.Uint16(b) {
 	case stunRequest:
 		if _, ok := stunAttribute(b, stunUsername); ok {
 			return false
@@ -365,11 +365,11 @@ func (s *rtcSocket) stun(b []byte, from netip.AddrPort) (taken bool) {
 // stunAttribute returns the value of the first attribute of that type.
 func stunAttribute(b []byte, typ uint16) ([]byte, bool) {
 	for b = b[stunHeader:]; len(b) >= 4; {
-		n := int(binary.BigEndian.Uint16(b[2:]))
+		n := int(endian.BigEndian.Uint16(b[2:]))
 		if len(b) < 4+n {
 			break
 		}
-		if binary.BigEndian.Uint16(b) == typ {
+		if endian.BigEndian.Uint16(b) == typ {
 			return b[4 : 4+n], true
 		}
 		b = b[min(len(b), 4+(n+3)&^3):]
@@ -385,13 +385,13 @@ func stunAnswer(question []byte, from netip.AddrPort) []byte {
 	if len(addr) == 16 {
 		family = 2
 	}
-	b := binary.BigEndian.AppendUint16(nil, stunSuccess)
-	b = binary.BigEndian.AppendUint16(b, uint16(8+len(addr)))
+	b := endian.BigEndian.AppendUint16(nil, stunSuccess)
+	b = endian.BigEndian.AppendUint16(b, uint16(8+len(addr)))
 	b = append(b, question[4:20]...)
-	b = binary.BigEndian.AppendUint16(b, stunXORMapped)
-	b = binary.BigEndian.AppendUint16(b, uint16(4+len(addr)))
+	b = endian.BigEndian.AppendUint16(b, stunXORMapped)
+	b = endian.BigEndian.AppendUint16(b, uint16(4+len(addr)))
 	b = append(b, 0, family)
-	b = binary.BigEndian.AppendUint16(b, from.Port()^stunCookie>>16)
+	b = endian.BigEndian.AppendUint16(b, from.Port()^stunCookie>>16)
 	for i, c := range addr {
 		b = append(b, c^question[4+i])
 	}
@@ -402,7 +402,7 @@ func unxorAddr(v, message []byte) (netip.AddrPort, bool) {
 	if len(v) != 8 && len(v) != 20 {
 		return netip.AddrPort{}, false
 	}
-	port := binary.BigEndian.Uint16(v[2:]) ^ stunCookie>>16
+	port := endian.BigEndian.Uint16(v[2:]) ^ stunCookie>>16
 	var addr [16]byte
 	for i, c := range v[4:] {
 		addr[i] = c ^ message[4+i]
@@ -414,8 +414,8 @@ func unxorAddr(v, message []byte) (netip.AddrPort, bool) {
 // ask sends a question to a STUN server. Questions that nobody answered are
 // forgotten at the next one.
 func (s *rtcSocket) ask(server netip.AddrPort) {
-	b := binary.BigEndian.AppendUint32(nil, stunRequest<<16)
-	b = binary.BigEndian.AppendUint32(b, stunCookie)
+	b := endian.BigEndian.AppendUint32(nil, stunRequest<<16)
+	b = endian.BigEndian.AppendUint32(b, stunCookie)
 	b = append(b, make([]byte, 12)...)
 	rand.Read(b[8:])
 	s.mu.Lock()
