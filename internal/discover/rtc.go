@@ -38,6 +38,7 @@ const (
 	helloTime   = 10 * time.Second          // from there to the wire's handshake
 	speakTime   = 30 * time.Second          // and to a word that comntr is spoken: other WebTorrent clients go
 	rtcIdleTime = 2 * time.Minute           // without a request
+	rtcStopTime = 2 * time.Second   // for requests that run when the server stops
 	rtcFailed   = 20 * time.Second          // without a packet; pion's disconnected is half of it
 	rtcReceive  = 256 << 10                 // bytes received and not looked at, of a connection
 	certLife    = 10 * 365 * 24 * time.Hour // nobody looks; the fingerprint counts
@@ -50,6 +51,12 @@ var (
 	// ErrRTCClosed: the server does not serve, or not yet.
 	ErrRTCClosed = errors.New("WebRTC is not served")
 )
+
+// PublicTrackers are WebTorrent trackers that anybody may use, as WebTorrent
+// clients ship with them.
+func PublicTrackers() []string {
+	return []string{"wss://tracker.openwebtorrent.com", "wss://tracker.webtorrent.dev", "wss://tracker.btorrent.xyz", "wss://tracker.files.fm:7073/announce"}
+}
 
 // publicSTUN are servers that tell who is behind a NAT where others see him.
 func publicSTUN() []string {
@@ -102,7 +109,8 @@ type RTC struct {
 	pending  []*rtcConn            // oldest first
 	open     map[*rtcConn]struct{}
 	addrs    map[netip.Prefix]int // open ones
-	inFlight sync.WaitGroup
+	inFlight sync.WaitGroup       // every goroutine of ours
+	requests sync.WaitGroup       // being answered
 }
 
 // rtcTimes are the constants above but in tests.
@@ -203,7 +211,9 @@ func (r *RTC) Addr() netip.AddrPort {
 	return netip.AddrPortFrom(host, r.ports.port)
 }
 
-// Run serves h over the connections until ctx ends; then it closes them.
+// Run serves h over the connections until ctx ends. Then it takes no more
+// requests, gives those that run rtcStopTime, and closes the connections. When
+// it has returned h is not called any more.
 func (r *RTC) Run(ctx context.Context, h http.Handler, hello RTCHello) error {
 	r.mu.Lock()
 	r.handler, r.hello = h, hello
@@ -212,6 +222,9 @@ func (r *RTC) Run(ctx context.Context, h http.Handler, hello RTCHello) error {
 	r.mu.Lock()
 	r.handler = nil
 	r.mu.Unlock()
+	late := time.AfterFunc(rtcStopTime, r.closeAll)
+	r.requests.Wait()
+	late.Stop()
 	r.closeAll()
 	return nil
 }

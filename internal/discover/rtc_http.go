@@ -80,15 +80,16 @@ func (c *rtcConn) request(f comntr.Frame) error {
 
 	c.r.mu.Lock()
 	h, closing := c.r.handler, c.closing
-	c.r.mu.Unlock()
 	c.mu.Lock()
 	full := len(c.requests) >= maxRequests || c.bodies+head.Length > maxBodies
 	if !full && h != nil && !closing {
 		c.requests[q.id] = q
 		c.bodies += head.Length
 		c.timer.Stop()
+		c.r.requests.Add(1)
 	}
 	c.mu.Unlock()
+	c.r.mu.Unlock()
 	switch {
 	case closing:
 		q.cancel()
@@ -102,6 +103,7 @@ func (c *rtcConn) request(f comntr.Frame) error {
 			fmt.Sprintf("this connection has as many requests as it may have at once, %d, or bodies of %d bytes in all: wait for an answer", maxRequests, maxBodies))
 	}
 	c.r.inFlight.Go(func() {
+		defer c.r.requests.Done()
 		q.handle(h, r)
 		q.cancel()
 		c.mu.Lock()
