@@ -38,7 +38,7 @@ const (
 	helloTime   = 10 * time.Second          // from there to the wire's handshake
 	speakTime   = 30 * time.Second          // and to a word that comntr is spoken: other WebTorrent clients go
 	rtcIdleTime = 2 * time.Minute           // without a request
-	rtcStopTime = 2 * time.Second   // for requests that run when the server stops
+	rtcStopTime = 2 * time.Second           // for requests that run when the server stops
 	rtcFailed   = 20 * time.Second          // without a packet; pion's disconnected is half of it
 	rtcReceive  = 256 << 10                 // bytes received and not looked at, of a connection
 	certLife    = 10 * 365 * 24 * time.Hour // nobody looks; the fingerprint counts
@@ -98,7 +98,7 @@ type RTC struct {
 	cert        webrtc.Certificate
 	fingerprint [32]byte
 	peerID      PeerID
-	times       rtcTimes
+	bounds      rtcBounds
 	forceLite   bool // in tests
 
 	mu       sync.Mutex
@@ -113,8 +113,12 @@ type RTC struct {
 	requests sync.WaitGroup       // being answered
 }
 
-// rtcTimes are the constants above but in tests.
-type rtcTimes struct{ connect, hello, speak, idle, stall time.Duration }
+// rtcBounds are constants but in tests.
+type rtcBounds struct {
+	open                                       int
+	connect, hello, speak, idle, stall, failed time.Duration
+	evict                                      time.Duration
+}
 
 // NewRTC opens the sockets. Answer works from Run on.
 func NewRTC(cfg RTCConfig) (*RTC, error) {
@@ -134,7 +138,10 @@ func NewRTC(cfg RTCConfig) (*RTC, error) {
 	}
 	r := &RTC{
 		cfg: cfg, log: cfg.Log,
-		times: rtcTimes{connectTime, helloTime, speakTime, rtcIdleTime, sendStall},
+		bounds: rtcBounds{
+			open: maxRTC, connect: connectTime, hello: helloTime, speak: speakTime,
+			idle: rtcIdleTime, stall: sendStall, failed: rtcFailed, evict: evictIdle,
+		},
 		conns: map[*rtcConn]struct{}{},
 		open:  map[*rtcConn]struct{}{},
 		addrs: map[netip.Prefix]int{},
@@ -195,7 +202,7 @@ func (r *RTC) pion(lite bool) *webrtc.API {
 	s.DisableActiveTCP(true)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetIncludeLoopbackCandidate(r.cfg.Guard.AllowPrivate)
-	s.SetICETimeouts(rtcFailed/2, rtcFailed, rtcFailed/10)
+	s.SetICETimeouts(r.bounds.failed/2, r.bounds.failed/2, r.bounds.failed/10)
 	s.SetSCTPMaxReceiveBufferSize(rtcReceive)
 	s.SetSCTPMaxMessageSize(maxChannelMessage)
 	s.DetachDataChannels()
@@ -300,7 +307,7 @@ func (r *RTC) begin() (*rtcConn, error) {
 	if r.closed || r.handler == nil {
 		return nil, ErrRTCClosed
 	}
-	if len(r.conns) >= maxRTC+maxRTCPending+maxRTCClosing || len(r.open) >= maxRTC && !r.evict() {
+	if len(r.conns) >= r.bounds.open+maxRTCPending+maxRTCClosing || len(r.open) >= r.bounds.open && !r.evict() {
 		return nil, ErrRTCBusy
 	}
 	if len(r.pending) >= maxRTCPending {
@@ -327,7 +334,7 @@ func (r *RTC) evict() bool {
 			oldest, since = c, at
 		}
 	}
-	if oldest == nil || time.Since(since) < evictIdle {
+	if oldest == nil || time.Since(since) < r.bounds.evict {
 		return false
 	}
 	oldest.closeLocked()
@@ -338,7 +345,7 @@ func (r *RTC) evict() bool {
 func (r *RTC) opened(c *rtcConn, a netip.Prefix) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if c.closing || len(r.open) >= maxRTC || !r.cfg.NoLimits && r.addrs[a] >= maxRTCAddr {
+	if c.closing || len(r.open) >= r.bounds.open || !r.cfg.NoLimits && r.addrs[a] >= maxRTCAddr {
 		return false
 	}
 	r.pending = slices.DeleteFunc(r.pending, func(p *rtcConn) bool { return p == c })

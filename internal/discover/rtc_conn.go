@@ -74,7 +74,7 @@ func newRTCConn(r *RTC, pc *webrtc.PeerConnection) *rtcConn {
 		requests: map[uint32]*rtcRequest{},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.timer = time.AfterFunc(r.times.connect, c.close)
+	c.timer = time.AfterFunc(r.bounds.connect, c.close)
 	return c
 }
 
@@ -200,7 +200,7 @@ func (c *rtcConn) serve() error {
 		return errTooManyHere
 	}
 	in := &channelReader{raw: c.raw, buf: make([]byte, maxChannelMessage)}
-	c.after(c.r.times.hello)
+	c.after(c.r.bounds.hello)
 	theirs, err := comntr.ReadWireHandshake(in)
 	if err != nil {
 		return err
@@ -208,7 +208,7 @@ func (c *rtcConn) serve() error {
 	if !slices.Contains(c.r.cfg.Communities, theirs.Infohash) {
 		return errWrongInfohash
 	}
-	c.after(c.r.times.speak)
+	c.after(c.r.bounds.speak)
 	ours := comntr.WireHandshake{Infohash: theirs.Infohash, PeerID: c.r.peerID, Extended: true}
 	if err := c.send(ours.Append(nil), time.Time{}); err != nil {
 		return err
@@ -269,7 +269,7 @@ func (c *rtcConn) greet(h comntr.ExtendedHandshake) error {
 		}
 	}
 	if c.number = h.Extension; c.number != 0 {
-		c.after(c.r.times.idle)
+		c.after(c.r.bounds.idle)
 	}
 	return c.send(ours.Append(nil), time.Time{})
 }
@@ -305,7 +305,7 @@ func (c *rtcConn) frame(f comntr.Frame) (said bool, err error) {
 // waits while too much is on its way, until the deadline; the zero one is none.
 // Where nothing moves for sendStall the connection ends.
 func (c *rtcConn) send(b []byte, deadline time.Time) error {
-	stall := time.Now().Add(c.r.times.stall)
+	stall := time.Now().Add(c.r.bounds.stall)
 	if deadline.IsZero() || stall.Before(deadline) {
 		deadline = stall
 	}

@@ -8,18 +8,30 @@ import (
 	"github.com/comntr/comntr"
 )
 
-// RTCTimes replaces how long r waits for an open channel, the wire's
-// handshake, a word of comntr, a request, room to send; 0 leaves one as it is.
-func (r *RTC) RTCTimes(connect, hello, speak, idle, stall time.Duration) {
-	t := &r.times
-	for _, s := range []struct {
-		to *time.Duration
-		d  time.Duration
-	}{{&t.connect, connect}, {&t.hello, hello}, {&t.speak, speak}, {&t.idle, idle}, {&t.stall, stall}} {
-		if s.d > 0 {
-			*s.to = s.d
+// RTCBounds are what r's constants can be changed to before it runs; 0 leaves
+// one as it is.
+type RTCBounds struct {
+	Open                                              int
+	Connect, Hello, Speak, Idle, Stall, Failed, Evict time.Duration
+}
+
+func (r *RTC) Bound(b RTCBounds) {
+	set := func(to *time.Duration, d time.Duration) {
+		if d > 0 {
+			*to = d
 		}
 	}
+	set(&r.bounds.connect, b.Connect)
+	set(&r.bounds.hello, b.Hello)
+	set(&r.bounds.speak, b.Speak)
+	set(&r.bounds.idle, b.Idle)
+	set(&r.bounds.stall, b.Stall)
+	set(&r.bounds.failed, b.Failed)
+	set(&r.bounds.evict, b.Evict)
+	if b.Open > 0 {
+		r.bounds.open = b.Open
+	}
+	r.full, r.lite = r.pion(false), r.pion(true)
 }
 
 // Lite makes r answer as one that is known to be reachable.
@@ -67,4 +79,5 @@ const (
 	MaxOffered    = maxOffered
 	MaxRTCTCPAddr = maxRTCTCPAddr
 	MaxBuffered   = maxBuffered
+	STUNPerSource = stunPerSource
 )

@@ -50,6 +50,7 @@ type rtcRequest struct {
 	told   bool   // the answer's head was sent
 	data   []byte // of the body, not yet sent
 	mute   bool   // an answer that has no body
+	broken error  // why no more can be sent
 }
 
 // request begins to answer a FrameRequest.
@@ -74,7 +75,6 @@ func (c *rtcConn) request(f comntr.Frame) error {
 	q.ctx, q.cancel = context.WithCancel(c.ctx)
 	r, err := q.parse()
 	if err != nil {
-		q.cancel()
 		return q.refuse(http.StatusBadRequest, comntr.CodeBadPath, "the path of the request cannot be read: "+err.Error())
 	}
 
@@ -95,10 +95,8 @@ func (c *rtcConn) request(f comntr.Frame) error {
 		q.cancel()
 		return io.ErrClosedPipe
 	case h == nil:
-		q.cancel()
 		return q.refuse(http.StatusServiceUnavailable, comntr.CodeStopping, "this server is stopping: ask another one")
 	case full:
-		q.cancel()
 		return q.refuse(http.StatusServiceUnavailable, comntr.CodeBusy,
 			fmt.Sprintf("this connection has as many requests as it may have at once, %d, or bodies of %d bytes in all: wait for an answer", maxRequests, maxBodies))
 	}
@@ -112,7 +110,7 @@ func (c *rtcConn) request(f comntr.Frame) error {
 		c.bodies -= head.Length
 		if len(c.requests) == 0 && c.ctx.Err() == nil {
 			c.idleAt = time.Now()
-			c.timer.Reset(c.r.times.idle)
+			c.timer.Reset(c.r.bounds.idle)
 		}
 	})
 	return nil
@@ -147,6 +145,7 @@ func (q *rtcRequest) parse() (*http.Request, error) {
 // refuse answers without a handler, in the reader's own goroutine: so a flood
 // of what is refused waits for itself.
 func (q *rtcRequest) refuse(status int, code, detail string) error {
+	defer q.cancel()
 	p := comntr.Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
 	if status == http.StatusServiceUnavailable {
 		p.RetryAfter = waitRequest
@@ -315,8 +314,16 @@ func (q *rtcRequest) SetWriteDeadline(t time.Time) error {
 }
 
 // flush sends what there is: the head if it was not, data, and the end. It
-// waits for the asker's credit.
+// waits for the asker's credit. After an error the answer is cut, as net/http
+// would cut the connection.
 func (q *rtcRequest) flush(end bool) error {
+	if q.broken == nil {
+		q.broken = q.push(end)
+	}
+	return q.broken
+}
+
+func (q *rtcRequest) push(end bool) error {
 	for {
 		var b []byte
 		if !q.told {
@@ -352,7 +359,7 @@ func (q *rtcRequest) flush(end bool) error {
 			return nil
 		}
 		if by.IsZero() {
-			by = time.Now().Add(q.c.r.times.stall)
+			by = time.Now().Add(q.c.r.bounds.stall)
 		}
 		if err := q.wait(q.credit, by); err != nil {
 			return err
