@@ -44,6 +44,9 @@ type serveCmd struct {
 	DHTBootstrap  []string      `name:"dht-bootstrap" help:"Nodes to enter the BitTorrent DHT by, or none. Default: the public routers." placeholder:"HOST:PORT"`
 	IPFSListen    []string      `name:"ipfs-listen" help:"Addresses of the IPFS node, or none to do without one. Default: ports 4081 and 4082." placeholder:"MULTIADDR"`
 	IPFSBootstrap []string      `name:"ipfs-bootstrap" help:"Nodes to enter the IPFS DHT by, or none. Default: the public ones." placeholder:"MULTIADDR"`
+	RTCListen     string        `name:"rtc-listen" help:"UDP and TCP address for browsers' WebRTC, or none (${default})." default:":4083" placeholder:"ADDR"`
+	Trackers      []string      `name:"tracker" help:"WebTorrent trackers to be found at by browsers, or none; repeatable. Default: public ones." placeholder:"URL" sep:"none"`
+	STUN          []string      `name:"stun" help:"STUN servers that tell where a NAT lets others reach this server, or none. Default: public ones." placeholder:"HOST:PORT"`
 	Peer          []string      `help:"A server to know without the DHT; repeatable." placeholder:"URL" sep:"none"`
 	CIDVersion    int           `name:"cid-version" help:"CID version of the folders: 0 or 1, as the flag of that name of ipfs add." default:"0" enum:"0,1"`
 	AllowPrivate  bool          `help:"Accept peers on private and loopback addresses: LANs and tests." negatable:""`
@@ -91,6 +94,22 @@ func (c *serveCmd) AfterApply() error {
 		return fmt.Errorf("--community: at most %d", comntr.MaxHelloCommunities)
 	}
 	var err error
+	if len(c.joined()) > comntr.MaxHelloTrackers {
+		return fmt.Errorf("--tracker: at most %d", comntr.MaxHelloTrackers)
+	}
+	for _, t := range c.joined() {
+		if _, err := discover.NewTrackerClient(discover.TrackerClientConfig{URL: t}); err != nil {
+			return fmt.Errorf("--tracker: %w", err)
+		}
+		if len(t) > comntr.MaxHelloString {
+			return fmt.Errorf("--tracker: a URL of more than %d bytes", comntr.MaxHelloString)
+		}
+	}
+	for _, s := range off(c.STUN) {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			return fmt.Errorf("--stun: %w; HOST:PORT is wanted", err)
+		}
+	}
 	if c.PublicURL != "" {
 		if c.PublicURL, err = comntr.CanonicalOrigin(c.PublicURL); err != nil {
 			return fmt.Errorf("--public-url: %w", err)
@@ -164,6 +183,13 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer dht.Close()
+	rtc, err := c.webRTC(dht, guard, log)
+	if err != nil {
+		return err
+	}
+	if rtc != nil {
+		defer rtc.Close()
+	}
 	node, err := ipfs.NewNode(ipfs.Config{
 		Key:       key,
 		Listen:    c.ipfsListen(),
@@ -222,11 +248,19 @@ func (c *serveCmd) Run(e *env) (err error) {
 		apiConfig.Tracker = tracker
 	}
 	web := api.New(apiConfig)
+	trackers, err := c.join(rtc, tracker, ids(served), log)
+	if err != nil {
+		return err
+	}
 
 	srv := web.Server()
 	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
 		reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr(), node.PeerID())
 	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
+
+	if rtc != nil {
+		log.Info("answering browsers over WebRTC", "address", rtc.Addr(), "trackers", c.joined())
+	}
 
 	g, ctx := errgroup.WithContext(e.ctx)
 	g.Go(func() error { return ended(ctx, dht.Run(ctx)) })
@@ -236,6 +270,15 @@ func (c *serveCmd) Run(e *env) (err error) {
 	g.Go(func() error { return collect(ctx, served, log) })
 	g.Go(func() error { return denied.follow(ctx, denylist, served) })
 	g.Go(func() error { return publish(ctx, served, node, c.SyncInterval, log) })
+	if rtc != nil {
+		sign := func(nonce, server, asker [32]byte) (hello, signature []byte, err error) {
+			return comntr.SignHelloRTC(key, apiConfig.Hello(), nonce, server, asker)
+		}
+		g.Go(func() error { return ended(ctx, rtc.Run(ctx, web.Handler(), sign)) })
+	}
+	for _, t := range trackers {
+		g.Go(func() error { return ended(ctx, t.Run(ctx)) })
+	}
 	g.Go(func() error { return trustNamed(ctx, book, node, ids(served), log) })
 	g.Go(func() error {
 		if err := srv.Serve(web.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
@@ -290,6 +333,63 @@ func (c *serveCmd) ipfsListen() []string {
 		return ipfs.DefaultListen()
 	}
 	return off(c.IPFSListen)
+}
+
+// webRTC opens the sockets for browsers, nil where the operator wants none.
+func (c *serveCmd) webRTC(dht *discover.DHT, guard comntr.Guard, log *slog.Logger) (*discover.RTC, error) {
+	if c.RTCListen == "none" {
+		return nil, nil
+	}
+	var hosted []comntr.Hash
+	for _, name := range c.Community {
+		hosted = append(hosted, comntr.HashOrName(name))
+	}
+	return discover.NewRTC(discover.RTCConfig{
+		Listen:      c.RTCListen,
+		Communities: hosted,
+		Guard:       guard,
+		PublicAddrs: dht.PublicAddrs,
+		STUN:        off(c.STUN),
+		NoLimits:    c.Rate == 0,
+		Log:         log.With("part", "webrtc"),
+	})
+}
+
+// joined are others' trackers that this server announces itself at.
+func (c *serveCmd) joined() []string {
+	if c.RTCListen == "none" {
+		return nil
+	}
+	if c.Trackers == nil {
+		return discover.PublicTrackers()
+	}
+	return off(c.Trackers)
+}
+
+// join makes this server a seed of its communities at its own tracker, and
+// returns the clients of others' that do it there.
+func (c *serveCmd) join(rtc *discover.RTC, own *discover.Tracker, communities []comntr.Hash, log *slog.Logger) ([]*discover.TrackerClient, error) {
+	if rtc == nil {
+		return nil, nil
+	}
+	for _, id := range communities {
+		if _, err := own.Join(id, rtc.PeerID(), rtc.Answerer); err != nil {
+			return nil, fmt.Errorf("join the own tracker: %w", err)
+		}
+	}
+	var out []*discover.TrackerClient
+	for _, t := range c.joined() {
+		client, err := discover.NewTrackerClient(discover.TrackerClientConfig{
+			URL: t, Infohashes: communities, PeerID: rtc.PeerID(), Answer: rtc.Answerer,
+			Guard: comntr.Guard{AllowPrivate: c.AllowPrivate || c.Trackers != nil}, // those that the operator named
+			Log:   log.With("part", "tracker"),
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, client)
+	}
+	return out, nil
 }
 
 func (c *serveCmd) replicaConfig(data string, served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {
@@ -362,7 +462,8 @@ func (c *serveCmd) urls(port int, public []netip.Addr) []string {
 	return out
 }
 
-// trackers are the URLs of the embedded tracker at these origins.
+// trackers are those to name in a hello: the embedded one at these origins, and
+// those that this server announces itself at.
 func (c *serveCmd) trackers(origins []string) []string {
 	var out []string
 	for _, o := range origins {
@@ -370,7 +471,9 @@ func (c *serveCmd) trackers(origins []string) []string {
 			out = append(out, "ws"+strings.TrimPrefix(o, "http")+discover.TrackerPath)
 		}
 	}
-	return out
+	out = append(out, c.joined()...)
+	out = slices.DeleteFunc(out, func(t string) bool { return len(t) > comntr.MaxHelloString })
+	return out[:min(len(out), comntr.MaxHelloTrackers)]
 }
 
 // known are other servers to name in a hello: candidates for who reads it. What

@@ -11,5 +11,11 @@
 // a bound that no stranger can lift. A [Tracker] passes to a peer only what
 // that peer announced itself for, or asked for.
 //
-// It is the sole importer of anacrolix/dht and of coder/websocket.
+// Browsers reach the server by WebRTC: the package answers the offers that come
+// by the trackers ([RTC]), proves who answers by a hello signed for the very
+// connection, and serves the HTTP handler it is given over the data channel.
+// What an asker says costs a bounded amount, and nothing in an offer leads into
+// a private network.
+//
+// It is the sole importer of anacrolix/dht, coder/websocket and pion.
 package discover
