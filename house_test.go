@@ -30,6 +30,7 @@ func TestHouse(t *testing.T) {
 		"github.com/libp2p/":             {"internal/ipfs"},
 		"github.com/anacrolix/":          {"internal/discover"},
 		"github.com/pion/":               {"internal/discover"},
+		"github.com/quic-go/":            {"internal/api"},
 		"github.com/cockroachdb/pebble/": {"internal/store", "internal/ipfs"},
 		"github.com/alecthomas/kong":     {"cmd/comntr"},
 	}

@@ -44,6 +44,7 @@ type serveCmd struct {
 	DHTBootstrap  []string      `name:"dht-bootstrap" help:"Nodes to enter the BitTorrent DHT by, or none. Default: the public routers." placeholder:"HOST:PORT"`
 	IPFSListen    []string      `name:"ipfs-listen" help:"Addresses of the IPFS node, or none to do without one. Default: ports 4081 and 4082." placeholder:"MULTIADDR"`
 	IPFSBootstrap []string      `name:"ipfs-bootstrap" help:"Nodes to enter the IPFS DHT by, or none. Default: the public ones." placeholder:"MULTIADDR"`
+	WebTransport  string        `name:"webtransport-listen" help:"UDP address for pages on https, or none (${default})." default:":4084" placeholder:"ADDR"`
 	Peer          []string      `help:"A server to know without the DHT; repeatable." placeholder:"URL" sep:"none"`
 	CIDVersion    int           `name:"cid-version" help:"CID version of the folders: 0 or 1, as the flag of that name of ipfs add." default:"0" enum:"0,1"`
 	AllowPrivate  bool          `help:"Accept peers on private and loopback addresses: LANs and tests." negatable:""`
@@ -150,6 +151,14 @@ func (c *serveCmd) Run(e *env) (err error) {
 	defer listener.Close()
 	port := c.announced(listener.Addr().(*net.TCPAddr).Port)
 
+	quic, err := c.webTransport()
+	if err != nil {
+		return err
+	}
+	if quic != nil {
+		defer quic.Close()
+	}
+
 	dht, err := discover.NewDHT(discover.DHTConfig{
 		Listen:      c.DHTListen,
 		Bootstrap:   off(c.DHTBootstrap),
@@ -214,11 +223,28 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Log:         log.With("part", "discover"),
 	})
 	repl := replica.New(c.replicaConfig(data, served, book, node, guard, log))
-	web := api.New(c.apiConfig(served, key, port, dht, node, book, repl, log))
+	certs, err := certificates(data, log.With("part", "webtransport"))
+	if err != nil {
+		return err
+	}
+	apiConfig := c.apiConfig(served, key, port, dht, node, book, repl, log)
+	if quic != nil {
+		hello := apiConfig.Hello
+		apiConfig.WebTransportPort = quic.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+		apiConfig.Hello = func() comntr.Hello {
+			h := hello()
+			h.WebTransport = certs.Hello(apiConfig.WebTransportPort)
+			return h
+		}
+	}
+	web := api.New(apiConfig)
 
 	srv := web.Server()
-	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
-		reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr(), node.PeerID())
+	line := fmt.Sprintf("comntr listening http=http://%s dht=%s", reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr())
+	if quic != nil {
+		line += " webtransport=https://" + reachable(quic.LocalAddr().(*net.UDPAddr).AddrPort())
+	}
+	fmt.Fprintf(e.stdout, "%s peer-id=%s\n", line, node.PeerID())
 	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
 
 	g, ctx := errgroup.WithContext(e.ctx)
@@ -230,6 +256,14 @@ func (c *serveCmd) Run(e *env) (err error) {
 	g.Go(func() error { return denied.follow(ctx, denylist, served) })
 	g.Go(func() error { return publish(ctx, served, node, c.SyncInterval, log) })
 	g.Go(func() error { return trustNamed(ctx, book, node, ids(served), log) })
+	if quic != nil {
+		g.Go(func() error {
+			if err := web.WebTransport(quic, certs).Run(ctx); err != nil {
+				return fmt.Errorf("serve WebTransport: %w", err)
+			}
+			return nil
+		})
+	}
 	g.Go(func() error {
 		if err := srv.Serve(web.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -282,6 +316,22 @@ func (c *serveCmd) ipfsListen() []string {
 		return ipfs.DefaultListen()
 	}
 	return off(c.IPFSListen)
+}
+
+// webTransport opens the socket for pages on https, nil where the operator
+// wants none.
+func (c *serveCmd) webTransport() (*net.UDPConn, error) {
+	if c.WebTransport == "none" {
+		return nil, nil
+	}
+	addr, err := net.ResolveUDPAddr("udp", c.WebTransport)
+	if err == nil {
+		var conn *net.UDPConn
+		if conn, err = net.ListenUDP("udp", addr); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, fmt.Errorf("listen for WebTransport: %w; --webtransport-listen names another address, or none", err)
 }
 
 func (c *serveCmd) replicaConfig(data string, served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {
