@@ -42,8 +42,11 @@ const (
 	// is 64 KiB at most.
 	bodyWindow = 64 << 10
 	connWindow = 256 << 10
-	// lastRequests is how long requests may go on after a stop.
+	// lastRequests is how long requests may go on after a stop, lastWords how
+	// long the last answer has to arrive: who ends a connection of QUIC throws
+	// away what is under way in it.
 	lastRequests = 3 * time.Second
+	lastWords    = 500 * time.Millisecond
 )
 
 // WebTransport serves the API to browsers by streams of WebTransport over
@@ -59,6 +62,7 @@ type WebTransport struct {
 
 	mu       sync.Mutex
 	requests int           // under way
+	answered time.Time     // when the last one was over
 	stopping chan struct{} // not nil: closed when no request is under way
 }
 
@@ -114,12 +118,14 @@ func (w *WebTransport) Run(ctx context.Context) error {
 		c, err := l.Accept(ctx)
 		if err != nil {
 			l.Close()
+			gone := make(chan struct{})
+			go func() { conns.Wait(); close(gone) }()
 			if ctx.Err() != nil {
 				err = nil
-				w.finish()
+				w.finish(gone)
 			}
 			w.server.Close()
-			conns.Wait()
+			<-gone
 			return errors.Join(err, w.socket.Close())
 		}
 		wc := connOf(c.Context())
@@ -133,8 +139,9 @@ func (w *WebTransport) Run(ctx context.Context) error {
 	}
 }
 
-// finish waits for the requests under way, for a time.
-func (w *WebTransport) finish() {
+// finish waits for the requests under way and for their answers to arrive, for
+// a time, or until all clients are gone.
+func (w *WebTransport) finish(gone <-chan struct{}) {
 	w.mu.Lock()
 	w.stopping = make(chan struct{})
 	if w.requests == 0 {
@@ -146,6 +153,15 @@ func (w *WebTransport) finish() {
 	select {
 	case <-w.stopping:
 	case <-late.C:
+	case <-gone:
+	}
+	w.mu.Lock()
+	words := time.NewTimer(time.Until(w.answered.Add(lastWords)))
+	w.mu.Unlock()
+	defer words.Stop()
+	select {
+	case <-words.C:
+	case <-gone:
 	}
 }
 
@@ -154,6 +170,9 @@ func (w *WebTransport) count(n int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.requests += n
+	if n < 0 {
+		w.answered = time.Now()
+	}
 	if w.requests == 0 && w.stopping != nil {
 		select {
 		case <-w.stopping:
@@ -191,8 +210,15 @@ func (w *WebTransport) admit(ctx context.Context, info *quic.ClientInfo) (contex
 	if w.api.limits.ready(addr) > 0 || !w.sessions.enter(addr) {
 		return nil, errTooMany
 	}
-	w.unproven.Add(1)
-	c := &wtConn{w: w, addr: addr, proved: sync.OnceFunc(func() { w.unproven.Add(-1) })}
+	c := &wtConn{w: w, addr: addr, proved: func() {}}
+	if !info.AddrVerified {
+		c.proved = sync.OnceFunc(func() { w.unproven.Add(-1) })
+		if w.unproven.Add(1) > maxHandshakes { // several came at once
+			c.proved()
+			w.sessions.leave(addr)
+			return nil, errTooMany
+		}
+	}
 	context.AfterFunc(ctx, func() {
 		c.proved()
 		w.sessions.leave(addr)
