@@ -1,5 +1,7 @@
 package api
 
+import "crypto/tls"
+
 // Bounds that tests reach.
 const (
 	MaxRequests     = maxRequests
@@ -25,3 +27,6 @@ func (w *WebTransport) Connections() (all, unproven int) {
 	defer w.sessions.mu.Unlock()
 	return w.sessions.total, int(w.unproven.Load())
 }
+
+// Present is the certificate that is shown now.
+func (c *Certificates) Present() (*tls.Certificate, error) { return c.present(nil) }
