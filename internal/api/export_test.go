@@ -1,10 +1,14 @@
 package api
 
-import "crypto/tls"
+import (
+	"crypto/tls"
+	"net/http"
+)
 
 // Bounds that tests reach.
 const (
 	MaxRequests     = maxRequests
+	MaxStreams      = maxStreams
 	MaxSessionsAddr = maxSessionsAddr
 	MaxSessions     = maxSessions
 	MaxHandshakes   = maxHandshakes
@@ -30,3 +34,9 @@ func (w *WebTransport) Connections() (all, unproven int) {
 
 // Present is the certificate that is shown now.
 func (c *Certificates) Present() (*tls.Certificate, error) { return c.present(nil) }
+
+// ParseHead reads a request's head.
+func ParseHead(b []byte) (*http.Request, error) {
+	r := &http.Request{Header: http.Header{}}
+	return r, parseHead(r, b)
+}

@@ -31,10 +31,12 @@ const (
 	handshakeCost = 16 << 10
 	openTime      = 10 * time.Second // for a session to be opened
 	silenceTime   = time.Minute      // without any packet of the client's
-	// maxStreams at once: a session's own and the requests. More wait at the
-	// client, by QUIC's own count.
+	// maxRequests of a session are answered at once, and with those that wait
+	// there are maxStreams, its own among them. The difference is room for pages:
+	// browsers do not wait for QUIC's count but fail, and it comes late, a round
+	// trip after the answer that made room.
 	maxRequests = 32
-	maxStreams  = 1 + maxRequests
+	maxStreams  = 128
 	// maxUniStreams are HTTP/3's own three, and some that a client may try
 	// (RFC 9114, 6.2.3). Those of a session are never read.
 	maxUniStreams = 8
@@ -276,14 +278,20 @@ func (w *WebTransport) connect(rw http.ResponseWriter, r *http.Request) {
 	var requests sync.WaitGroup
 	defer requests.Wait()
 	c.count(0)
+	places := make(chan struct{}, maxRequests)
 	for {
+		select {
+		case places <- struct{}{}:
+		case <-session.Context().Done():
+			return
+		}
 		stream, err := session.AcceptStream(session.Context())
 		if err != nil {
 			return
 		}
 		c.count(1)
 		requests.Go(func() {
-			defer c.count(-1)
+			defer func() { c.count(-1); <-places }()
 			w.answer(session, stream, r)
 		})
 	}

@@ -98,8 +98,8 @@ func parseHead(r *http.Request, b []byte) error {
 	if !token(head.Method) {
 		return errors.New("its method is no word")
 	}
-	if !strings.HasPrefix(head.Path, "/") {
-		return errors.New("its path does not begin with a slash")
+	if !strings.HasPrefix(head.Path, "/") || strings.ContainsFunc(head.Path, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return errors.New("its path is not a slash and visible ASCII")
 	}
 	u, err := url.ParseRequestURI(head.Path)
 	if err != nil {
@@ -109,8 +109,8 @@ func parseHead(r *http.Request, b []byte) error {
 		if !token(name) || name != strings.ToLower(name) {
 			return errors.New("the name of a header field is not a word in lower case")
 		}
-		if strings.ContainsAny(value, "\r\n\x00") {
-			return errors.New("a header field has a line break or a NUL")
+		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return errors.New("a header field has a control character")
 		}
 		if !ofConnection(name) && name != "content-length" { // the stream's end says that
 			r.Header.Set(name, value)

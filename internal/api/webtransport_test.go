@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -400,6 +401,9 @@ func TestWebTransportHeads(t *testing.T) {
 		{"a number", head(`{"method":"GET","path":"/","headers":{"accept":1}}`), 400},
 		{"upper case", head(`{"method":"GET","path":"/","headers":{"Accept":"*/*"}}`), 400},
 		{"no name", head(`{"method":"GET","path":"/","headers":{"":"x"}}`), 400},
+		{"a space in the path", head(`{"method":"GET","path":"/a b"}`), 400},
+		{"a path beyond ASCII", head(`{"method":"GET","path":"/é"}`), 400},
+		{"an escape", head(`{"method":"GET","path":"/","headers":{"accept":"\u001b[31m"}}`), 400},
 		{"a line break", head(`{"method":"GET","path":"/","headers":{"accept":"a\nb: c"}}`), 400},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -519,38 +523,6 @@ func TestWebTransportWrongDoors(t *testing.T) {
 	}
 }
 
-func TestWebTransportRequestsAreBounded(t *testing.T) {
-	a := api.New(config(t, newMemory("reddit")))
-	certs := newCertificates()
-	addr, _ := serveWT(t, a, certs)
-	s := mustDialWT(t, addr, certs.Hello(1))
-	var streams []*webtransport.Stream
-	for range api.MaxRequests {
-		// The client learns of the bound by the handshake: no open fails here.
-		streams = append(streams, send(t, s, wtHead("GET", "/events", nil)))
-	}
-	for _, stream := range streams {
-		if head, err := readWTHead(stream); err != nil || head.Status != http.StatusOK {
-			t.Fatalf("%+v %v", head, err)
-		}
-	}
-	if _, err := s.OpenStream(); err == nil {
-		t.Fatal("one more is taken")
-	}
-	streams[0].CancelRead(0)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	next, err := s.OpenStreamSync(ctx) // waits until one is over
-	if err != nil {
-		t.Fatal(err)
-	}
-	next.Write(wtHead("GET", "/topics", nil))
-	next.Close()
-	if head, err := readWTHead(next); err != nil || head.Status != http.StatusOK {
-		t.Fatalf("%+v %v", head, err)
-	}
-}
-
 func TestWebTransportSessionsAreBounded(t *testing.T) {
 	c := config(t, newMemory("reddit"))
 	c.Rate = 2
@@ -586,4 +558,39 @@ func TestWebTransportByteLimits(t *testing.T) {
 	if _, err := dialWT(t, addr, certs.Hello(1)); err == nil {
 		t.Error("a session is opened")
 	}
+}
+
+// FuzzRequestHead: what a head makes is what net/http could have made.
+func FuzzRequestHead(f *testing.F) {
+	for _, s := range []string{
+		`{"method":"GET","path":"/topics","headers":{"accept":"text/html"}}`, `{"method":"POST","path":"/a/b?c=d"}`,
+		`{"method":"GET","path":"//x"}`, `{"method":"GET","path":"/%2e%2e"}`, `{"method":"GET","path":"/","headers":{"x":"\u0000"}}`, `null`, `[]`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := api.ParseHead(b)
+		if err != nil {
+			return
+		}
+		if r.Method == "" || strings.ContainsAny(r.Method, " \r\n") || r.RequestURI[0] != '/' || strings.ContainsAny(r.RequestURI, " \r\n\x00") || r.URL.Host != "" && !strings.HasPrefix(r.RequestURI, "//") {
+			t.Fatalf("%q %q %+v", r.Method, r.RequestURI, r.URL)
+		}
+		var wire bytes.Buffer
+		fmt.Fprintf(&wire, "%s %s HTTP/1.1\r\nHost: x\r\n", r.Method, r.RequestURI)
+		for k, v := range r.Header {
+			if http.CanonicalHeaderKey(k) != k || len(v) != 1 {
+				t.Fatalf("%q: %q", k, v)
+			}
+			fmt.Fprintf(&wire, "%s: %s\r\n", k, v[0])
+		}
+		wire.WriteString("\r\n")
+		same, err := http.ReadRequest(bufio.NewReader(&wire))
+		if err != nil {
+			t.Fatalf("net/http does not take it: %v", err)
+		}
+		if same.Method != r.Method || same.URL.EscapedPath() != r.URL.EscapedPath() || same.URL.RawQuery != r.URL.RawQuery {
+			t.Fatalf("net/http reads %s %s, not %s %s", same.Method, same.URL, r.Method, r.URL)
+		}
+	})
 }

@@ -100,6 +100,7 @@ const wtServer = "192.0.2.1:4084"
 type bubble struct {
 	t     *testing.T
 	net   *packets
+	api   *api.API
 	wt    *api.WebTransport
 	hello *comntr.WebTransport
 	stop  func()
@@ -113,7 +114,7 @@ func inBubble(t *testing.T, m *memory, rate float64, fn func(t *testing.T, b *bu
 		c.Rate = rate
 		a := api.New(c)
 		certs := newCertificates()
-		b := &bubble{t: t, net: newPackets(), hello: certs.Hello(4084)}
+		b := &bubble{t: t, api: a, net: newPackets(), hello: certs.Hello(4084)}
 		b.wt = a.WebTransport(b.net.host(wtServer), certs)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
@@ -372,6 +373,41 @@ func TestWebTransportConnectionsAreBounded(t *testing.T) {
 		synctest.Wait()
 		if n, _ := b.wt.Connections(); n != 0 {
 			t.Errorf("%d connections are left", n)
+		}
+	})
+}
+
+// Requests beyond the bound wait for a place, and beyond QUIC's count they
+// cannot be made.
+func TestWebTransportRequestsAreBounded(t *testing.T) {
+	inBubble(t, newMemory("reddit"), 0, func(t *testing.T, b *bubble) {
+		s, end := b.dial("198.51.100.1:1000")
+		defer end()
+		var streams []*webtransport.Stream
+		for range api.MaxStreams - 1 {
+			streams = append(streams, send(t, s, wtHead("GET", "/events", nil)))
+		}
+		if _, err := s.OpenStream(); err == nil {
+			t.Error("one more can be opened")
+		}
+		synctest.Wait()
+		if n := b.api.Listeners(); n != api.MaxRequests {
+			t.Errorf("%d requests are answered", n)
+		}
+		// Whoever waits is answered when a place is free.
+		for _, stream := range streams[:10] {
+			stream.CancelRead(0)
+		}
+		head, err := readWTHead(streams[api.MaxRequests+9])
+		if err != nil || head.Status != http.StatusOK {
+			t.Errorf("%+v %v", head, err)
+		}
+		synctest.Wait()
+		if n := b.api.Listeners(); n != api.MaxRequests {
+			t.Errorf("%d requests are answered", n)
+		}
+		if _, err := s.OpenStream(); err != nil {
+			t.Errorf("no room after answers: %v", err)
 		}
 	})
 }
