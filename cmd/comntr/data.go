@@ -17,6 +17,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
 
+	"github.com/comntr/comntr/internal/api"
 	"github.com/comntr/comntr/internal/store"
 )
 
@@ -75,6 +76,18 @@ func serverKey(data string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%s holds no key: 64 hex digits are wanted; put back a copy, or remove it to become a new server", path)
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// certificates are those for WebTransport, kept in <data>/.comntr/webtransport
+// so that a restart does not lose the pages that know them.
+func certificates(data string, log *slog.Logger) (*api.Certificates, error) {
+	path := filepath.Join(data, ".comntr", "webtransport")
+	kept, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the certificates for WebTransport: %w", err)
+	}
+	keep := func(b []byte) error { return writeFile(path, string(b)) }
+	return api.NewCertificates(kept, keep, nil, log), nil
 }
 
 // writeFile makes a file that only the owner can read, whole or not at all.

@@ -47,6 +47,7 @@ type serveCmd struct {
 	RTCListen     string        `name:"rtc-listen" help:"UDP and TCP address for browsers' WebRTC, or none (${default})." default:":4083" placeholder:"ADDR"`
 	Trackers      []string      `name:"tracker" help:"WebTorrent trackers to be found at by browsers, or none; repeatable. Default: public ones." placeholder:"URL" sep:"none"`
 	STUN          []string      `name:"stun" help:"STUN servers that tell where a NAT lets others reach this server, or none. Default: public ones." placeholder:"HOST:PORT"`
+	WebTransport  string        `name:"webtransport-listen" help:"UDP address for pages on https, or none (${default})." default:":4084" placeholder:"ADDR"`
 	Peer          []string      `help:"A server to know without the DHT; repeatable." placeholder:"URL" sep:"none"`
 	CIDVersion    int           `name:"cid-version" help:"CID version of the folders: 0 or 1, as the flag of that name of ipfs add." default:"0" enum:"0,1"`
 	AllowPrivate  bool          `help:"Accept peers on private and loopback addresses: LANs and tests." negatable:""`
@@ -170,6 +171,14 @@ func (c *serveCmd) Run(e *env) (err error) {
 	defer listener.Close()
 	port := c.announced(listener.Addr().(*net.TCPAddr).Port)
 
+	quic, err := c.webTransport()
+	if err != nil {
+		return err
+	}
+	if quic != nil {
+		defer quic.Close()
+	}
+
 	dht, err := discover.NewDHT(discover.DHTConfig{
 		Listen:      c.DHTListen,
 		Bootstrap:   off(c.DHTBootstrap),
@@ -241,7 +250,20 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Log:         log.With("part", "discover"),
 	})
 	repl := replica.New(c.replicaConfig(data, served, book, node, guard, log))
+	certs, err := certificates(data, log.With("part", "webtransport"))
+	if err != nil {
+		return err
+	}
 	apiConfig := c.apiConfig(served, key, port, dht, node, book, repl, log)
+	if quic != nil {
+		hello := apiConfig.Hello
+		apiConfig.WebTransportPort = quic.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+		apiConfig.Hello = func() comntr.Hello {
+			h := hello()
+			h.WebTransport = certs.Hello(apiConfig.WebTransportPort)
+			return h
+		}
+	}
 	tracker := discover.NewTracker(discover.TrackerConfig{NoLimits: c.Rate == 0, Log: log.With("part", "tracker")})
 	defer tracker.Close()
 	if c.Tracker {
@@ -254,8 +276,11 @@ func (c *serveCmd) Run(e *env) (err error) {
 	}
 
 	srv := web.Server()
-	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
-		reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr(), node.PeerID())
+	line := fmt.Sprintf("comntr listening http=http://%s dht=%s", reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr())
+	if quic != nil {
+		line += " webtransport=https://" + reachable(quic.LocalAddr().(*net.UDPAddr).AddrPort())
+	}
+	fmt.Fprintf(e.stdout, "%s peer-id=%s\n", line, node.PeerID())
 	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
 
 	if rtc != nil {
@@ -272,7 +297,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	g.Go(func() error { return publish(ctx, served, node, c.SyncInterval, log) })
 	if rtc != nil {
 		sign := func(nonce, server, asker [32]byte) (hello, signature []byte, err error) {
-			return comntr.SignHelloRTC(key, apiConfig.Hello(), nonce, server, asker)
+			return comntr.SignHelloRTC(key, web.Hello(), nonce, server, asker)
 		}
 		g.Go(func() error { return ended(ctx, rtc.Run(ctx, web.Handler(), sign)) })
 	}
@@ -280,6 +305,14 @@ func (c *serveCmd) Run(e *env) (err error) {
 		g.Go(func() error { return ended(ctx, t.Run(ctx)) })
 	}
 	g.Go(func() error { return trustNamed(ctx, book, node, ids(served), log) })
+	if quic != nil {
+		g.Go(func() error {
+			if err := web.WebTransport(quic, certs).Run(ctx); err != nil {
+				return fmt.Errorf("serve WebTransport: %w", err)
+			}
+			return nil
+		})
+	}
 	g.Go(func() error {
 		if err := srv.Serve(web.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -390,6 +423,22 @@ func (c *serveCmd) join(rtc *discover.RTC, own *discover.Tracker, communities []
 		out = append(out, client)
 	}
 	return out, nil
+}
+
+// webTransport opens the socket for pages on https, nil where the operator
+// wants none.
+func (c *serveCmd) webTransport() (*net.UDPConn, error) {
+	if c.WebTransport == "none" {
+		return nil, nil
+	}
+	addr, err := net.ResolveUDPAddr("udp", c.WebTransport)
+	if err == nil {
+		var conn *net.UDPConn
+		if conn, err = net.ListenUDP("udp", addr); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, fmt.Errorf("listen for WebTransport: %w; --webtransport-listen names another address, or none", err)
 }
 
 func (c *serveCmd) replicaConfig(data string, served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {

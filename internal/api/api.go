@@ -83,6 +83,8 @@ type Config struct {
 	// from them; may be nil. Port is the announced port there.
 	PublicAddrs func() []netip.Addr
 	Port        uint16
+	// WebTransportPort is the one at which WebTransport is reached there.
+	WebTransportPort uint16
 	// MaxSize in bytes is admission's own limit on a document, at most
 	// comntr.MaxDocument, which 0 stands for.
 	MaxSize int
@@ -198,13 +200,10 @@ func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
 		// What a handler leaves of a body, net/http reads.
 		w.rc.SetReadDeadline(time.Now().Add(bodyStall))
 	}
-	h := w.Header()
-	for _, f := range always {
-		h[f.name] = f.value
-	}
+	w.always()
 	select {
 	case <-a.stopped:
-		h.Set("Connection", "close")
+		w.Header().Set("Connection", "close")
 		writeProblem(w, r, stoppingProblem())
 		return
 	default:
@@ -349,6 +348,14 @@ type answer struct {
 
 // Unwrap is for http.ResponseController and for who takes the connection over.
 func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// always sets the fields of that name.
+func (w *answer) always() {
+	h := w.Header()
+	for _, f := range always {
+		h[f.name] = f.value
+	}
+}
 
 // WriteHeader begins the answer. The time that the client has to take it starts
 // only now, because finding it may have taken long. (net/http takes the

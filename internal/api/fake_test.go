@@ -30,6 +30,7 @@ type memory struct {
 	addErr   error                // answered by Add
 	gone     bool                 // answered by Has
 	adding   chan struct{}        // if not nil, Add waits for it
+	waiting  int                  // calls of Add that waited for it
 	blockErr error                // answered by Block
 	blockFn  func(cid.Cid) []byte // answers Block instead
 	carErr   error                // answered by WriteCAR after carBytes
@@ -49,6 +50,9 @@ func newMemory(name string) *memory {
 func (m *memory) Add(ctx context.Context, doc *comntr.Document, from string) (bool, error) {
 	m.mu.Lock()
 	adding := m.adding
+	if adding != nil {
+		m.waiting++
+	}
 	m.mu.Unlock()
 	if adding != nil {
 		select {
