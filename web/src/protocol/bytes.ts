@@ -1,0 +1,84 @@
+// Bytes: hex, UTF-8, varints. What more than one format of SPEC.md needs, and nothing else.
+
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+const digits = "0123456789abcdef";
+const encoder = new TextEncoder();
+// ignoreBOM: the bytes of a byte order mark are text like any other; dropping them would change what was signed.
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+export function utf8(text: string): Bytes {
+  return encoder.encode(text);
+}
+
+/** The text that bytes are, or undefined if they are not UTF-8. */
+export function fromUTF8(bytes: Uint8Array): string | undefined {
+  try {
+    return strict.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+export function toHex(bytes: Uint8Array): string {
+  let text = "";
+  for (const b of bytes) text += digits.charAt(b >> 4) + digits.charAt(b & 15);
+  return text;
+}
+
+/** The bytes of hex that has been matched to /^([0-9a-f]{2})*$/ before. */
+export function fromHex(hex: string): Bytes {
+  const bytes = new Uint8Array(hex.length >> 1);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  return bytes;
+}
+
+export function equal(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+export function startsWith(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  return bytes.length >= prefix.length && equal(bytes.subarray(0, prefix.length), prefix);
+}
+
+export function concat(parts: readonly Uint8Array[]): Bytes {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** The shortest LEB128 of a number up to 2^53. */
+export function varint(n: number): number[] {
+  const bytes: number[] = [];
+  for (; n > 0x7f; n = Math.floor(n / 128)) bytes.push((n % 128) | 0x80);
+  bytes.push(n);
+  return bytes;
+}
+
+/**
+ * The varint at an offset, and where it ends. Undefined if it is cut, longer than its value needs, or of 2^53 or
+ * more: no length or size of this protocol comes near that, and above it a number is no longer exact.
+ */
+export function readVarint(bytes: Uint8Array, at: number): { value: number; end: number } | undefined {
+  let value = 0;
+  let scale = 1;
+  for (let i = at; i < at + 8; i++) {
+    const b = bytes[i];
+    if (b === undefined) return undefined;
+    value += (b & 0x7f) * scale;
+    if (b < 0x80) {
+      const shortest = b !== 0 || i === at;
+      return shortest && value <= Number.MAX_SAFE_INTEGER ? { value, end: i + 1 } : undefined;
+    }
+    scale *= 128;
+  }
+  return undefined;
+}

@@ -1,0 +1,99 @@
+// CARs (CARv1) as servers answer with them: SPEC.md, section 4. Read as they come, each block checked against its CID
+// before anybody sees it.
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { concat, equal, readVarint, utf8 } from "./bytes.ts";
+import { type Cid, cidBytes, cidLength, readCid } from "./cid.ts";
+import { Lie } from "./lie.ts";
+import { maxNode } from "./unixfs.ts";
+
+/** The blocks of a topic's folder as one CAR, all together. */
+export const maxCar = 256 << 20;
+/** What a CAR has before its first block. */
+export const maxCarHeader = 128;
+// A length is a varint of a number below maxNode + 36: three bytes.
+const maxLength = 3;
+// The CID in the header.
+const rootAt = 13;
+
+export interface Block {
+  readonly cid: Cid;
+  readonly bytes: Uint8Array;
+}
+
+/** The header of a CAR with one root: DAG-CBOR, without the length before it. */
+export function carHeader(root: Cid): Uint8Array {
+  const cid = cidBytes(root);
+  const roots = Uint8Array.of(0x81, 0xd8, 0x2a, 0x58, 1 + cid.length, 0x00);
+  return concat([Uint8Array.of(0xa2, 0x65), utf8("roots"), roots, cid, Uint8Array.of(0x67), utf8("version"), Uint8Array.of(0x01)]);
+}
+
+export interface Car {
+  readonly root: Cid;
+  /** In their order, each checked. A CAR that ends within a block is a Lie. */
+  readonly blocks: AsyncGenerator<Block>;
+}
+
+/** Opens a CAR of at most so many bytes of blocks. */
+export async function openCar(chunks: AsyncIterable<Uint8Array>, maxBytes = maxCar): Promise<Car> {
+  const take = taker(chunks);
+  const length = await takeVarint(take);
+  const header = length !== undefined && length <= maxCarHeader ? await take(length) : new Uint8Array(0);
+  // What is read as the root must give the same header.
+  const root = readCid(header.subarray(rootAt));
+  if (root === undefined || !equal(header, carHeader(root))) throw new Lie("what should be a CAR has no header with one root");
+  return { root, blocks: readBlocks(take, maxBytes) };
+}
+
+async function* readBlocks(take: Take, maxBytes: number): AsyncGenerator<Block> {
+  let total = 0;
+  for (;;) {
+    const length = await takeVarint(take);
+    if (length === undefined) return;
+    const section = length <= maxNode + 36 ? await take(length) : new Uint8Array(0);
+    const cid = readCid(section);
+    if (cid === undefined || section.length < length) throw new Lie("a CAR that was cut, or a block without a CID of this protocol");
+    const bytes = section.subarray(cidLength(cid.version));
+    total += bytes.length;
+    if (total > maxBytes) throw new Lie(`a CAR of more than ${maxBytes} bytes of blocks`);
+    if (!equal(sha256(bytes), cid.digest)) throw new Lie("a block that is not the one of its CID");
+    yield { cid, bytes };
+  }
+}
+
+/** Takes up to n bytes from a stream, fewer only at its end. */
+type Take = (n: number) => Promise<Uint8Array>;
+
+function taker(chunks: AsyncIterable<Uint8Array>): Take {
+  const iterator = chunks[Symbol.asyncIterator]();
+  let rest: Uint8Array = new Uint8Array(0);
+  return async (n) => {
+    if (rest.length < n) {
+      const parts = [rest];
+      for (let have = rest.length; have < n; ) {
+        const { done, value } = await iterator.next();
+        if (done === true) break;
+        parts.push(value);
+        have += value.length;
+      }
+      rest = concat(parts);
+    }
+    const taken = rest.subarray(0, n);
+    rest = rest.subarray(taken.length);
+    return taken;
+  };
+}
+
+/** A length, or undefined at the end of the stream. */
+async function takeVarint(take: Take): Promise<number | undefined> {
+  let bytes: Uint8Array = await take(1);
+  if (bytes.length === 0) return undefined;
+  while ((bytes[bytes.length - 1] as number) >= 0x80 && bytes.length < maxLength) {
+    const next = await take(1);
+    if (next.length === 0) break;
+    bytes = concat([bytes, next]);
+  }
+  const length = readVarint(bytes, 0);
+  if (length === undefined) throw new Lie("a CAR that was cut, or a length that is none");
+  return length.value;
+}

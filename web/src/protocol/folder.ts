@@ -1,0 +1,149 @@
+// Folders: what an id stands for. SPEC.md, section 3. A folder that is read is checked to the last byte, so a server
+// can hide comments from a page but never change one; a folder that is made has the id that every server gives it.
+
+import { toHex } from "./bytes.ts";
+import { type Block, maxCar, openCar } from "./car.ts";
+import { type Cid, cidLength, cidOf, equalCids, type Version } from "./cid.ts";
+import { compare, type Hash, hashOf } from "./hash.ts";
+import { Lie } from "./lie.ts";
+import { type Sum, sha1 } from "./sha1.ts";
+import { slotOf } from "./slot.ts";
+import { encodeNode, leafBlock, leafBytes, type Link, maxLevels, maxPlain, parseNode } from "./unixfs.ts";
+
+export type FolderKind = "topic" | "community";
+
+/** Where a directory node stands: the indexes that lead to it from the root. */
+export type Path = readonly number[];
+
+/** What a link leads to: a comment or a topic, or a shard one level down. */
+export type Child = { readonly cid: Cid } & ({ readonly name: Hash } | { readonly path: Path });
+
+/** A comment of a folder, not judged yet: sum is its SHA-1, for parseDocument. */
+export interface Found {
+  readonly id: Hash;
+  readonly bytes: Uint8Array;
+  readonly sum: Sum;
+}
+
+/** Checks a directory node, whose block has been checked against its CID, and lists what it leads to, in its order. */
+export function childrenOf(block: Uint8Array, cid: Cid, path: Path, kind: FolderKind): Child[] {
+  if (cid.codec !== "dag-pb") throw new Lie("a folder that is no directory node");
+  const { sharded, links } = parseNode(block, cid.version);
+  if (!sharded && path.length > 0) throw new Lie("a plain directory within a sharded one");
+  if (sharded && links.length === 0) throw new Lie("a shard without links");
+  const codec = kind === "topic" && cid.version === 1 ? "raw" : "dag-pb";
+  return links.map((link) => {
+    const name = sharded ? link.name.slice(2) : link.name;
+    const here = sharded ? [...path, Number.parseInt(link.name.slice(0, 2), 16)] : [];
+    if (link.cid.codec !== (name === "" ? "dag-pb" : codec)) throw new Lie("a link of another codec than this folder's");
+    if (name === "") {
+      if (here.length >= maxLevels) throw new Lie(`a folder of more than ${maxLevels} levels`);
+      return { cid: link.cid, path: here };
+    }
+    const slot = sharded ? slotOf(name) : [];
+    if (here.some((index, level) => index !== slot[level])) throw new Lie("a name that stands in another's shard");
+    return { cid: link.cid, name: name as Hash };
+  });
+}
+
+/** Checks a comment's block, whose bytes have been checked against its CID. */
+export function openLeaf(block: Uint8Array, cid: Cid, name: Hash): Found {
+  const bytes = leafBytes(block, cid.version);
+  const sum = sha1(bytes);
+  if (toHex(sum.hash) !== name) throw new Lie("a comment that is not the one of its name");
+  return { id: name, bytes, sum };
+}
+
+export interface Folder {
+  readonly root: Cid;
+  /** All of the folder was there only if this ends without a Lie. */
+  readonly comments: AsyncGenerator<Found>;
+}
+
+/**
+ * Opens a topic's folder from its CAR: the one of an id, or the one that the server has now. Comments come as soon as
+ * their bytes are there. The CAR is depth first, so at every time it is known what must come next, and what is kept
+ * meanwhile is the links still to come.
+ */
+export async function openFolder(chunks: AsyncIterable<Uint8Array>, id?: Cid, maxBytes = maxCar): Promise<Folder> {
+  const { root, blocks } = await openCar(chunks, maxBytes);
+  if (id !== undefined && !equalCids(root, id)) throw new Lie("a CAR of another folder than the one asked for");
+  return { root, comments: readComments(root, blocks) };
+}
+
+async function* readComments(root: Cid, blocks: AsyncIterable<Block>): AsyncGenerator<Found> {
+  const expected: Child[] = [{ cid: root, path: [] }];
+  for await (const block of blocks) {
+    const next = expected.pop();
+    if (next === undefined || !equalCids(next.cid, block.cid)) throw new Lie("a CAR with a block that is not the folder's next one");
+    if ("name" in next) {
+      yield openLeaf(block.bytes, block.cid, next.name);
+      continue;
+    }
+    for (const child of childrenOf(block.bytes, block.cid, next.path, "topic").reverse()) expected.push(child);
+  }
+  if (expected.length > 0) throw new Lie("a CAR that ends before its folder does");
+}
+
+/** What a folder that is made has under a name. */
+export interface Entry {
+  readonly name: Hash;
+  readonly cid: Cid;
+  /** The bytes of the block and of all below it. */
+  readonly size: number;
+}
+
+/**
+ * The id of the folder of entries whose slots differ, and its size; emit gets its directory nodes, those below first.
+ * See listed for entries whose slots may be equal.
+ */
+export function makeFolder(entries: readonly Entry[], version: Version, emit?: (block: Block) => void): Omit<Entry, "name"> {
+  const node = (sharded: boolean, links: readonly Link[]): Omit<Entry, "name"> => {
+    const bytes = encodeNode({ sharded, links });
+    const cid = cidOf(bytes, version, "dag-pb");
+    emit?.({ cid, bytes });
+    return { cid, size: links.reduce((sum, { size }) => sum + size, bytes.length) };
+  };
+  const sorted = [...entries].sort((a, b) => compare(a.name, b.name));
+  if (sorted.length * (40 + cidLength(version)) <= maxPlain) return node(false, sorted);
+  // As deep as slots are long, so it may call itself.
+  const shard = (slotted: readonly { slot: Uint8Array; entry: Entry }[], level: number): Omit<Entry, "name"> => {
+    const places = new Map<number, { slot: Uint8Array; entry: Entry }[]>();
+    for (const each of slotted) {
+      const index = each.slot[level];
+      if (index === undefined) throw new RangeError("two names of one slot in a folder");
+      places.set(index, [...(places.get(index) ?? []), each]);
+    }
+    const links = [...places].sort(([a], [b]) => a - b).map(([index, here]): Link => {
+      const name = index.toString(16).toUpperCase().padStart(2, "0");
+      const [first] = here;
+      if (first !== undefined && here.length === 1) return { ...first.entry, name: name + first.entry.name };
+      return { ...shard(here, level + 1), name };
+    });
+    return node(true, links);
+  };
+  return shard(sorted.map((entry) => ({ slot: slotOf(entry.name), entry })), 0);
+}
+
+/** What a topic's folder has for a comment, and the block for a CAR. */
+export function leafOf(bytes: Uint8Array, version: Version): { entry: Entry; block: Block } {
+  const block = leafBlock(bytes, version);
+  const cid = cidOf(block, version, version === 1 ? "raw" : "dag-pb");
+  return { entry: { name: hashOf(bytes), cid, size: block.length }, block: { cid, bytes: block } };
+}
+
+/** The comments that a topic's folder lists: of those with one slot the one of the smallest name. */
+export function listed(entries: readonly Entry[]): Entry[] {
+  const bySlot = new Map<string, Entry>();
+  for (const entry of entries) {
+    const slot = toHex(slotOf(entry.name));
+    const other = bySlot.get(slot);
+    if (other === undefined || entry.name < other.name) bySlot.set(slot, entry);
+  }
+  return [...bySlot.values()];
+}
+
+/** The id of the folder of a topic's comments. */
+export function topicId(comments: Iterable<Uint8Array>, version: Version): Cid {
+  return makeFolder(listed([...comments].map((bytes) => leafOf(bytes, version).entry)), version).cid;
+}

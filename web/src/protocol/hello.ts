@@ -1,0 +1,167 @@
+// The hello: what a server proves of itself. SPEC.md, section 5.
+
+import { sha256 } from "@noble/hashes/sha2.js";
+import { concat, fromHex, fromUTF8, utf8 } from "./bytes.ts";
+import { encodeBase58 } from "./cid.ts";
+import { type Hash, parseHash } from "./hash.ts";
+import { Lie } from "./lie.ts";
+import { type Verifier, verify } from "./signature.ts";
+
+/** The whole answer. */
+export const maxHello = 65536;
+const maxString = 256;
+/** How far ahead a hello may expire. */
+const maxLifeMillis = 24 * 60 * 60 * 1000;
+// The server's clock and this one differ.
+const maxClockMillis = 10 * 60 * 1000;
+/** How many entries each list may have. */
+const maxEntries = { communities: 64, urls: 16, multiaddrs: 32, trackers: 16, servers: 32 } as const;
+
+export interface Hello {
+  readonly software: string;
+  /** The Ed25519 key, 64 hex digits. */
+  readonly key: string;
+  readonly peerId: string;
+  readonly expires: string;
+  readonly cidVersion: 0 | 1;
+  readonly communities: readonly Hash[];
+  readonly urls: readonly string[];
+  readonly multiaddrs: readonly string[];
+  readonly limits: { readonly maxSize: number; readonly rate: number };
+  readonly contact: string;
+  /** Candidates, of which the hello proves nothing. */
+  readonly trackers: readonly string[];
+  readonly servers: readonly string[];
+}
+
+export interface Asked {
+  /** The 32 bytes sent, 64 hex digits. */
+  readonly nonce: string;
+  /** Where the answer was fetched from. Absent where a person named the address, as behind a proxy. */
+  readonly origin?: string;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** The one spelling of an origin: the port always, an IPv4 address inside an IPv6 one as IPv4. */
+export function canonicalOrigin(text: string): string | undefined {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    return undefined;
+  }
+  const { protocol, hostname, port } = url;
+  if ((protocol !== "http:" && protocol !== "https:") || `${url.origin}/` !== url.href) return undefined;
+  const mapped = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(hostname);
+  const host = mapped === null ? hostname : ipv4(Number.parseInt(mapped[1] as string, 16), Number.parseInt(mapped[2] as string, 16));
+  return `${protocol}//${host}:${port || (protocol === "http:" ? "80" : "443")}`;
+}
+
+function ipv4(high: number, low: number): string {
+  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
+}
+
+/** The libp2p peer id of an Ed25519 key: the identity multihash of its protobuf. */
+export function peerIdOf(key: string): string {
+  return encodeBase58(concat([Uint8Array.of(0x00, 0x24, 0x08, 0x01, 0x12, 0x20), fromHex(key)]));
+}
+
+/** What the key of a hello signs. */
+export function helloMessage(nonce: string, origin: string, hello: string): Uint8Array {
+  return concat([utf8("comntr-hello-v1\n"), fromHex(nonce), utf8(origin), sha256(utf8(hello))]);
+}
+
+/** Checks an answer. What it is not proof of is a Lie. */
+export async function openHello(
+  answer: Uint8Array,
+  { nonce, origin, now }: Asked,
+  verifier: Verifier = async (key, message, signature) => verify(key, message, signature),
+): Promise<Hello> {
+  if (answer.length > maxHello) throw new Lie(`a hello of ${answer.length} bytes`);
+  const outer = object(parse(fromUTF8(answer)), "the answer");
+  const text = outer["hello"];
+  if (typeof text !== "string") throw new Lie("an answer without a hello");
+  const signature = string(outer, "signature");
+  const signed = string(outer, "origin");
+  if (string(outer, "nonce") !== nonce) throw new Lie("a hello for another nonce");
+  if (canonicalOrigin(signed) !== signed) throw new Lie("a hello whose origin is not in its one spelling");
+  if (origin !== undefined && canonicalOrigin(origin) !== signed) throw new Lie(`a hello of ${signed}, not of where it was fetched from`);
+  const inner = object(parse(text), "the hello");
+  if (inner["protocol"] !== 1) throw new Lie("a hello of another protocol");
+  const hello = readHello(inner, now);
+  const isHex = /^[0-9a-f]{128}$/.test(signature);
+  if (!isHex || !(await verifier(fromHex(hello.key), helloMessage(nonce, signed, text), fromHex(signature)))) {
+    throw new Lie("a hello whose signature does not verify");
+  }
+  return hello;
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function readHello(fields: Fields, now: number): Hello {
+  const key = string(fields, "key");
+  if (!/^[0-9a-f]{64}$/.test(key)) throw new Lie("a hello without a key");
+  const peerId = string(fields, "peerId");
+  if (peerId !== peerIdOf(key)) throw new Lie("a hello whose peerId is not its key's");
+  const expires = string(fields, "expires");
+  const end = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(expires) ? Date.parse(expires) : Number.NaN;
+  if (!(end > now && end <= now + maxLifeMillis + maxClockMillis)) throw new Lie("a hello that has expired, or lasts too long");
+  const { cidVersion } = fields;
+  if (cidVersion !== 0 && cidVersion !== 1) throw new Lie("a hello without a cidVersion");
+  const communities = list(fields, "communities").map(parseHash);
+  if (!communities.every((hash) => hash !== undefined)) throw new Lie("a hello with a community that is no hash");
+  const multiaddrs = list(fields, "multiaddrs");
+  if (!multiaddrs.every((addr) => addr.endsWith(`/p2p/${peerId}`))) throw new Lie("a hello with another peer's address");
+  const limits = object(fields["limits"], "limits");
+  return {
+    software: string(fields, "software"),
+    key,
+    peerId,
+    expires,
+    cidVersion,
+    communities,
+    urls: list(fields, "urls"),
+    multiaddrs,
+    limits: { maxSize: number(limits, "maxSize"), rate: number(limits, "rate") },
+    contact: string(fields, "contact"),
+    trackers: list(fields, "trackers"),
+    servers: list(fields, "servers"),
+  };
+}
+
+function parse(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? "");
+  } catch {
+    throw new Lie("a hello that is not JSON");
+  }
+}
+
+function object(value: unknown, what: string): Fields {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Lie(`a hello in which ${what} is no object`);
+  return value as Fields;
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === "string" && utf8(value).length <= maxString && !/\p{Cc}/u.test(value);
+}
+
+function string(fields: Fields, name: string): string {
+  const value = fields[name];
+  if (!isString(value)) throw new Lie(`a hello whose ${name} is no string of at most ${maxString} bytes without control characters`);
+  return value;
+}
+
+function number(fields: Fields, name: string): number {
+  const value = fields[name];
+  if (typeof value !== "number" || !(value >= 0)) throw new Lie(`a hello whose ${name} is no number`);
+  return value;
+}
+
+function list(fields: Fields, name: keyof typeof maxEntries): string[] {
+  const value = fields[name];
+  const isList = Array.isArray(value) && value.length <= maxEntries[name] && value.every(isString);
+  if (!isList) throw new Lie(`a hello whose ${name} is no list of at most ${maxEntries[name]} strings`);
+  return value as string[];
+}

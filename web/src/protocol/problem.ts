@@ -1,0 +1,45 @@
+// Problem documents (RFC 9457): what a server says when it refuses. SPEC.md, section 4, "Errors".
+
+import { fromUTF8 } from "./bytes.ts";
+
+export const maxProblem = 16384;
+// Longer pauses than this are not waited for: another server is asked.
+const maxRetryAfter = 86400;
+
+/** A server's refusal. code is for programs; message, its detail, for people. */
+export class Problem extends Error {
+  override readonly name = "Problem";
+
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    detail: string,
+    /** Seconds to wait, of 429 and 503. */
+    readonly retryAfter?: number,
+  ) {
+    super(detail);
+  }
+}
+
+/** The problem that an answer's body tells; without one that can be read, what the status alone tells. */
+export function parseProblem(status: number, body: Uint8Array, retryAfterHeader: string | null = null): Problem {
+  const document = parseObject(body);
+  const { code, detail, retryAfter } = document;
+  const seconds = typeof retryAfter === "number" ? retryAfter : Number(retryAfterHeader ?? Number.NaN);
+  const wait = seconds >= 0 ? Math.min(seconds, maxRetryAfter) : undefined;
+  return new Problem(
+    status,
+    typeof code === "string" && /^[a-z0-9-]{1,64}$/.test(code) ? code : "unknown",
+    typeof detail === "string" ? detail : `the server answered with status ${status}`,
+    wait,
+  );
+}
+
+function parseObject(body: Uint8Array): Readonly<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(fromUTF8(body) ?? "");
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}

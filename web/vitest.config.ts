@@ -1,0 +1,9 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Folders of 20,000 comments are made here, on machines that do other things too.
+    testTimeout: 60_000,
+  },
+});
