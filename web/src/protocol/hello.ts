@@ -27,7 +27,7 @@ export interface Hello {
   readonly communities: readonly Hash[];
   readonly urls: readonly string[];
   readonly multiaddrs: readonly string[];
-  readonly limits: { readonly maxSize: number; readonly rate: number };
+  readonly limits: { readonly maxSize: number; readonly rate: number; readonly work: number; readonly newWork: number };
   readonly contact: string;
   /** Candidates, of which the hello proves nothing. */
   readonly trackers: readonly string[];
@@ -123,7 +123,12 @@ function readHello(fields: Fields, now: number): Hello {
     communities,
     urls: list(fields, "urls"),
     multiaddrs,
-    limits: { maxSize: number(limits, "maxSize"), rate: number(limits, "rate") },
+    limits: {
+      maxSize: number(limits, "maxSize"),
+      rate: number(limits, "rate"),
+      work: number(limits, "work", 0),
+      newWork: number(limits, "newWork", 0),
+    },
     contact: string(fields, "contact"),
     trackers: list(fields, "trackers"),
     servers: list(fields, "servers"),
@@ -153,8 +158,8 @@ function string(fields: Fields, name: string): string {
   return value;
 }
 
-function number(fields: Fields, name: string): number {
-  const value = fields[name];
+function number(fields: Fields, name: string, absent?: number): number {
+  const value = fields[name] ?? absent;
   if (typeof value !== "number" || !(value >= 0)) throw new Lie(`a hello whose ${name} is no number`);
   return value;
 }
