@@ -1,4 +1,5 @@
-// Bundles src/protocol to see what it weighs: each part by itself, with what it needs, and all together.
+// Bundles src/protocol to see what it weighs. All of it together counts towards what a page loads before it shows the
+// first comment; of the parts, what each adds by itself.
 
 import { build } from "esbuild";
 import { readdirSync } from "node:fs";
@@ -7,32 +8,36 @@ import { gzipSync } from "node:zlib";
 const folder = new URL("src/protocol/", import.meta.url).pathname;
 const files = readdirSync(folder).filter((file) => file.endsWith(".ts"));
 
-async function bundle(contents) {
-  const { outputFiles, metafile } = await build({
+/** The minified bundle of a module's text, or of it alone, without what it imports. */
+async function bundle(contents, alone) {
+  const leaveOut = {
+    name: "leave-out",
+    setup: (esbuild) => esbuild.onResolve({ filter: /./ }, ({ importer, path }) => (importer.endsWith(".ts") ? { path, external: true } : undefined)),
+  };
+  const { outputFiles } = await build({
     stdin: { contents, resolveDir: folder, loader: "ts" },
     bundle: true,
     minify: true,
     format: "esm",
     target: "es2022",
-    metafile: true,
     write: false,
+    plugins: alone ? [leaveOut] : [],
   });
-  return { code: outputFiles[0].contents, inputs: Object.values(metafile.outputs)[0].inputs };
+  return outputFiles[0].contents;
 }
 
-const all = await bundle(files.map((file) => `export * from "./${file}";`).join("\n"));
-const size = (code) => `${(gzipSync(code, { level: 9 }).length / 1000).toFixed(1)} kB gzip`;
-
-console.log("bytes of each part, minified, in one bundle:");
-for (const [path, { bytesInOutput }] of Object.entries(all.inputs).sort((a, b) => b[1].bytesInOutput - a[1].bytesInOutput)) {
-  if (bytesInOutput > 0) console.log(String(bytesInOutput).padStart(8), path.replace(/^.*node_modules\//, ""));
+function say(what, code) {
+  const gzip = gzipSync(code, { level: 9 }).length;
+  console.log(`${String(code.length).padStart(7)} ${String(gzip).padStart(7)}  ${what}`);
+  return gzip;
 }
-console.log(`all of it: ${all.code.length} bytes, ${size(all.code)}`);
 
-// What the page needs before the first comment shows: read a folder, judge, fold.
-const first = await bundle(
-  'export * from "./client.ts"; export { readFolder } from "./folder.ts"; export { judgeDocument } from "./document.ts";' +
-    'export { chooseVerifier } from "./signature.ts"; export { fold } from "./thread.ts"; export { readFilter } from "./filter.ts";' +
-    'export { cleanName } from "./name.ts"; export { hashOfName } from "./hash.ts"; export { openHello } from "./hello.ts";',
-).catch(() => undefined);
-if (first !== undefined) console.log(`to show a thread: ${first.code.length} bytes, ${size(first.code)}`);
+console.log("  bytes    gzip");
+const parts = [
+  ...files.map((file) => ({ what: file, contents: `export * from "./${file}";`, alone: true })),
+  { what: "@noble/ed25519", contents: 'export { Point, sign, getPublicKey, hashes } from "@noble/ed25519";', alone: false },
+  { what: "@noble/hashes", contents: 'export { sha256, sha512 } from "@noble/hashes/sha2.js";', alone: false },
+];
+const weighed = await Promise.all(parts.map(async ({ what, contents, alone }) => ({ what, code: await bundle(contents, alone) })));
+for (const { what, code } of weighed.sort((a, b) => b.code.length - a.code.length)) say(what, code);
+say("all together", await bundle(files.map((file) => `export * from "./${file}";`).join("\n"), false));
