@@ -42,7 +42,7 @@ const (
 	MaxFrameBody    = 64 << 10 // bytes of a request's body
 	// FrameWindow is how many bytes of body a server may send before it was
 	// given more by a FrameCredit.
-	FrameWindow = 256 << 10
+	FrameWindow = 1 << 20
 )
 
 var wireProtocol = [20]byte([]byte("\x13BitTorrent protocol"))

@@ -19,9 +19,10 @@ import (
 
 // Bounds of what one connection costs.
 const (
-	maxChannelMessage = 32 << 10         // bytes of a data channel's message, received
+	maxChannelMessage = 20 << 10         // bytes of a data channel's message, received: senders need 16 KiB
 	maxSent           = 16 << 10         // of one that is sent: every browser takes it
 	maxBuffered       = 1 << 20          // bytes sent and not yet acknowledged: 10 MB/s at 100 ms
+	maxBufferedAll    = 64 << 20         // of all connections, so less of each where there are many
 	sendStall         = 30 * time.Second // without room for more: the asker is gone, or does not read
 	maxRequests       = 16               // at once
 	maxBodies         = 256 << 10        // bytes of bodies of these in all
@@ -165,7 +166,6 @@ func (c *rtcConn) onChannel(dc *webrtc.DataChannel) {
 			return
 		}
 		c.dc, c.raw = dc, raw
-		dc.SetBufferedAmountLowThreshold(maxBuffered / 2)
 		dc.OnBufferedAmountLow(func() { signal(c.low) })
 		c.r.mu.Lock()
 		defer c.r.mu.Unlock()
@@ -325,7 +325,15 @@ func (c *rtcConn) send(b []byte, deadline time.Time) error {
 		return io.ErrClosedPipe
 	}
 	defer func() { <-c.turn }()
-	for c.dc.BufferedAmount() > maxBuffered {
+	for {
+		room := c.r.room()
+		if c.dc.BufferedAmount() <= room {
+			break
+		}
+		c.dc.SetBufferedAmountLowThreshold(room / 2)
+		if c.dc.BufferedAmount() <= room/2 { // before it could be told of
+			break
+		}
 		select {
 		case <-c.low:
 		case <-timer.C:

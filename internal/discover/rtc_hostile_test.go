@@ -130,10 +130,10 @@ func TestRTCLargeMessage(t *testing.T) {
 	r := serveRTC(t, echo)
 	c := dialRTC(t, func(ctx context.Context, sdp string) (string, error) {
 		a, err := r.Answer(ctx, sdp)
-		if !strings.Contains(a, "a=max-message-size:32768\r\n") {
+		if !strings.Contains(a, "a=max-message-size:20480\r\n") {
 			t.Errorf("the answer does not say how large a message may be:\n%s", a)
 		}
-		return strings.Replace(a, "a=max-message-size:32768", "a=max-message-size:1000000", 1), err
+		return strings.Replace(a, "a=max-message-size:20480", "a=max-message-size:1000000", 1), err
 	}, nil)
 	c.start(reddit, nil)
 	if _, err := c.raw.Write(make([]byte, 100_000)); err != nil {

@@ -151,7 +151,7 @@ func TestRTCRequests(t *testing.T) {
 // TestRTCAtOnce: many requests share the channel, larger than any window, and
 // every byte comes back to its own.
 func TestRTCAtOnce(t *testing.T) {
-	const size = 3 * comntr.FrameWindow
+	const size = comntr.FrameWindow * 3 / 2
 	r := serveRTC(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var gz io.Writer = w
 		if r.Header.Get("Accept-Encoding") == "gzip" {
