@@ -2,6 +2,7 @@ package discover
 
 import (
 	"context"
+	"fmt"
 	"hash/maphash"
 	"net"
 	"net/netip"
@@ -161,3 +162,34 @@ func (c *TrackerClient) Once(ctx context.Context) error {
 }
 
 var NextReconnect = nextReconnect
+
+// CheckMessage parses b as a tracker and as its client, and returns what is
+// wrong with what was taken. What a tracker passes on, a client must read as it
+// was.
+func CheckMessage(b []byte) error {
+	if m := parseMessage(b); m != nil && m.Offer != nil && (len(m.Offer.SDP) > maxSDP || len(m.OfferID) > maxOfferID || m.PeerID == nil) {
+		return fmt.Errorf("a client takes %+v", m)
+	}
+	r, err := parseRequest(b)
+	switch {
+	case err != nil:
+		if len(err.Error()) > 300 {
+			return fmt.Errorf("a refusal of %d bytes", len(err.Error()))
+		}
+		return nil
+	case len(r.hashes) == 0 || len(r.hashes) > maxScrape || r.action == actionAnnounce && len(r.hashes) != 1:
+		return fmt.Errorf("%d infohashes", len(r.hashes))
+	case r.answer != nil && (len(r.answer.sdp) > maxSDP || len(r.answer.offerID) > maxOfferID):
+		return fmt.Errorf("a tracker takes %+v", r.answer)
+	case len(r.offers) > maxOffers:
+		return fmt.Errorf("%d offers", len(r.offers))
+	}
+	for _, o := range r.offers {
+		hash, from := binary(r.hashes[0]), binary(r.peer)
+		m := parseMessage(encode(message{Action: actionAnnounce, InfoHash: &hash, PeerID: &from, OfferID: o.ID, Offer: o.Offer}))
+		if m == nil || *m.InfoHash != hash || *m.PeerID != from || m.OfferID != o.ID || *m.Offer != *o.Offer {
+			return fmt.Errorf("%+v is passed on as %+v", o, m)
+		}
+	}
+	return nil
+}

@@ -1,14 +1,12 @@
 package discover
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -17,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"golang.org/x/time/rate"
 
 	"github.com/comntr/comntr"
 )
@@ -156,18 +155,12 @@ func (t *Tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		t.places.leave(addr)
 		t.busy.Done()
 	}
-	grab := &hijacker{ResponseWriter: w}
-	ws, err := websocket.Accept(grab, r, &websocket.AcceptOptions{
-		InsecureSkipVerify: true,                          // any origin: nothing here goes by cookies
-		CompressionMode:    websocket.CompressionDisabled, // 1.2 MB for each socket that sends
-	})
-	if err != nil {
+	s := &webSocket{t: t, ip: ip, addr: addr, control: rate.NewLimiter(controlRate, controlBurst)}
+	if err := s.open(w, r); err != nil {
 		leave()
 		t.log.Debug("a WebSocket could not be opened", "peer", r.RemoteAddr, "err", err)
 		return
 	}
-	ws.SetReadLimit(maxMessage)
-	s := newWebSocket(t, ws, grab.conn, ip, addr)
 	t.mu.Lock()
 	t.sockets[s] = struct{}{}
 	closed := t.closed
@@ -179,19 +172,6 @@ func (t *Tracker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer leave()
 		s.run()
 	}()
-}
-
-// hijacker remembers the connection below a WebSocket: only closing that one
-// ends it without delay, whatever the WebSocket is waiting for.
-type hijacker struct {
-	http.ResponseWriter
-	conn net.Conn
-}
-
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	h.conn = c
-	return c, rw, err
 }
 
 // refuse answers 503 with a problem document.
@@ -354,7 +334,7 @@ func (t *Tracker) member(s *webSocket, r *request) (*peer, error) {
 		// Who came first stays, else anyone could push others out. It may be
 		// this peer's own socket of before, and dead.
 		if old := sw.ids[r.peer].socket; old != nil {
-			old.pingNow()
+			old.ping()
 		}
 		return nil, ErrPeerIDTaken
 	case sw.complete()+sw.incomplete() >= maxPeers:

@@ -113,18 +113,34 @@ func nextReconnect(tries int) time.Duration {
 
 // session is one connection: it announces, and answers what comes.
 func (c *TrackerClient) session(ctx context.Context, web *http.Client) error {
-	dial, cancel := context.WithTimeout(ctx, dialTime)
-	ws, _, err := websocket.Dial(dial, c.cfg.URL, &websocket.DialOptions{HTTPClient: web, CompressionMode: websocket.CompressionDisabled})
-	cancel()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	control := rate.NewLimiter(controlRate, controlBurst)
+	controlled := func() bool {
+		if control.Allow() {
+			return true
+		}
+		cancel()
+		return false
+	}
+	dial, dialed := context.WithTimeout(ctx, dialTime)
+	ws, _, err := websocket.Dial(dial, c.cfg.URL, &websocket.DialOptions{
+		HTTPClient:      web,
+		CompressionMode: websocket.CompressionDisabled,
+		OnPingReceived:  func(context.Context, []byte) bool { return controlled() },
+		OnPongReceived:  func(context.Context, []byte) { controlled() },
+	})
+	dialed()
 	if err != nil {
 		return err
 	}
 	ws.SetReadLimit(maxMessage)
 	s := &session{c: c, ws: ws, interval: make(chan time.Duration, 1)}
 	var wg sync.WaitGroup
-	defer wg.Wait()
-	ctx, cancel = context.WithCancel(ctx)
-	defer cancel()
+	defer func() {
+		cancel()
+		wg.Wait()
+	}()
 	wg.Go(func() { s.announce(ctx) })
 	limit := rate.NewLimiter(offerRate, offerBurst)
 	for {

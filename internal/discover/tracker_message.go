@@ -34,9 +34,6 @@ const (
 // PeerID is what a peer calls itself in a swarm: 20 bytes (BEP 3).
 type PeerID [20]byte
 
-// MarshalText writes the id as the protocol's JSON does.
-func (p PeerID) MarshalText() ([]byte, error) { return []byte(binary(p).text()), nil }
-
 // binary is 20 bytes as the protocol's JSON has them: a string with a
 // character below U+0100 for each byte.
 type binary [20]byte
@@ -162,7 +159,7 @@ type request struct {
 	hashes []comntr.Hash // one of an announce, one or more of a scrape
 	peer   PeerID
 	event  event // as sent; the unknown ones mean nothing
-	// left: whether the peer has everything, nil where it does not say.
+	// complete is whether the peer has everything, nil where it does not say.
 	complete *bool
 	offers   []wireOffer
 	answer   *answerTo // instead of all the rest

@@ -1,10 +1,13 @@
 package discover
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,10 +19,17 @@ import (
 
 // Bounds of one socket.
 const (
-	// messageRate and messageBurst are requests a second. A seed of a swarm of
+	// messageRate and messageBurst are requests a second, of which one is
+	// counted once more for each messageBytes that it has. A seed of a swarm of
 	// a thousand answers 8 a second. Who sends more is read more slowly.
 	messageRate  = 20
 	messageBurst = 40
+	messageBytes = 4 << 10
+	// controlRate and controlBurst are pings and pongs a second, each of which
+	// costs an answer and is seen by nothing else; then the socket is dropped.
+	// Browsers send no pings, libraries one in half a minute.
+	controlRate  = 1
+	controlBurst = 20
 	// maxOutstanding is offers that can still be answered; the oldest make
 	// place. They are kept with who made them, so that nobody can use up
 	// another's places.
@@ -58,6 +68,8 @@ type webSocket struct {
 	peers  map[comntr.Hash]*peer
 	offers []outstanding // oldest first
 
+	control *rate.Limiter
+
 	mu      sync.Mutex
 	queue   [][]byte
 	queued  int
@@ -76,21 +88,46 @@ type outstanding struct {
 	until    time.Time
 }
 
-func newWebSocket(t *Tracker, ws *websocket.Conn, conn net.Conn, ip netip.Addr, addr netip.Prefix) *webSocket {
-	s := &webSocket{t: t, ws: ws, conn: conn, ip: ip, addr: addr}
-	s.mu.Lock() // the timers' functions use them
+// open takes the request's connection over.
+func (s *webSocket) open(w http.ResponseWriter, r *http.Request) error {
+	grab := &hijacker{ResponseWriter: w}
+	ws, err := websocket.Accept(grab, r, &websocket.AcceptOptions{
+		InsecureSkipVerify: true,                          // any origin: nothing here goes by cookies
+		CompressionMode:    websocket.CompressionDisabled, // 1.2 MB for each socket that sends
+		OnPingReceived:     func(context.Context, []byte) bool { return s.controlled() },
+		OnPongReceived:     func(context.Context, []byte) { s.controlled() },
+	})
+	if err != nil {
+		return err
+	}
+	ws.SetReadLimit(maxMessage)
+	s.ws, s.conn = ws, grab.conn
+	s.mu.Lock() // the timer's function uses them
 	defer s.mu.Unlock()
 	s.pinger = time.AfterFunc(pingEvery, s.ping)
 	s.idle = time.AfterFunc(idleTime, s.kill)
-	return s
+	return nil
+}
+
+// hijacker remembers the connection below a WebSocket: only closing that one
+// ends it without delay, whatever the WebSocket is waiting for.
+type hijacker struct {
+	http.ResponseWriter
+	conn net.Conn
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	h.conn = c
+	return c, rw, err
 }
 
 // run reads requests until the client goes or is dropped.
 func (s *webSocket) run() {
 	limit := rate.NewLimiter(messageRate, messageBurst)
-	for limit.Wait(s.t.ctx) == nil {
+	for {
 		b, err := s.read()
-		if err != nil || s.isDropped() {
+		if err != nil || s.isDropped() || limit.WaitN(s.t.ctx, 1+len(b)/messageBytes) != nil {
 			break
 		}
 		r, err := parseRequest(b)
@@ -115,7 +152,7 @@ func (s *webSocket) run() {
 }
 
 func (s *webSocket) read() ([]byte, error) {
-	s.idle.Reset(idleTime)
+	defer s.idle.Reset(idleTime)
 	_, r, err := s.ws.Reader(context.Background())
 	if err != nil {
 		return nil, err
@@ -128,6 +165,16 @@ func (s *webSocket) isDropped() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.dropped
+}
+
+// controlled counts a ping or pong that came, and reports whether it is worth
+// an answer.
+func (s *webSocket) controlled() bool {
+	if s.control.Allow() {
+		return true
+	}
+	s.kill()
+	return false
 }
 
 // kill ends the socket at once.
@@ -181,9 +228,6 @@ func (s *webSocket) ping() {
 		}
 	})
 }
-
-// pingNow is for when another claims to be this client.
-func (s *webSocket) pingNow() { s.ping() }
 
 // free reports whether the client takes what it is sent.
 func (s *webSocket) free() bool {
@@ -257,10 +301,12 @@ func (s *webSocket) write() {
 // offered remembers that an offer of from, which is this socket's, goes to to.
 // t.mu is held.
 func (s *webSocket) offered(from, to *peer, id string) {
-	if len(s.offers) >= maxOutstanding {
-		s.offers = append(s.offers[:0], s.offers[1:]...)
+	now, old := time.Now(), 0
+	for old < len(s.offers) && now.After(s.offers[old].until) {
+		old++
 	}
-	s.offers = append(s.offers, outstanding{id, from, to, time.Now().Add(offerLife)})
+	old = max(old, len(s.offers)+1-maxOutstanding)
+	s.offers = append(slices.Delete(s.offers, 0, old), outstanding{id, from, to, now.Add(offerLife)})
 }
 
 // take reports whether to may answer the offer of from, which is this
@@ -268,7 +314,7 @@ func (s *webSocket) offered(from, to *peer, id string) {
 func (s *webSocket) take(from, to *peer, id string) bool {
 	for i, o := range s.offers {
 		if o.id == id && o.from == from && o.to == to {
-			s.offers = append(s.offers[:i], s.offers[i+1:]...)
+			s.offers = slices.Delete(s.offers, i, i+1)
 			return time.Now().Before(o.until)
 		}
 	}

@@ -4,14 +4,17 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -717,8 +720,7 @@ func TestTrackerSlowClient(t *testing.T) {
 	eventually(t, 8*time.Second, "dropped", func() bool { return tr.Sockets() == 2 })
 }
 
-// Whoever does not end a message, or says nothing for long, or does not answer
-// pings, is dropped; a stop does not wait for whoever does not listen.
+// A stop tells its clients so, and does not wait for those that do not listen.
 func TestTrackerStop(t *testing.T) {
 	t.Parallel()
 	tr, url := tracker(t, discover.TrackerConfig{})
@@ -734,4 +736,209 @@ func TestTrackerStop(t *testing.T) {
 	if _, r, err := dial(t, url, ""); err == nil || r == nil || r.StatusCode != http.StatusServiceUnavailable {
 		t.Error(r, err)
 	}
+}
+
+// network is one without buffers, whose time is synctest's.
+type network chan net.Conn
+
+func (n network) Accept() (net.Conn, error) {
+	if c, ok := <-n; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (n network) Close() error   { return nil }
+func (n network) Addr() net.Addr { return &net.UnixAddr{Name: "network"} }
+
+func (n network) dial(t *testing.T) *websocket.Conn {
+	t.Helper()
+	ws, _, err := websocket.Dial(t.Context(), "ws://tracker", &websocket.DialOptions{
+		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			n <- server
+			return client, nil
+		}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ws
+}
+
+// inTime runs f with a Tracker in a synctest bubble.
+func inTime(t *testing.T, f func(t *testing.T, tr *discover.Tracker, n network)) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tr := discover.NewTracker(discover.TrackerConfig{NoLimits: true})
+		n := make(network)
+		srv := &http.Server{Handler: tr}
+		done := make(chan error, 1)
+		go func() { done <- srv.Serve(n) }()
+		f(t, tr, n)
+		began := time.Now()
+		tr.Close()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("Close took %v", took)
+		}
+		close(n)
+		<-done
+		srv.Close()
+	})
+}
+
+// after reports whether the Tracker has n sockets when d has passed.
+func after(t *testing.T, tr *discover.Tracker, d time.Duration, n int) {
+	t.Helper()
+	time.Sleep(d)
+	synctest.Wait()
+	if got := tr.Sockets(); got != n {
+		t.Errorf("%d sockets after %v; want %d", got, d, n)
+	}
+}
+
+// A client that answers pings stays as long as it announces, and ten minutes
+// more.
+func TestTrackerIdle(t *testing.T) {
+	inTime(t, func(t *testing.T, tr *discover.Tracker, n network) {
+		ws := n.dial(t)
+		ctx := ws.CloseRead(t.Context())
+		after(t, tr, 9*time.Minute, 1)
+		p := &peer{t, ws, peerID("p")}
+		p.send(object{"action": "scrape", "info_hash": bin(reddit[:])}) // whose answer ends CloseRead
+		<-ctx.Done()
+		after(t, tr, time.Second, 0)
+
+		ws = n.dial(t)
+		heard := make(chan error, 1)
+		go func() {
+			var err error
+			for err == nil {
+				_, _, err = ws.Read(context.Background())
+			}
+			heard <- err
+		}()
+		p.ws = ws
+		for range 5 {
+			after(t, tr, 9*time.Minute, 1)
+			p.send(p.request(reddit, 1, nil))
+		}
+		after(t, tr, 10*time.Minute-time.Second, 1)
+		after(t, tr, 2*time.Second, 0)
+		<-heard
+		ws.CloseNow()
+	})
+}
+
+// A client that answers no ping is gone after a minute.
+func TestTrackerPings(t *testing.T) {
+	inTime(t, func(t *testing.T, tr *discover.Tracker, n network) {
+		ws := n.dial(t)
+		defer ws.CloseNow()
+		after(t, tr, 50*time.Second, 1)
+		after(t, tr, 15*time.Second, 0)
+	})
+}
+
+// A message that does not end is not waited for.
+func TestTrackerStalledMessage(t *testing.T) {
+	inTime(t, func(t *testing.T, tr *discover.Tracker, n network) {
+		ws := n.dial(t)
+		defer ws.CloseNow()
+		w, err := ws.Writer(t.Context(), websocket.MessageText)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Write(make([]byte, 8192)) // more than is buffered on the way
+		after(t, tr, 9*time.Second, 1)
+		after(t, tr, 2*time.Second, 0)
+	})
+}
+
+// A client that does not take its answer is not waited for.
+func TestTrackerStalledReader(t *testing.T) {
+	inTime(t, func(t *testing.T, tr *discover.Tracker, n network) {
+		ws := n.dial(t)
+		defer ws.CloseNow()
+		p := &peer{t, ws, peerID("p")}
+		p.send(p.request(reddit, 1, nil))
+		after(t, tr, 9*time.Second, 1)
+		after(t, tr, 2*time.Second, 0)
+	})
+}
+
+// Pings of a client are answered, a flood of them ends the socket.
+func TestTrackerPingFlood(t *testing.T) {
+	inTime(t, func(t *testing.T, tr *discover.Tracker, n network) {
+		ws := n.dial(t)
+		ctx := ws.CloseRead(t.Context())
+		for range 5 {
+			time.Sleep(30 * time.Second)
+			if err := ws.Ping(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pings := 0
+		for ws.Ping(t.Context()) == nil {
+			pings++
+		}
+		if pings < 15 || pings > 20 {
+			t.Errorf("%d pings at once", pings)
+		}
+		<-ctx.Done()
+		after(t, tr, 0, 0)
+	})
+}
+
+// parse must not panic, and what it takes is within the bounds.
+func FuzzTrackerMessage(f *testing.F) {
+	for _, m := range hostile() {
+		f.Add([]byte(m))
+	}
+	for _, m := range lies() {
+		f.Add([]byte(m))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if err := discover.CheckMessage(b); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// BenchmarkTrackerIdleSocket measures what a socket costs that is in a swarm
+// and says nothing.
+func BenchmarkTrackerIdleSocket(b *testing.B) {
+	tr := discover.NewTracker(discover.TrackerConfig{NoLimits: true})
+	n := make(network)
+	srv := &http.Server{Handler: tr}
+	go srv.Serve(n)
+	const sockets = 1000
+	memory := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse + m.StackInuse
+	}
+	for range b.N {
+		var conns []net.Conn
+		before := memory()
+		for i := range sockets {
+			client, server := net.Pipe()
+			n <- server
+			conns = append(conns, client)
+			io.WriteString(client, "GET /announce HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+			buf := make([]byte, 300)
+			client.Read(buf)
+			m := fmt.Appendf(nil, `{"action":"announce","info_hash":"aaaaaaaaaaaaaaaaaaaa","peer_id":%q}`, peerID(fmt.Sprint(i)))
+			client.Write(append([]byte{0x81, 0x80 | byte(len(m)), 0, 0, 0, 0}, m...)) // masked with zeros
+			client.Read(buf)
+		}
+		b.ReportMetric(float64(memory()-before)/sockets, "B/socket")
+		for _, c := range conns {
+			c.Close()
+		}
+	}
+	tr.Close()
+	srv.Close()
 }
