@@ -93,6 +93,9 @@ type Config struct {
 	MinWork int
 	// Gateway is whether /ipfs and /blocks are served.
 	Gateway bool
+	// Tracker answers WebSockets at /announce; nil: there is none. It has its
+	// own bounds, and whoever made it ends the sockets, which Stop does not.
+	Tracker http.Handler
 	Log     *slog.Logger
 }
 
@@ -213,6 +216,8 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return preflight(w, rt)
 	case (rt.kind == kindIPFS || rt.kind == kindBlocks) && !a.cfg.Gateway:
 		return problem(http.StatusNotFound, comntr.CodeNotFound, "this server's operator has turned its gateway off: /ipfs and /blocks are not served; read /<community>/<topic>, or ask another server")
+	case rt.kind == kindAnnounce && a.cfg.Tracker == nil:
+		return problem(http.StatusNotFound, comntr.CodeNotFound, "this server is no WebTorrent tracker: use another server's, or another tracker")
 	case rt.kind == kindTopic && r.Method == http.MethodPost:
 		return a.post(w, r, rt)
 	case rt.kind == kindBlocks && r.Method == http.MethodPost:
@@ -233,6 +238,8 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return a.events(w, r, rt)
 	case kindIPFS:
 		return a.ipfs(w, r, rt)
+	case kindAnnounce:
+		return a.announce(w, r)
 	default:
 		return a.hello(w, r)
 	}
@@ -325,6 +332,9 @@ type answer struct {
 	rc    *http.ResponseController
 	begun bool
 }
+
+// Unwrap is for http.ResponseController and for who takes the connection over.
+func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader begins the answer. The time that the client has to take it starts
 // only now, because finding it may have taken long. (net/http takes the

@@ -19,7 +19,11 @@ const (
 	kindIPFS
 	kindBlocks
 	kindHello
+	kindAnnounce
 )
+
+// announcePath is where WebTorrent's clients expect a tracker.
+const announcePath = "/announce"
 
 // maxCIDText bounds a CID's text. Those of comntr's folders have 46 or 59 bytes in
 // their usual forms; base16 is the longest form anyone writes.
@@ -52,6 +56,8 @@ func (rt route) path() string {
 		return "/ipfs/" + rt.cid
 	case kindBlocks:
 		return "/blocks"
+	case kindAnnounce:
+		return announcePath
 	default:
 		return comntr.HelloPath
 	}
@@ -83,6 +89,8 @@ func parsePath(path string, first comntr.Hash, hosted func(comntr.Hash) bool) (r
 		return route{kind: kindBlocks}, nil
 	case comntr.HelloPath:
 		return route{kind: kindHello}, nil
+	case announcePath:
+		return route{kind: kindAnnounce}, nil
 	}
 	if c, ok := strings.CutPrefix(path, "/ipfs/"); ok {
 		if strings.Contains(c, "/") {
