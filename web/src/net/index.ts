@@ -43,6 +43,8 @@ export interface Memory {
   save(remembered: Remembered): void;
 }
 
+/** Screens hear of changes at most so often. */
+const frameMillis = 16;
 /** With an HTTP server at hand trackers are asked only if after so long there are too few. */
 const trackersAfter = 1500;
 
@@ -57,6 +59,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
   let swarmNow: Swarm | undefined;
   let swarmTimer: ReturnType<typeof setTimeout> | undefined;
   const listeners = new Set<() => void>();
+  let frame: ReturnType<typeof setTimeout> | undefined;
 
   const keep = (part: Partial<Remembered>): void => {
     remembered = { ...remembered, ...part };
@@ -67,15 +70,19 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     page: host.page,
     http: (origin) => httpLine(origin, host.fetch),
     async hello(line, named, signal) {
-      verifier ??= chooseVerifier(host.subtle);
-      return getHello(line.server, named, signal, await verifier);
+      return getHello(line.server, named, signal, await chosen());
     },
     remember: (list) => keep({ servers: list }),
     now,
   });
-  servers.changed(() => {
-    for (const listener of [...listeners]) listener();
-  });
+  const chosen = (): Promise<Verifier> => (verifier ??= chooseVerifier(host.subtle));
+  const changed = (): void => {
+    frame ??= setTimeout(() => {
+      frame = undefined;
+      for (const listener of [...listeners]) listener();
+    }, frameMillis);
+  };
+  servers.changed(changed);
   servers.onHello((hello) => {
     let isNew = false;
     for (const url of hello.trackers) {
@@ -130,7 +137,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       return;
     }
     swarm = import("./rtc.ts").then(({ createSwarm }) => {
-      const made = createSwarm({ servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, now, signal: life.signal, changed: () => listeners.forEach((each) => each()) });
+      const made = createSwarm({ servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, verifier: chosen, signal: life.signal, changed });
       for (const url of trackers) made.offer(url);
       for (const community of communities) made.join(community);
       swarmNow = made;
@@ -161,6 +168,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     add: servers.add,
     close() {
       clearTimeout(swarmTimer);
+      clearTimeout(frame);
       life.abort();
       servers.close();
       listeners.clear();

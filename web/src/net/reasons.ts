@@ -39,14 +39,12 @@ export const serverReasons = [
   "damaged",
   /** It refuses for another reason: detail is its own sentence. */
   "refused",
-  /** This browser has no WebRTC. */
-  "no-webrtc",
   /** The two could not find a way to each other for a data channel. */
   "no-way",
 ] as const;
 
 /** Of trackers (TrackerView.reason). */
-export const trackerReasons = ["unreachable", "timeout", "mixed-content", "private-address", "bad-address", "refused", "bad-answer"] as const;
+export const trackerReasons = ["unreachable", "timeout", "mixed-content", "private-address", "bad-address", "refused", "bad-answer", "no-way"] as const;
 
 /**
  * Of posts (PostOutcome.code), besides the codes of SPEC.md for documents and refusals, which come as servers give

@@ -35,8 +35,8 @@ export interface Served {
 /** Starts a server that knows no other one. */
 export async function serve(...flags: readonly string[]): Promise<Served> {
   const data = mkdtempSync(join(tmpdir(), "comntr-net-"));
-  const all = ["--data", data, "--listen", "127.0.0.1:0", "--dht-listen", "127.0.0.1:0", "--dht-bootstrap", "none", "--ipfs-bootstrap", "none"];
-  const child = spawn(program as string, ["serve", ...all, "--ipfs-listen", "none", "--allow-private", ...(flags.includes("--rate") ? [] : ["--rate", "0"]), ...flags], {
+  const all = ["--data", data, "--listen", "127.0.0.1:0", "--dht-listen", "127.0.0.1:0", "--dht-bootstrap", "none", "--ipfs-bootstrap", "none", "--tracker", "none", "--stun", "none"];
+  const child = spawn(program as string, ["serve", ...all, "--ipfs-listen", "none", "--rtc-listen", "none", "--allow-private", "--rate", "0", ...flags], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   const origin = await originOf(child);
