@@ -246,6 +246,10 @@ func (c *serveCmd) Run(e *env) (err error) {
 		reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr(), node.PeerID())
 	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
 
+	if rtc != nil {
+		log.Info("answering browsers over WebRTC", "address", rtc.Addr(), "trackers", c.trackers())
+	}
+
 	g, ctx := errgroup.WithContext(e.ctx)
 	g.Go(func() error { return ended(ctx, dht.Run(ctx)) })
 	g.Go(func() error { return ended(ctx, node.Run(ctx)) })

@@ -479,9 +479,10 @@ func TestRTCConnectionsAreBounded(t *testing.T) {
 		c.get("/")
 	})
 	t.Run("in all", func(t *testing.T) {
-		hold := make(chan struct{})
+		began, hold := make(chan struct{}, 2), make(chan struct{})
 		r, run := openRTC(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/hold" {
+				began <- struct{}{}
 				select {
 				case <-hold:
 				case <-r.Context().Done():
@@ -493,6 +494,7 @@ func TestRTCConnectionsAreBounded(t *testing.T) {
 		busy, idle := dialRTC(t, r.Answer, nil), dialRTC(t, r.Answer, nil)
 		busy.start(reddit, nil)
 		a := must(busy.ask(comntr.FrameHead{Method: "GET", Path: "/hold"}, nil))
+		<-began
 		idle.start(reddit, nil)
 		idle.get("/")
 		newcomer := dialRTC(t, func(ctx context.Context, sdp string) (a string, err error) {

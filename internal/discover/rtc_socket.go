@@ -31,8 +31,8 @@ const (
 	// while it connects, and many may share one address.
 	stunPerSource = 250
 
-	stunEvery    = 25 * time.Second // between questions to a STUN server: NATs forget a UDP port after 30 s and more
-	stunSoon     = 2 * time.Second  // after one that was not answered
+	stunEvery    = 25 * time.Second // between questions to a STUN server, and looks at the own addresses: NATs forget a UDP port after 30 s and more
+	stunSoon     = 2 * time.Second  // while none was answered, doubling up to stunEvery
 	stunResolved = 10 * time.Minute // a STUN server's addresses are looked up again after this
 	mappedFor    = 4 * stunEvery    // a NAT's mapping is told for so long after the last answer
 
@@ -432,48 +432,40 @@ func (s *rtcSocket) outside() (netip.AddrPort, bool) {
 	return s.mapped, s.mapped.IsValid() && time.Since(s.mappedAt) < mappedFor
 }
 
-// waiting is whether the last question was not answered.
-func (s *rtcSocket) waiting() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.asked) > 0
-}
-
 // run follows the machine's addresses, and learns from the STUN servers where
 // NATs let others reach us, which keeps the NATs' memory of us fresh too.
 func (p *rtcPorts) run(ctx context.Context, servers []string) {
 	var resolved []netip.AddrPort
 	var resolvedAt time.Time
-	watched := time.Now()
+	unanswered := 0
 	for turn := 0; ; turn++ {
-		if time.Since(watched) >= watchEvery {
-			watched = time.Now()
-			if err := p.refresh(); err != nil {
-				p.log.Debug("no WebRTC on a new own address", "err", err)
+		if err := p.refresh(); err != nil {
+			p.log.Debug("no WebRTC on a new own address", "err", err)
+		}
+		if len(servers) > 0 && (len(resolved) == 0 || time.Since(resolvedAt) > stunResolved) {
+			resolved, resolvedAt = resolveSTUN(ctx, servers), time.Now()
+		}
+		unanswered++
+		for _, s := range p.sockets() {
+			if public(s.addr) {
+				continue // it is reached as it is
+			}
+			if _, ok := s.outside(); ok {
+				unanswered = 0
+			}
+			var same []netip.AddrPort
+			for _, r := range resolved {
+				if r.Addr().Is6() == s.addr.Is6() {
+					same = append(same, r)
+				}
+			}
+			if len(same) > 0 {
+				s.ask(same[turn%len(same)])
 			}
 		}
 		wait := stunEvery
-		if len(servers) > 0 {
-			if len(resolved) == 0 || time.Since(resolvedAt) > stunResolved {
-				resolved, resolvedAt = resolveSTUN(ctx, servers), time.Now()
-			}
-			for _, s := range p.sockets() {
-				if public(s.addr) {
-					continue
-				}
-				if s.waiting() {
-					wait = stunSoon + time.Duration(min(turn, 10))*stunSoon
-				}
-				var same []netip.AddrPort
-				for _, r := range resolved {
-					if r.Addr().Is6() == s.addr.Is6() {
-						same = append(same, r)
-					}
-				}
-				if len(same) > 0 {
-					s.ask(same[turn%len(same)])
-				}
-			}
+		if unanswered > 0 {
+			wait = min(stunSoon<<min(unanswered-1, 10), stunEvery)
 		}
 		select {
 		case <-ctx.Done():

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -324,5 +325,24 @@ func TestRTCOverTCP(t *testing.T) {
 	c.start(reddit, nil)
 	if status, _ := c.get("/"); status != http.StatusTeapot {
 		t.Errorf("status %d", status)
+	}
+}
+
+func TestRTCOverIPv6(t *testing.T) {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Log("no IPv6 on this machine:", err)
+		return
+	}
+	l.Close()
+	r := serveRTC(t, echo, func(c *discover.RTCConfig) { c.Listen = "[::1]:0"; c.NoLimits = false })
+	c := dialRTC(t, r.Answer, func(s *webrtc.SettingEngine) { s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP6}) })
+	c.start(reddit, nil)
+	resp, err := c.http().Get("http://rtc/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if from, err := netip.ParseAddrPort(resp.Header.Get("X-From")); err != nil || !from.Addr().Is6() {
+		t.Errorf("the asker's address is %q", resp.Header.Get("X-From"))
 	}
 }
