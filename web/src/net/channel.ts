@@ -15,7 +15,7 @@ import {
 /** Bytes of a data channel's message: every browser sends and takes so many. */
 const maxMessage = 16 << 10;
 /** Credit is given when so much of a body was read. */
-const creditStep = 64 << 10;
+const creditStep = 256 << 10;
 /** Messages that say nothing to us, before the first frame and between two. */
 const maxStray = 1024;
 

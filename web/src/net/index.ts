@@ -8,7 +8,7 @@ import { httpLine } from "./http.ts";
 import type { Net } from "./net.ts";
 import { post } from "./post.ts";
 import { type Bounds, bounds, readTopic } from "./reader.ts";
-import { createServers, enough, maxRemembered, type Remembered } from "./servers.ts";
+import { createServers, frameMillis, maxRemembered, type Remembered } from "./servers.ts";
 import { activeTopics } from "./topics.ts";
 import type { PeerConnection, Swarm } from "./rtc.ts";
 
@@ -43,8 +43,6 @@ export interface Memory {
   save(remembered: Remembered): void;
 }
 
-/** Screens hear of changes at most so often. */
-const frameMillis = 16;
 /** With an HTTP server at hand trackers are asked only if after so long there are too few. */
 const trackersAfter = 1500;
 
@@ -109,7 +107,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
   void host.memory.load().then(
     (value) => {
       const old = readRemembered(value);
-      for (const { origin } of old.servers) servers.offer(origin, "remembered");
+      for (const { origin, named } of old.servers) servers.offer(origin, "remembered", named);
       for (const url of old.trackers) if (mayAsk(url)) trackers.add(url);
     },
     // Nothing is remembered, then.
@@ -131,7 +129,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     const { PeerConnection, WebSocket } = host;
     if (life.signal.aborted || swarm !== undefined || trackers.size === 0) return;
     if (PeerConnection === undefined || WebSocket === undefined) return;
-    if (servers.views().filter(({ state }) => state === "working").length >= enough) {
+    if ([...communities].every(servers.isEnough)) {
       // Later perhaps: servers go away.
       swarmTimer = setTimeout(startSwarm, 20 * trackersAfter);
       return;
@@ -155,7 +153,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     trackers: () => swarmNow?.views() ?? [...trackers].map((url) => ({ url, state: "unused" as const, found: 0, reason: undefined })),
     read(place, held, sink, folder) {
       want(place.community);
-      return readTopic({ servers, topic: place, held, folder, sink, now, bounds: { ...bounds, ...host.bounds } });
+      return readTopic({ servers, page: host.page, topic: place, held, folder, sink, now, bounds: { ...bounds, ...host.bounds } });
     },
     post(place, bytes, count, told, signal) {
       want(place.community);
@@ -181,8 +179,8 @@ export function readRemembered(value: unknown): Remembered {
   const { servers, trackers } = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   return {
     servers: list(servers).flatMap((each) => {
-      const { origin, answered } = (typeof each === "object" && each !== null ? each : {}) as Record<string, unknown>;
-      return typeof origin === "string" && typeof answered === "number" ? [{ origin, answered }] : [];
+      const { origin, answered, named } = (typeof each === "object" && each !== null ? each : {}) as Record<string, unknown>;
+      return typeof origin === "string" && typeof answered === "number" ? [{ origin, answered, named: named === true }] : [];
     }),
     trackers: list(trackers).filter((url) => typeof url === "string"),
   };

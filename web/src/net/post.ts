@@ -38,7 +38,7 @@ export async function post(
     return peers.find(({ network }) => !networks.has(network)) ?? peers[0];
   };
   const networks = new Set<string>();
-  if (next() === undefined) await firstPeer(servers, () => next() !== undefined, signal);
+  await servers.first(place.community, serverMillis, signal);
 
   const one = async (): Promise<void> => {
     while (!isFinal && !signal.aborted && tried.size < want * triesEach) {
@@ -83,20 +83,4 @@ async function send(servers: Servers, peer: Peer, place: Place, bytes: Uint8Arra
       return failure(peer.key, error instanceof Lie ? "lied" : code, detail);
     }
   }
-}
-
-/** Waits until there is a server, for a while. */
-function firstPeer(servers: Servers, isThere: () => boolean, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      stop();
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, serverMillis);
-    const stop = servers.onPeer(() => isThere() && end());
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-  });
 }

@@ -11,7 +11,7 @@ import { Problem } from "../protocol/problem.ts";
 import { about, deadline, pacer, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
 import { Trouble } from "./reasons.ts";
-import { enough, type Peer, type Servers } from "./servers.ts";
+import { enough, type Line, type Peer, type Servers } from "./servers.ts";
 import { createTree, type Place, readCar } from "./tree.ts";
 
 /** Bounds and times of one topic's reading; tests reach them with smaller ones. */
@@ -97,7 +97,6 @@ interface Source {
 
 /** A whole folder that is under way. */
 interface Transfer {
-  readonly source: Source;
   readonly end: AbortController;
   readonly began: number;
   progress: number;
@@ -105,6 +104,7 @@ interface Transfer {
 
 export interface ReadOptions {
   readonly servers: Servers;
+  readonly page: URL | undefined;
   readonly topic: Topic;
   readonly held: ReadonlySet<Hash>;
   /** The id of a folder that held has all of. */
@@ -114,7 +114,7 @@ export interface ReadOptions {
   readonly bounds: Bounds;
 }
 
-export function readTopic({ servers, topic, held, folder, sink, now, bounds: bound }: ReadOptions): TopicReader {
+export function readTopic({ servers, page, topic, held, folder, sink, now, bounds: bound }: ReadOptions): TopicReader {
   const life = new AbortController();
   const sources = new Set<Source>();
   /** Servers that do not give this topic: too much of it, or they keep none of it. */
@@ -124,7 +124,11 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
   const tree = createTree();
   const transfers = new Set<Transfer>();
   const transferWaits = new Set<() => void>();
-  const began = now();
+  /** A folder that was asked for while its server proves itself, which saves a round trip. */
+  let early: { readonly line: Line; readonly response: Promise<Response>; readonly transfer: Transfer } | undefined;
+  /** Since when nobody is asked. */
+  let lonely = now();
+  let lonelyTimer: ReturnType<typeof setTimeout> | undefined;
   /** A folder was read whole, so that others are compared with it. */
   let anyWhole = false;
   let folderTold = folder;
@@ -200,7 +204,7 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
       setState(isEmpty ? "empty" : "live");
     } else if (all.some((source) => source.reading !== undefined) || synced.length > 0) {
       if (state !== "live") setState("reading");
-    } else if (all.length === 0 && !servers.searching() && now() - began >= bound.grace) {
+    } else if (all.length === 0 && !servers.searching() && now() - lonely >= bound.grace) {
       setState("unreachable");
     } else if (state === undefined || state === "unreachable") {
       setState("searching");
@@ -269,6 +273,29 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
     update();
   }
 
+  /** Asks for the folder before its server has proven itself. It is read only when it has. */
+  function askEarly(): void {
+    const asking = servers.asking();
+    if (early !== undefined) {
+      const { line } = early;
+      if (!asking.includes(line) && [...sources].every(({ peer }) => peer.line !== line)) dropEarly();
+    }
+    const [line] = asking;
+    if (line === undefined || early !== undefined || sources.size > 0 || anyWhole || seen.size >= bound.wholeBelow) return;
+    const transfer: Transfer = { end: new AbortController(), began: now(), progress: now() };
+    transfers.add(transfer);
+    early = { line, transfer, response: askWhole(line, transfer.end.signal) };
+    early.response.catch(() => early?.transfer === transfer && dropEarly());
+  }
+
+  function dropEarly(): void {
+    const dropped = early;
+    early = undefined;
+    if (dropped === undefined) return;
+    dropped.transfer.end.abort(overtaken);
+    endTransfer(dropped.transfer);
+  }
+
   function follow(peer: Peer): void {
     const end = new AbortController();
     const source: Source = {
@@ -289,11 +316,13 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
       wake: () => void (source.woken = true),
     };
     sources.add(source);
+    clearTimeout(lonelyTimer);
     const leave = (): void => {
       end.abort(peer.gone.reason ?? life.signal.reason);
       source.wake();
       sources.delete(source);
       isNew = true;
+      if (sources.size === 0) beginLonely();
       pick();
     };
     peer.gone.addEventListener("abort", leave, { once: true });
@@ -301,6 +330,12 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
       peer.gone.removeEventListener("abort", leave);
       if (sources.has(source)) leave();
     });
+  }
+
+  function beginLonely(): void {
+    lonely = now();
+    clearTimeout(lonelyTimer);
+    if (!life.signal.aborted) lonelyTimer = setTimeout(update, bound.grace + 1);
   }
 
   /** Reads from a server again and again, until it is of no use. */
@@ -430,6 +465,7 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
   async function myTurn(source: Source): Promise<boolean> {
     for (;;) {
       if (anyWhole) return false;
+      if (early?.line === source.peer.line) return true;
       const late = Math.max(0, ...[...transfers].map(({ began: start, progress }) => Math.min(progress + bound.headStart, start + bound.slow) - now()));
       if (late <= 0) return true;
       await new Promise<void>((resolve) => {
@@ -449,18 +485,27 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
     for (const wait of [...transferWaits]) wait();
   }
 
+  function askWhole(line: Line, signal: AbortSignal): Promise<Response> {
+    const headers: Record<string, string> = { Accept: "application/vnd.ipld.car" };
+    // A page that asks another origin so would have to ask first whether it may. Its cache asks by itself.
+    if (heldRoot !== undefined && (line.carrier !== "http" || line.server.origin === page?.origin)) headers["If-None-Match"] = `W/"${folder}.car"`;
+    return ask(line.server, placeText(topic), { headers, signal });
+  }
+
   /** Reads all of a folder as it comes. */
   async function readWhole(source: Source): Promise<void> {
-    const { server } = source.peer.line;
-    const transfer: Transfer = { source, end: new AbortController(), began: now(), progress: now() };
+    const { line } = source.peer;
+    const mine = early?.line === line ? early : undefined;
+    if (mine !== undefined) early = undefined;
+    const transfer: Transfer = mine?.transfer ?? { end: new AbortController(), began: now(), progress: now() };
     transfers.add(transfer);
     const stop = (): void => transfer.end.abort(source.end.signal.reason);
     source.end.signal.addEventListener("abort", stop);
     const end = deadline(transfer.end.signal, bound.answer);
     try {
-      const headers: Record<string, string> = { Accept: "application/vnd.ipld.car" };
-      if (heldRoot !== undefined) headers["If-None-Match"] = `W/"${folder}.car"`;
-      const response = await ask(server, placeText(topic), { headers, signal: end.signal });
+      // An early request knows the transfer's end alone.
+      end.signal.addEventListener("abort", () => transfer.end.abort(end.signal.reason), { once: true });
+      const response = await (mine?.response ?? askWhole(line, end.signal));
       servers.good(source.peer, now() - transfer.began);
       if (response.status === 404 || response.status === 304) {
         await response.body?.cancel();
@@ -637,13 +682,17 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
   // ---- beginning and end
 
   const stopPeers = servers.onPeer(pick);
-  const stopChanges = servers.changed(update);
-  const graceTimer = setTimeout(update, bound.grace + 1);
+  const stopChanges = servers.changed(() => {
+    askEarly();
+    update();
+  });
+  beginLonely();
   checkTimer = setTimeout(checkAll, about(bound.tick));
   // Not at once: who calls has not yet what is returned.
   queueMicrotask(() => {
     servers.want(topic.community);
     pick();
+    askEarly();
   });
 
   return {
@@ -651,10 +700,11 @@ export function readTopic({ servers, topic, held, folder, sink, now, bounds: bou
       if (life.signal.aborted) return;
       stopPeers();
       stopChanges();
-      clearTimeout(graceTimer);
+      clearTimeout(lonelyTimer);
       clearTimeout(checkTimer);
       clearTimeout(batchTimer);
       life.abort(new Trouble("broke", "closed"));
+      dropEarly();
       for (const { end } of sources) end.abort(life.signal.reason);
       sources.clear();
       tree.keep([]);

@@ -11,7 +11,7 @@ import { until, within } from "./deadline.ts";
 import { isMixed, isPrivatePage, isPublic, parse6, parseAddress } from "./guard.ts";
 import type { TrackerView } from "./net.ts";
 import { Trouble } from "./reasons.ts";
-import { enough, type Servers } from "./servers.ts";
+import type { Servers } from "./servers.ts";
 import { type Answer, type Offer, openTracker, type Tracker } from "./tracker.ts";
 
 /** Trackers spoken to at once, offers of one announce, and connections that wait for an answer. */
@@ -88,23 +88,26 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
   const allowPrivate = isPrivatePage(page);
   let connecting = 0;
 
-  const missing = (): Hash[] => [...communities].filter((community) => servers.peers(community).length < enough);
+  const missing = (): Hash[] => [...communities].filter((community) => !servers.isEnough(community));
 
   function look(): void {
     if (signal.aborted) return;
-    const isNeeded = missing().length > 0;
+    const without = missing();
+    const isNeeded = without.length > 0;
+    const isUrgent = without.some((community) => servers.peers(community).length === 0);
     let used = 0;
     for (const tracker of trackers.values()) {
       // Of many trackers those that work, and those not tried yet.
       const may = isNeeded && used < maxTrackers && tracker.view().state !== "failed";
       if (may) used++;
       tracker.look(may || (isNeeded && tracker.view().state === "failed" && trackers.size <= maxTrackers));
+      if (isUrgent && waiting.size === 0 && connecting === 0) tracker.again();
     }
     changed();
   }
 
   async function makeOffers(infohash: Hash, tracker: Tracker): Promise<readonly Offer[]> {
-    if (servers.peers(infohash).length >= enough) return [];
+    if (servers.isEnough(infohash)) return [];
     const room = Math.min(offersEach, maxWaiting - waiting.size);
     const made = await Promise.all(Array.from({ length: Math.max(0, room) }, () => makeOffer(tracker).catch(() => undefined)));
     return made.filter((offer) => offer !== undefined);

@@ -15,7 +15,7 @@ import { type Reason, reasonOf, Trouble } from "./reasons.ts";
 /** How many servers are known at once; of those, how many that a stranger named. */
 export const maxServers = 64;
 export const maxStrangers = 40;
-/** Enough working servers: no more are looked for. */
+/** Enough working servers, each of another network: no more are looked for. */
 export const enough = 3;
 /** Hellos waited for at once. Those that take longer than patience no longer count, up to the second number. */
 const maxAsking = 4;
@@ -26,8 +26,10 @@ const helloMillis = 8000;
 /** After a failure, doubling: what a person or the site named, and what strangers named. */
 const firstAgainMillis = { named: 3000, stranger: 60_000 };
 const lastAgainMillis = 30 * 60_000;
-/** A failing connection that was made again in vain: give up until the back-off ends. */
-const frameMillis = 16;
+/** Changes are told at most so often. */
+export const frameMillis = 16;
+/** Of one network, so many servers that strangers named. */
+const maxOfNetwork = 2;
 /** Servers and trackers kept for the next visit, and for how long without a good answer. */
 export const maxRemembered = 16;
 const maxAgeMillis = 60 * 24 * 60 * 60_000;
@@ -59,7 +61,8 @@ export interface Peer {
 
 /** What is kept from visit to visit. */
 export interface Remembered {
-  readonly servers: readonly { readonly origin: string; readonly answered: number }[];
+  /** named: a person or the site chose it. */
+  readonly servers: readonly { readonly origin: string; readonly answered: number; readonly named: boolean }[];
   readonly trackers: readonly string[];
 }
 
@@ -77,7 +80,7 @@ export interface Servers {
   views(): readonly ServerView[];
   changed(listener: () => void): () => void;
   /** Named by somebody: it is asked when its turn comes. Says why not, if never. */
-  offer(origin: string, foundBy: FoundBy): Reason | undefined;
+  offer(origin: string, foundBy: FoundBy, named?: boolean): Reason | undefined;
   /** A line that was opened otherwise, and the hello that came over it. */
   take(line: Line, hello: Hello, host: string, foundBy: FoundBy): void;
   /** Typed: it is asked now. */
@@ -86,8 +89,14 @@ export interface Servers {
   want(community: Hash): void;
   /** Those that may be asked, the best first. */
   peers(community: Hash): readonly Peer[];
+  /** Whether there are enough of them, of different networks. */
+  isEnough(community: Hash): boolean;
+  /** Lines to servers that were chosen or proven before, while they prove themselves again. */
+  asking(): readonly Line[];
   /** Calls back when there is another one. */
   onPeer(listener: () => void): () => void;
+  /** Waits for the first one, for so long at most. */
+  first(community: Hash, millis: number, signal: AbortSignal): Promise<void>;
   /** Whether servers are still being asked for the first time. */
   searching(): boolean;
   good(peer: Peer, took: number): void;
@@ -105,6 +114,10 @@ interface Entry {
   id: string;
   origin: string | undefined;
   foundBy: FoundBy;
+  /** A person or the site chose it, now or at an earlier visit. */
+  named: boolean;
+  /** What it is asked through while it proves itself. */
+  line: Line | undefined;
   carrier: Carrier | undefined;
   state: ServerView["state"];
   answered: number | undefined;
@@ -143,13 +156,17 @@ export function createServers(host: ServersHost): Servers {
   }
 
   const working = (): Entry[] => [...entries].filter(({ peer }) => peer !== undefined);
+  /** Working servers of use, each network once. */
+  const networks = (entries: readonly Entry[]): number => new Set(entries.map(({ peer }) => peer?.network)).size;
   const useful = ({ hello }: Entry): boolean => wanted.size === 0 || hello === undefined || hello.communities.some((id) => wanted.has(id));
 
-  function entryOf(origin: string | undefined, foundBy: FoundBy): Entry {
+  function entryOf(origin: string | undefined, foundBy: FoundBy, named = chosen.has(foundBy)): Entry {
     return {
       id: origin ?? "",
       origin,
       foundBy,
+      named,
+      line: undefined,
       carrier: undefined,
       state: "unused",
       answered: undefined,
@@ -166,7 +183,7 @@ export function createServers(host: ServersHost): Servers {
 
   /** Makes room for another entry, at the cost of one that is of no use. */
   function makeRoom(stranger: boolean): boolean {
-    const strangers = [...entries].filter(({ foundBy }) => !chosen.has(foundBy) && foundBy !== "remembered");
+    const strangers = [...entries].filter(({ foundBy, named }) => !named && foundBy !== "remembered");
     if (entries.size < maxServers && (!stranger || strangers.length < maxStrangers)) return true;
     const useless = (stranger ? strangers : [...entries]).filter(({ state, peer }) => state === "failed" && peer === undefined);
     const worst = useless.sort((a, b) => b.tries - a.tries)[0];
@@ -175,24 +192,32 @@ export function createServers(host: ServersHost): Servers {
     return true;
   }
 
-  function offer(text: string, foundBy: FoundBy): Reason | undefined {
+  function offer(text: string, foundBy: FoundBy, named = chosen.has(foundBy)): Reason | undefined {
     const origin = canonicalOrigin(text);
     if (origin === undefined) return { code: "bad-address", detail: text };
     const known = [...entries].find((entry) => entry.origin === origin);
     if (known !== undefined) {
       if (order.indexOf(foundBy) < order.indexOf(known.foundBy)) known.foundBy = foundBy;
+      known.named ||= named;
       return undefined;
     }
-    const named = chosen.has(foundBy);
     const url = new URL(origin);
     if (!named && !pageIsPrivate && !mayDial(url)) return { code: "private-address", detail: origin };
-    if (!makeRoom(!named && foundBy !== "remembered")) return undefined;
-    const entry = entryOf(origin, foundBy);
+    const mixed: Reason | undefined = isMixed(host.page, url) ? { code: "mixed-content", detail: origin } : undefined;
+    const isStranger = !named && foundBy !== "remembered";
+    if (isStranger) {
+      // What cannot be asked is no use to anybody but a person who wonders.
+      if (mixed !== undefined) return mixed;
+      const near = [...entries].filter((entry) => !entry.named && entry.origin !== undefined && networkOf(new URL(entry.origin).hostname) === networkOf(url.hostname));
+      if (near.length >= maxOfNetwork) return undefined;
+    }
+    if (!makeRoom(isStranger)) return undefined;
+    const entry = entryOf(origin, foundBy, named);
     entries.add(entry);
-    if (isMixed(host.page, url)) {
+    if (mixed !== undefined) {
       // It may still be met over a data channel, and then turns out to be the same.
       entry.state = "failed";
-      entry.reason = { code: "mixed-content", detail: origin };
+      entry.reason = mixed;
       entry.again = Number.POSITIVE_INFINITY;
     }
     touched();
@@ -211,10 +236,10 @@ export function createServers(host: ServersHost): Servers {
     const due = [...entries]
       .filter(({ origin, state, peer, waiting }) => origin !== undefined && peer === undefined && state !== "asking" && state !== "lied" && waiting.length === 0)
       .sort((a, b) => a.tries - b.tries || order.indexOf(a.foundBy) - order.indexOf(b.foundBy) || (b.answered ?? 0) - (a.answered ?? 0));
-    const missing = enough - working().filter(useful).length - asking.filter(({ asked }) => now - asked < patienceMillis).length;
-    let wantedNow = Math.min(slots, Math.max(0, missing));
+    const missing = enough - networks(working().filter(useful));
+    let wantedNow = Math.min(slots, Math.max(0, missing - asking.filter(({ asked }) => now - asked < patienceMillis).length));
     let next = asking.length > 0 ? now + patienceMillis : Number.POSITIVE_INFINITY;
-    if (enough > working().filter(useful).length) {
+    if (missing > 0) {
       for (const entry of due) {
         if (entry.again <= now && wantedNow > 0) {
           wantedNow--;
@@ -233,8 +258,9 @@ export function createServers(host: ServersHost): Servers {
     entry.carrier = "http";
     touched();
     const line = host.http(origin);
+    entry.line = line;
     try {
-      const hello = await within(life.signal, helloMillis, (signal) => host.hello(line, chosen.has(entry.foundBy), signal));
+      const hello = await within(life.signal, helloMillis, (signal) => host.hello(line, entry.named, signal));
       if (life.signal.aborted) return;
       entry.took = host.now() - began;
       proven(entry, line, hello, new URL(origin).hostname);
@@ -244,6 +270,7 @@ export function createServers(host: ServersHost): Servers {
       // What answers there need not be a server at all, so it has told no lie.
       fail(entry, error instanceof Lie || error instanceof Problem ? { code: "no-proof", detail: reason.detail } : reason);
     }
+    entry.line = undefined;
     settle(entry);
     pump();
   }
@@ -257,7 +284,7 @@ export function createServers(host: ServersHost): Servers {
   function fail(entry: Entry, reason: Reason): void {
     entry.state = reason.code === "lied" ? "lied" : "failed";
     entry.reason = reason;
-    const first = chosen.has(entry.foundBy) || entry.answered !== undefined ? firstAgainMillis.named : firstAgainMillis.stranger;
+    const first = entry.named || entry.answered !== undefined ? firstAgainMillis.named : firstAgainMillis.stranger;
     entry.again = host.now() + about(Math.min(first * 2 ** entry.tries, lastAgainMillis));
     entry.tries++;
   }
@@ -276,6 +303,7 @@ export function createServers(host: ServersHost): Servers {
       const better = same.peer === undefined || (same.peer.line.carrier !== "http" && line.carrier === "http");
       entries.delete(entry);
       if (order.indexOf(entry.foundBy) < order.indexOf(same.foundBy)) same.foundBy = entry.foundBy;
+      same.named ||= entry.named;
       same.waiting.push(...entry.waiting.splice(0));
       if (!better) {
         line.close?.();
@@ -294,7 +322,7 @@ export function createServers(host: ServersHost): Servers {
 
   function use(entry: Entry, line: Line, hello: Hello, hostname: string): void {
     const end = new AbortController();
-    const named = chosen.has(entry.foundBy);
+    const { named } = entry;
     entry.id = hello.key;
     entry.hello = hello;
     entry.carrier = line.carrier;
@@ -320,7 +348,8 @@ export function createServers(host: ServersHost): Servers {
     end.signal.addEventListener("abort", () => line.close?.(), { once: true });
     line.closed?.addEventListener("abort", () => {
       if (entry.peer !== peer) return;
-      drop(entry, { code: "broke", detail: "" });
+      if (line.closed?.reason instanceof Lie) lied.add(hello.key);
+      drop(entry, reasonOf(line.closed?.reason));
       touched();
       pump();
     });
@@ -334,7 +363,7 @@ export function createServers(host: ServersHost): Servers {
   function remember(): void {
     const now = host.now();
     const servers = [...entries]
-      .flatMap(({ origin, answered }) => (origin === undefined || answered === undefined || now - answered > maxAgeMillis ? [] : [{ origin, answered }]))
+      .flatMap(({ origin, answered, named }) => (origin === undefined || answered === undefined || now - answered > maxAgeMillis ? [] : [{ origin, answered, named }]))
       .sort((a, b) => b.answered - a.answered)
       .slice(0, maxRemembered);
     host.remember(servers);
@@ -378,6 +407,11 @@ export function createServers(host: ServersHost): Servers {
     };
   }
 
+  function onPeer(listener: () => void): () => void {
+    peerListeners.add(listener);
+    return () => void peerListeners.delete(listener);
+  }
+
   return {
     views: () => [...entries].map(viewOf),
     changed: (listener) => {
@@ -416,9 +450,29 @@ export function createServers(host: ServersHost): Servers {
         .flatMap(({ peer }) => (peer !== undefined && peer.hello.communities.includes(community) ? [peer] : []))
         .sort((a, b) => Number(a.restUntil > now) - Number(b.restUntil > now) || a.took - b.took);
     },
-    onPeer: (listener) => {
-      peerListeners.add(listener);
-      return () => void peerListeners.delete(listener);
+    isEnough: (community) => networks(working().filter(({ hello }) => hello?.communities.includes(community))) >= enough,
+    asking: () => [...entries].flatMap(({ line, named, foundBy }) => (line !== undefined && (named || foundBy === "remembered") ? [line] : [])),
+    onPeer,
+    first(community, millis, signal) {
+      return new Promise((resolve) => {
+        const look = (): void => {
+          if (!signal.aborted && !life.signal.aborted && working().every(({ hello }) => hello?.communities.includes(community) !== true)) return;
+          clearTimeout(timer);
+          stop();
+          signal.removeEventListener("abort", look);
+          life.signal.removeEventListener("abort", look);
+          resolve();
+        };
+        const end = (): void => {
+          stop();
+          resolve();
+        };
+        const timer = setTimeout(end, millis);
+        const stop = onPeer(look);
+        signal.addEventListener("abort", look);
+        life.signal.addEventListener("abort", look);
+        look();
+      });
     },
     searching: () => [...entries].some(({ state, tries, again }) => state === "asking" || (state === "unused" && tries === 0 && again === 0)),
     good(peer, took) {

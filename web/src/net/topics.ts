@@ -17,9 +17,12 @@ export const maxTopicsAnswer = 2 << 20;
 /** Servers asked, and how long they are waited for. */
 const askedServers = 2;
 const topicsMillis = 10_000;
+/** Where no server works yet, one is waited for so long. */
+const serverMillis = 20_000;
 
 export async function activeTopics(servers: Servers, community: Hash, signal: AbortSignal): Promise<readonly ActiveTopic[]> {
   servers.want(community);
+  await servers.first(community, serverMillis, signal);
   const lists = await Promise.all(
     servers
       .peers(community)

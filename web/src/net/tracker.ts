@@ -24,6 +24,8 @@ const firstReconnect = 5000;
 const lastReconnect = 10 * 60_000;
 /** While no server was found: announce again so soon, doubling up to the tracker's interval. */
 const firstAgain = 15_000;
+/** Whatever happens, not more often. */
+const leastAgain = 4000;
 
 export interface Description {
   readonly type: "offer" | "answer";
@@ -99,6 +101,8 @@ export interface Tracker {
   join(infohash: Hash): void;
   /** Looks again whether it is needed. */
   look(isNeeded: boolean): void;
+  /** Announces soon, not only when it is time. */
+  again(): void;
   /** A server was found by it. */
   found(): void;
   /** An answer came by it and led nowhere. */
@@ -118,6 +122,7 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
   let tries = 0;
   let rounds = 0;
   let isNeeded = false;
+  let announced = 0;
   let isClosed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -165,6 +170,7 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
     const made = socket;
     messages = 0;
     rounds++;
+    announced = Date.now();
     clearTimeout(timer);
     for (const infohash of [...joined.values()]) {
       const offers = await host.offers(infohash);
@@ -206,6 +212,12 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
       if (needed) return connect();
       drop();
       set("unused");
+    },
+    again() {
+      if (socket?.readyState !== 1 || rounds === 0) return;
+      rounds = 0;
+      clearTimeout(timer);
+      timer = setTimeout(() => void announce(), Math.max(0, announced + leastAgain - Date.now()));
     },
     found() {
       found++;

@@ -16,7 +16,7 @@ const maxFrameFields = 64;
 /** A request's body. */
 export const maxFrameBody = 64 << 10;
 /** Bytes of a body that a server may send before it was given credit. */
-export const frameWindow = 256 << 10;
+export const frameWindow = 1 << 20;
 /** Lists and dictionaries within one another, and values in all. */
 const maxDepth = 8;
 const maxItems = 512;

@@ -213,6 +213,7 @@ describe("a server that lies", () => {
     const first = page({ servers: [b.origin] });
     first.read(place, new Set(), held);
     await held.until("all", ({ bodies }) => bodies.size === 300);
+    first.close();
     const ids = await fill([a, b], place, 300, 310);
     const withholding = await before(a.origin);
     // A CAR with no block in it, but for the folder's node.
@@ -330,7 +331,7 @@ describe("what is held", () => {
     await seen.until("all", ({ folders }) => folders.length === 1);
     const same = await before(a.origin);
     const nothing = watch();
-    page({ servers: [same.origin] }).read(place, new Set(seen.bodies.keys()), nothing, seen.folders[0]);
+    page({ servers: ["."] }, { page: new URL(`${same.origin}/`) }).read(place, new Set(seen.bodies.keys()), nothing, seen.folders[0]);
     await nothing.until("live", ({ states }) => last(states) === "live");
     expect(nothing.bodies.size).toBe(0);
     expect(same.asked.find(isWhole)?.ifNoneMatch).toBe(`W/"${seen.folders[0]}.car"`);
