@@ -474,7 +474,7 @@ export function createServers(host: ServersHost): Servers {
         look();
       });
     },
-    searching: () => [...entries].some(({ state, tries, again }) => state === "asking" || (state === "unused" && tries === 0 && again === 0)),
+    searching: () => [...entries].some(({ state, peer, tries, again }) => state === "asking" || (state === "unused" && peer === undefined && tries === 0 && again === 0)),
     good(peer, took) {
       const entry = entryFor(peer);
       if (entry === undefined) return;
