@@ -95,14 +95,12 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
     const without = missing();
     const isNeeded = without.length > 0;
     const isUrgent = without.some((community) => servers.peers(community).length === 0);
-    let used = 0;
-    for (const tracker of trackers.values()) {
-      // Of many trackers those that work, and those not tried yet.
-      const may = isNeeded && used < maxTrackers && tracker.view().state !== "failed";
-      if (may) used++;
-      tracker.look(may || (isNeeded && tracker.view().state === "failed" && trackers.size <= maxTrackers));
+    // Those that failed least often first.
+    const sorted = [...trackers.values()].sort((a, b) => a.failures() - b.failures());
+    sorted.forEach((tracker, i) => {
+      tracker.look(isNeeded && i < maxTrackers);
       if (isUrgent && waiting.size === 0 && connecting === 0) tracker.again();
-    }
+    });
     changed();
   }
 
@@ -201,6 +199,7 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
         offers: (infohash) => makeOffers(infohash, tracker),
         answered: (answer) => void answered(answer),
         changed,
+        failed: look,
       });
       for (const community of communities) tracker.join(community);
       trackers.set(url, tracker);

@@ -95,6 +95,8 @@ export interface TrackerHost {
   offers(infohash: Hash): Promise<readonly Offer[]>;
   answered(answer: Answer): void;
   changed(): void;
+  /** It failed: another one may be better. */
+  failed(): void;
 }
 
 export interface Tracker {
@@ -108,6 +110,8 @@ export interface Tracker {
   /** An answer came by it and led nowhere. */
   lost(): void;
   view(): TrackerView;
+  /** How often it failed since it last answered. */
+  failures(): number;
   close(): void;
 }
 
@@ -123,6 +127,8 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
   let rounds = 0;
   let isNeeded = false;
   let announced = 0;
+  /** Not connected to before. */
+  let next = 0;
   let isClosed = false;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -185,9 +191,12 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
     if (socket !== made) return;
     drop();
     if (isClosed || !isNeeded) return;
-    set("failed", { code, detail: "" });
-    timer = setTimeout(connect, about(Math.min(firstReconnect * 2 ** tries, lastReconnect)));
+    const wait = about(Math.min(firstReconnect * 2 ** tries, lastReconnect));
+    next = Date.now() + wait;
     tries++;
+    timer = setTimeout(connect, wait);
+    set("failed", { code, detail: "" });
+    host.failed();
   }
 
   function drop(): void {
@@ -209,9 +218,15 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
     look(needed) {
       if (isClosed || needed === isNeeded) return;
       isNeeded = needed;
-      if (needed) return connect();
+      if (needed) {
+        clearTimeout(timer);
+        const wait = next - Date.now();
+        if (wait <= 0) connect();
+        else timer = setTimeout(connect, wait);
+        return;
+      }
       drop();
-      set("unused");
+      if (state !== "failed") set("unused");
     },
     again() {
       if (socket?.readyState !== 1 || rounds === 0) return;
@@ -226,6 +241,7 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
     lost() {
       if (found === 0) set(state, { code: "no-way", detail: "" });
     },
+    failures: () => tries,
     view: () => ({ url, state, found, reason }),
     close() {
       isClosed = true;

@@ -1,7 +1,8 @@
 // Real servers for the tests, and a proxy that does to their answers what a bad server or a bad line would do.
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, request, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -32,9 +33,22 @@ export interface Served {
   stop(): Promise<void>;
 }
 
+/** A data folder with comments, as somebody might have copied them there: a server adopts what it finds. */
+export function prepare(place: Place, bodies: Iterable<Uint8Array>): string {
+  const data = mkdtempSync(join(tmpdir(), "comntr-net-"));
+  const folder = join(data, place.community, place.topic);
+  mkdirSync(folder, { recursive: true });
+  for (const body of bodies) writeFileSync(join(folder, createHash("sha1").update(body).digest("hex")), body);
+  return data;
+}
+
 /** Starts a server that knows no other one. */
 export async function serve(...flags: readonly string[]): Promise<Served> {
-  const data = mkdtempSync(join(tmpdir(), "comntr-net-"));
+  return serveFolder(mkdtempSync(join(tmpdir(), "comntr-net-")), ...flags);
+}
+
+/** The same on a folder, which goes with it. */
+export async function serveFolder(data: string, ...flags: readonly string[]): Promise<Served> {
   const all = ["--data", data, "--listen", "127.0.0.1:0", "--dht-listen", "127.0.0.1:0", "--dht-bootstrap", "none", "--ipfs-bootstrap", "none", "--tracker", "none", "--stun", "none"];
   const child = spawn(program as string, ["serve", ...all, "--ipfs-listen", "none", "--rtc-listen", "none", "--allow-private", "--rate", "0", ...flags], {
     stdio: ["ignore", "pipe", "ignore"],
