@@ -45,6 +45,8 @@ export interface Memory {
 
 /** With an HTTP server at hand trackers are asked only if after so long there are too few. */
 const trackersAfter = 1500;
+/** With enough servers it is looked so often whether there still are. */
+const trackersAgain = 15_000;
 
 export function createNet(config: NetConfig, host: NetHost): Net {
   const now = (): number => Date.now();
@@ -53,16 +55,18 @@ export function createNet(config: NetConfig, host: NetHost): Net {
   let remembered: Remembered = { servers: [], trackers: [] };
   const trackers = new Set(config.trackers);
   const communities = new Set<Hash>();
-  let swarm: Promise<Swarm> | undefined;
-  let swarmNow: Swarm | undefined;
+  let swarm: Swarm | undefined;
   let swarmTimer: ReturnType<typeof setTimeout> | undefined;
   const listeners = new Set<() => void>();
   let frame: ReturnType<typeof setTimeout> | undefined;
 
-  const keep = (part: Partial<Remembered>): void => {
+  let isLoaded = false;
+
+  function keep(part: Partial<Remembered>): void {
     remembered = { ...remembered, ...part };
-    host.memory.save(remembered);
-  };
+    // Not before what there was is known: it would be lost.
+    if (isLoaded) host.memory.save(remembered);
+  }
 
   const servers = createServers({
     page: host.page,
@@ -81,16 +85,20 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     }, frameMillis);
   };
   servers.changed(changed);
-  servers.onHello((hello) => {
-    let isNew = false;
-    for (const url of hello.trackers) {
+  servers.onHello((hello) => addTrackers(hello.trackers));
+
+  /** Trackers that strangers named. */
+  function addTrackers(urls: readonly string[]): void {
+    for (const url of urls) {
       if (trackers.size >= config.trackers.length + maxRemembered || trackers.has(url) || !mayAsk(url)) continue;
       trackers.add(url);
-      swarmNow?.offer(url);
-      isNew = true;
+      swarm?.offer(url);
     }
-    if (isNew) keep({ trackers: [...trackers].filter((url) => !config.trackers.includes(url)).slice(0, maxRemembered) });
-  });
+    const found = [...trackers].filter((url) => !config.trackers.includes(url));
+    if (found.length === 0) return;
+    keep({ trackers: found });
+    if (communities.size > 0) schedule(trackersAfter);
+  }
 
   /** Whether a tracker that a stranger named may be asked. */
   function mayAsk(text: string): boolean {
@@ -104,44 +112,43 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     if (text !== ".") servers.offer(text, "config");
     else if (host.page !== undefined) servers.offer(host.page.origin, "host");
   }
-  void host.memory.load().then(
-    (value) => {
+  // Where memory fails nothing is remembered, then.
+  void host.memory
+    .load()
+    .catch(() => undefined)
+    .then((value) => {
+      if (life.signal.aborted) return;
+      isLoaded = true;
       const old = readRemembered(value);
-      for (const { origin, named } of old.servers) servers.offer(origin, "remembered", named);
-      for (const url of old.trackers) if (mayAsk(url)) trackers.add(url);
-    },
-    // Nothing is remembered, then.
-    () => undefined,
-  );
+      servers.recall(old.servers);
+      addTrackers(old.trackers);
+    });
 
   /** Trackers are the way where no server can be asked by HTTP, and the second way where some can. */
   function want(community: Hash): void {
     servers.want(community);
     if (communities.has(community)) return;
     communities.add(community);
-    if (swarmNow !== undefined) return swarmNow.join(community);
+    if (swarm !== undefined) return swarm.join(community);
     const isHTTPPossible = servers.views().some(({ reason }) => reason?.code !== "mixed-content");
-    swarmTimer ??= setTimeout(startSwarm, isHTTPPossible ? trackersAfter : 0);
+    schedule(isHTTPPossible ? trackersAfter : 0);
   }
 
-  function startSwarm(): void {
-    swarmTimer = undefined;
+  function schedule(millis: number): void {
+    if (!life.signal.aborted && swarm === undefined) swarmTimer ??= setTimeout(() => void startSwarm(), millis);
+  }
+
+  async function startSwarm(): Promise<void> {
     const { PeerConnection, WebSocket } = host;
-    if (life.signal.aborted || swarm !== undefined || trackers.size === 0) return;
     if (PeerConnection === undefined || WebSocket === undefined) return;
-    if ([...communities].every(servers.isEnough)) {
-      // Later perhaps: servers go away.
-      swarmTimer = setTimeout(startSwarm, 20 * trackersAfter);
-      return;
-    }
-    swarm = import("./rtc.ts").then(({ createSwarm }) => {
-      const made = createSwarm({ servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, verifier: chosen, signal: life.signal, changed });
-      for (const url of trackers) made.offer(url);
-      for (const community of communities) made.join(community);
-      swarmNow = made;
-      return made;
-    });
-    swarm.catch(() => undefined);
+    // Loaded even if it is not needed yet: when it is, the server that the page came from may be gone.
+    const module = await import("./rtc.ts").catch(() => undefined);
+    swarmTimer = undefined;
+    if (life.signal.aborted) return;
+    if (module === undefined || trackers.size === 0 || [...communities].every(servers.isEnough)) return schedule(trackersAgain);
+    swarm = module.createSwarm({ servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, verifier: chosen, signal: life.signal, changed });
+    for (const url of trackers) swarm.offer(url);
+    for (const community of communities) swarm.join(community);
   }
 
   return {
@@ -150,7 +157,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    trackers: () => swarmNow?.views() ?? [...trackers].map((url) => ({ url, state: "unused" as const, found: 0, reason: undefined })),
+    trackers: () => swarm?.views() ?? [...trackers].map((url) => ({ url, state: "unused" as const, found: 0, reason: undefined })),
     read(place, held, sink, folder) {
       want(place.community);
       return readTopic({ servers, page: host.page, topic: place, held, folder, sink, now, bounds: { ...bounds, ...host.bounds } });

@@ -200,6 +200,7 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
         answered: (answer) => void answered(answer),
         changed,
         failed: look,
+        forbidden: !URL.canParse(url) ? "bad-address" : isMixed(page, new URL(url)) ? "mixed-content" : undefined,
       });
       for (const community of communities) tracker.join(community);
       trackers.set(url, tracker);

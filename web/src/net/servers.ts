@@ -80,7 +80,9 @@ export interface Servers {
   views(): readonly ServerView[];
   changed(listener: () => void): () => void;
   /** Named by somebody: it is asked when its turn comes. Says why not, if never. */
-  offer(origin: string, foundBy: FoundBy, named?: boolean): Reason | undefined;
+  offer(origin: string, foundBy: FoundBy): Reason | undefined;
+  /** What an earlier visit left. */
+  recall(servers: Remembered["servers"]): void;
   /** A line that was opened otherwise, and the hello that came over it. */
   take(line: Line, hello: Hello, host: string, foundBy: FoundBy): void;
   /** Typed: it is asked now. */
@@ -192,13 +194,14 @@ export function createServers(host: ServersHost): Servers {
     return true;
   }
 
-  function offer(text: string, foundBy: FoundBy, named = chosen.has(foundBy)): Reason | undefined {
+  function offer(text: string, foundBy: FoundBy, named = chosen.has(foundBy), answered?: number): Reason | undefined {
     const origin = canonicalOrigin(text);
     if (origin === undefined) return { code: "bad-address", detail: text };
     const known = [...entries].find((entry) => entry.origin === origin);
     if (known !== undefined) {
       if (order.indexOf(foundBy) < order.indexOf(known.foundBy)) known.foundBy = foundBy;
       known.named ||= named;
+      known.answered ??= answered;
       return undefined;
     }
     const url = new URL(origin);
@@ -213,6 +216,7 @@ export function createServers(host: ServersHost): Servers {
     }
     if (!makeRoom(isStranger)) return undefined;
     const entry = entryOf(origin, foundBy, named);
+    entry.answered = answered;
     entries.add(entry);
     if (mixed !== undefined) {
       // It may still be met over a data channel, and then turns out to be the same.
@@ -268,7 +272,7 @@ export function createServers(host: ServersHost): Servers {
       if (life.signal.aborted) return;
       const reason = reasonOf(error);
       // What answers there need not be a server at all, so it has told no lie.
-      fail(entry, error instanceof Lie || error instanceof Problem ? { code: "no-proof", detail: reason.detail } : reason);
+      fail(entry, reason.code === "lied" || reason.code === "refused" ? { code: "no-proof", detail: reason.detail } : reason);
     }
     entry.line = undefined;
     settle(entry);
@@ -392,7 +396,7 @@ export function createServers(host: ServersHost): Servers {
   }
 
   function viewOf({ id, origin, foundBy, carrier, state, answered, took, reason, hello, peer }: Entry): ServerView {
-    const resting = peer !== undefined && peer.restUntil <= host.now() && (reason?.code === "rate-limited" || reason?.code === "busy");
+    const hasRested = peer !== undefined && peer.restUntil <= host.now() && (reason?.code === "rate-limited" || reason?.code === "busy");
     return {
       id,
       origin,
@@ -401,7 +405,7 @@ export function createServers(host: ServersHost): Servers {
       state,
       answered,
       took,
-      reason: resting ? undefined : reason,
+      reason: hasRested ? undefined : reason,
       contact: hello?.contact ?? "",
       limits: hello?.limits,
     };
@@ -418,7 +422,10 @@ export function createServers(host: ServersHost): Servers {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    offer,
+    offer: (origin, foundBy) => offer(origin, foundBy),
+    recall(list) {
+      for (const { origin, named, answered } of list) offer(origin, "remembered", named, answered);
+    },
     take,
     async add(text) {
       const origin = canonicalOrigin(/^https?:\/\//i.test(text) ? text : `http://${text}`);

@@ -97,6 +97,8 @@ export interface TrackerHost {
   changed(): void;
   /** It failed: another one may be better. */
   failed(): void;
+  /** Why it cannot be asked at all. */
+  readonly forbidden: TrackerReason | undefined;
 }
 
 export interface Tracker {
@@ -118,8 +120,8 @@ export interface Tracker {
 export function openTracker(url: string, host: TrackerHost): Tracker {
   const joined = new Map<string, Hash>();
   let socket: WebSocket | undefined;
-  let state: TrackerView["state"] = "unused";
-  let reason: { readonly code: TrackerReason; readonly detail: string } | undefined;
+  let state: TrackerView["state"] = host.forbidden === undefined ? "unused" : "failed";
+  let reason: { readonly code: TrackerReason; readonly detail: string } | undefined = host.forbidden && { code: host.forbidden, detail: "" };
   let found = 0;
   let interval = untoldInterval;
   let messages = 0;
@@ -216,7 +218,7 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
       if (socket?.readyState === 1) void announce("started");
     },
     look(needed) {
-      if (isClosed || needed === isNeeded) return;
+      if (isClosed || needed === isNeeded || host.forbidden !== undefined) return;
       isNeeded = needed;
       if (needed) {
         clearTimeout(timer);
@@ -241,7 +243,7 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
     lost() {
       if (found === 0) set(state, { code: "no-way", detail: "" });
     },
-    failures: () => tries,
+    failures: () => (host.forbidden === undefined ? tries : Number.POSITIVE_INFINITY),
     view: () => ({ url, state, found, reason }),
     close() {
       isClosed = true;

@@ -3,7 +3,9 @@ import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { readRemembered } from "../../src/net/index.ts";
 import { maxServers, maxStrangers } from "../../src/net/servers.ts";
-import { toHex } from "../../src/protocol/bytes.ts";
+import { concat, toHex } from "../../src/protocol/bytes.ts";
+import { carHeader } from "../../src/protocol/car.ts";
+import { type Cid, cidBytes, parseCid } from "../../src/protocol/cid.ts";
 import type { Fetch } from "../../src/protocol/client.ts";
 import { hashOfName } from "../../src/protocol/hash.ts";
 import { helloMessage, peerIdOf } from "../../src/protocol/hello.ts";
@@ -195,8 +197,57 @@ test("what worked is remembered, also that a person chose it", async () => {
     ["http://192.168.1.1:4080", true],
   ]);
   expect(saved.trackers).toEqual(["wss://tracker.example.org/announce"]);
+  expect(saved.servers.every(({ answered }) => answered > Date.now() - 60_000)).toBe(true);
   const next = page({}, { fetch, page: publicPage, remembered: saved });
   await shows(next, "both", (views) => views.filter(({ state, foundBy }) => state === "working" && foundBy === "remembered").length === 2);
+});
+
+test("what was not asked this time is remembered all the same", async () => {
+  const { fetch } = network({ "http://1.1.1.1:4080": { seed: 1 } });
+  const servers = [{ origin: "http://2.2.2.2:4080", answered: Date.now() - 1000, named: false }];
+  const net = page({ servers: ["http://1.1.1.1:4080"] }, { fetch, page: publicPage, remembered: { servers, trackers: ["wss://tracker.example.org"] } });
+  await shows(net, "one", (views) => views.some(({ state }) => state === "working"));
+  expect(net.saved()).toMatchObject({ servers: [{ origin: "http://1.1.1.1:4080" }, ...servers], trackers: ["wss://tracker.example.org"] });
+});
+
+test("a folder is asked for while its server proves itself, and read only when it has", async () => {
+  const asked: string[] = [];
+  let prove: (value: Response) => void = () => undefined;
+  let nonceUrl = "";
+  const cid = "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn";
+  const fetch: Fetch = (url, init) => {
+    const { pathname } = new URL(url);
+    asked.push(`${new Headers(init.headers).get("Accept") ?? ""} ${pathname.slice(0, 12)}`);
+    if (pathname.startsWith("/.well-known")) {
+      nonceUrl = url;
+      return new Promise((resolve) => (prove = resolve));
+    }
+    if (pathname.endsWith("/events")) return new Promise(() => undefined);
+    // The folder without comments.
+    const empty = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
+    const root = parseCid(cid) as Cid;
+    const header = carHeader(root);
+    const car = concat([Uint8Array.of(header.length), header, Uint8Array.of(34 + empty.length), cidBytes(root), empty]);
+    return Promise.resolve(new Response(new Headers(init.headers).get("Accept") === "text/plain" ? `${cid}\n` : car));
+  };
+  const net = page({ servers: ["http://1.1.1.1:4080"] }, { fetch, page: publicPage });
+  const seen = watch();
+  net.read(place, new Set(), seen);
+  await shows(net, "both were asked", () => asked.length === 2);
+  expect([...asked].sort()).toEqual([" /.well-known", `application/vnd.ipld.car /${community.slice(0, 11)}`]);
+  expect(seen.states).toEqual(["searching"]);
+  prove(new Response(hello(1, nonceUrl)));
+  await seen.until("empty", ({ states }) => states.includes("empty"));
+  expect(asked.filter((each) => each.startsWith("application"))).toHaveLength(1);
+
+  asked.length = 0;
+  const other = page({ servers: ["http://1.1.1.1:4080"] }, { fetch, page: publicPage });
+  const nothing = watch();
+  other.read(place, new Set(), nothing);
+  await shows(other, "both were asked", () => asked.length === 2);
+  prove(new Response("<html>"));
+  await shows(other, "no proof", (views) => views[0]?.reason?.code === "no-proof");
+  expect(nothing.states).toEqual(["searching"]);
 });
 
 test.each([undefined, null, 7, "x", [], { servers: 7 }, { servers: [null, 7, {}, { origin: 7, answered: "x" }], trackers: [7] }])("of what was saved %j is nothing", (value) =>

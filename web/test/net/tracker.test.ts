@@ -97,6 +97,7 @@ function tracker(): { tracker: ReturnType<typeof openTracker>; answers: Answer[]
     answered: (answer) => answers.push(answer),
     changed: () => undefined,
     failed: () => undefined,
+    forbidden: undefined,
   };
   const made = openTracker("wss://tracker.example.org/announce", host);
   made.join(reddit);
@@ -269,6 +270,13 @@ describe("the swarm", () => {
       await vi.advanceTimersByTimeAsync(1000);
     }
     expect(Socket.made.length).toBeLessThan(35);
+    net.close();
+  });
+
+  test("a page on https asks no tracker in plain", async () => {
+    await start(["ws://tracker.example.org", "nonsense", "wss://tracker.example.org"]);
+    expect(Socket.made.map(({ url }) => url)).toEqual(["wss://tracker.example.org"]);
+    expect(net.trackers().map(({ state, reason }) => [state, reason?.code])).toEqual([["failed", "mixed-content"], ["failed", "bad-address"], ["asking", undefined]]);
     net.close();
   });
 
