@@ -358,6 +358,26 @@ describe("news", () => {
     expect(seen.states.filter((state) => state === "live").length).toBe(1);
   });
 
+  test("comes from another server when the one that was listened to is gone", async () => {
+    const place = fresh();
+    await fill([a, b], place, 0, 3);
+    const lines = [await before(a.origin), await before(b.origin)];
+    const net = page({ servers: lines.map(({ origin }) => origin) }, { bounds: { reconnect: 20, lastReconnect: 50 } });
+    const seen = watch();
+    net.read(place, new Set(), seen);
+    const listened = (): Proxy | undefined => lines.find(({ asked }) => asked.some(({ path }) => path.includes("/events")));
+    await shows(net, "listening", () => listened() !== undefined);
+    await seen.until("both", ({ agreements }) => last(agreements) === "2/2");
+    const gone = listened() as Proxy;
+    const other = lines.find((line) => line !== gone) as Proxy;
+    await gone.stop();
+    await shows(net, "listening to the other", () => other.asked.some(({ path }) => path.includes("/events")));
+    await (other === lines[0] ? a : b).post(place, utf8("the fourth"));
+    await seen.until("four", ({ bodies }) => bodies.size === 4);
+    await shows(net, "the reason", (views) => views.some(({ origin, state }) => origin === gone.origin && state === "failed"));
+    await seen.until("one", ({ agreements }) => last(agreements) === "1/1");
+  });
+
   test("is found by looking again where there are no events", async () => {
     const place = fresh();
     await fill([a], place, 0, 3);
