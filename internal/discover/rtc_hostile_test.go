@@ -562,8 +562,7 @@ func TestRTCStop(t *testing.T) {
 	defer cancel()
 	done := make(chan struct{})
 	go func() { defer close(done); r.Run(ctx, h, rtcHello) }()
-	var c *rtcClient
-	c = dialRTC(t, func(ctx context.Context, sdp string) (a string, err error) {
+	c := dialRTC(t, func(ctx context.Context, sdp string) (a string, err error) {
 		for err = discover.ErrRTCClosed; errors.Is(err, discover.ErrRTCClosed); {
 			a, err = r.Answer(ctx, sdp)
 		}
