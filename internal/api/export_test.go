@@ -1,8 +1,13 @@
 package api
 
 import (
+	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
+	"net/netip"
+
+	"github.com/quic-go/quic-go"
 )
 
 // Bounds that tests reach.
@@ -30,6 +35,19 @@ func (w *WebTransport) Connections() (all, unproven int) {
 	w.sessions.mu.Lock()
 	defer w.sessions.mu.Unlock()
 	return w.sessions.total, int(w.unproven.Load())
+}
+
+// Admit decides on a first packet.
+func (w *WebTransport) Admit(ctx context.Context, from netip.AddrPort, verified bool) error {
+	_, err := w.admit(ctx, &quic.ClientInfo{RemoteAddr: net.UDPAddrFromAddrPort(from), AddrVerified: verified})
+	return err
+}
+
+// Requests are those under way.
+func (w *WebTransport) Requests() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.requests
 }
 
 // Present is the certificate that is shown now.

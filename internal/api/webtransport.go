@@ -194,6 +194,8 @@ type wtConn struct {
 	quic *quic.Conn
 	idle *time.Timer // ends it where no session is opened in time, or none is used
 
+	opened atomic.Bool // a session
+
 	mu       sync.Mutex
 	requests int
 	ended    bool
@@ -268,12 +270,16 @@ func (w *WebTransport) connect(rw http.ResponseWriter, r *http.Request) {
 			"over HTTP/3 there are only sessions of WebTransport here, at %s, and requests in their streams", comntr.WebTransportPath))
 		return
 	}
-	session, err := w.server.Upgrade(rw, r)
-	if err != nil {
-		rw.WriteHeader(http.StatusBadRequest) // no WebTransport, or a second session
+	c := connOf(r.Context())
+	if c.opened.Swap(true) {
+		refuse(rw, r, problem(http.StatusBadRequest, comntr.CodeBadRequest, "a connection has one session, and this one has had it: connect anew"))
 		return
 	}
-	c := connOf(r.Context())
+	session, err := w.server.Upgrade(rw, r)
+	if err != nil {
+		rw.WriteHeader(http.StatusBadRequest) // it speaks no WebTransport
+		return
+	}
 	defer c.close()
 	var requests sync.WaitGroup
 	defer requests.Wait()

@@ -195,8 +195,6 @@ func parseCertificates(text []byte) ([]tls.Certificate, error) {
 			return nil, fmt.Errorf("a certificate is valid for %s", life)
 		case len(list) == 2:
 			return nil, errors.New("more than two certificates")
-		case len(list) == 1 && !list[0].Leaf.NotAfter.Before(pair.Leaf.NotAfter):
-			return nil, errors.New("the next certificate ends before the present one")
 		}
 		list = append(list, pair)
 		text = rest

@@ -112,7 +112,7 @@ func parseHead(r *http.Request, b []byte) error {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 			return errors.New("a header field has a control character")
 		}
-		if !ofConnection(name) && name != "content-length" { // the stream's end says that
+		if !ofConnection(name) {
 			r.Header.Set(name, value)
 		}
 	}
