@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -63,7 +64,9 @@ type Folders interface {
 
 // Community is one that the server holds.
 type Community struct {
-	ID      comntr.Hash
+	ID comntr.Hash
+	// Name in clear, for the page; may be empty.
+	Name    string
 	Store   Store
 	Folders Folders
 }
@@ -93,7 +96,10 @@ type Config struct {
 	MinWork int
 	// Gateway is whether /ipfs and /blocks are served.
 	Gateway bool
-	Log     *slog.Logger
+	// Page is the web client that browsers get at /, with index.html at its
+	// root; may be nil.
+	Page fs.FS
+	Log  *slog.Logger
 }
 
 // API answers requests over HTTP. It starts no goroutine. It is safe for
@@ -114,10 +120,15 @@ type API struct {
 	stop      func()
 }
 
-// New returns the API of cfg. It panics where cfg has no community.
+// New returns the API of cfg. It panics where cfg has no community or a page
+// that cannot be served, which is this program's own.
 func New(cfg Config) *API {
 	if cfg.MaxSize <= 0 || cfg.MaxSize > comntr.MaxDocument {
 		cfg.MaxSize = comntr.MaxDocument
+	}
+	files, err := newPage(cfg.Page, cfg.Communities[0])
+	if err != nil {
+		panic(err)
 	}
 	a := &API{
 		cfg:       cfg,
@@ -127,7 +138,7 @@ func New(cfg Config) *API {
 		toll:      newToll(cfg.MinWork, cfg.Rate),
 		listeners: newGauge(maxListeners, perAddress(cfg.Rate, maxListenersAddr)),
 		cars:      newGauge(maxCARs, perAddress(cfg.Rate, maxCARsAddr)),
-		page:      newPage(indexHTML),
+		page:      files,
 		stopped:   make(chan struct{}),
 	}
 	a.stop = sync.OnceFunc(func() { close(a.stopped) })
@@ -196,7 +207,13 @@ func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
 		return
 	default:
 	}
-	rt, err := parsePath(r.URL.EscapedPath(), a.first, a.hosted)
+	var rt route
+	var err error
+	if path := r.URL.EscapedPath(); a.page.file(path) != nil {
+		rt = route{kind: kindPage, file: path}
+	} else {
+		rt, err = parsePath(path, a.first, a.hosted)
+	}
 	if err == nil {
 		err = a.route(w, r, rt)
 	}
@@ -233,6 +250,8 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return a.events(w, r, rt)
 	case kindIPFS:
 		return a.ipfs(w, r, rt)
+	case kindPage:
+		return a.page.file(rt.file).answer(w, r)
 	default:
 		return a.hello(w, r)
 	}

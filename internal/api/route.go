@@ -19,6 +19,7 @@ const (
 	kindIPFS
 	kindBlocks
 	kindHello
+	kindPage // a file of the web client
 )
 
 // maxCIDText bounds a CID's text. Those of comntr's folders have 46 or 59 bytes in
@@ -32,6 +33,7 @@ type route struct {
 	topic     comntr.Hash
 	comment   comntr.Hash
 	cid       string
+	file      string
 }
 
 // path is the one spelling of the route with its community written out; of a
@@ -52,6 +54,8 @@ func (rt route) path() string {
 		return "/ipfs/" + rt.cid
 	case kindBlocks:
 		return "/blocks"
+	case kindPage:
+		return rt.file
 	default:
 		return comntr.HelloPath
 	}
