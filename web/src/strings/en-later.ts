@@ -28,8 +28,6 @@ export const compose = {
   addServer: "Add a server",
   stop: "Stop",
   failed: "It could not be sent. Your text is kept here.",
-  voting: "Your vote is on its way…",
-  voted: "Your vote counts.",
   voteFailed: "Your vote was not taken.",
   deleteFailed: "It could not be deleted now. It is tried again.",
 } as const;

@@ -35,11 +35,10 @@ async function cast(topic: Topic, row: Row, what: "up" | "down", element: HTMLEl
   const pressed = element.getAttribute("aria-pressed");
   element.setAttribute("aria-busy", "true");
   element.setAttribute("aria-pressed", String(say !== "none"));
-  tell({ text: compose.voting });
   const done = await vote(topic, row, say, () => undefined).catch(() => false);
   element.removeAttribute("aria-busy");
   if (!done && pressed !== null) element.setAttribute("aria-pressed", pressed);
-  tell({ text: done ? compose.voted : compose.voteFailed, lasts: 4000 });
+  if (!done) tell({ text: compose.voteFailed, lasts: 6000 });
 }
 
 interface Item {

@@ -107,7 +107,7 @@ function Actions({ row }: { readonly row: Row }): VNode {
   return (
     <footer>
       {canVote && <button class="vote up" data-act="up" aria-pressed={vote === "up"} aria-label={t.up} title={t.up} />}
-      <span class={canVote ? "score" : "score alone"} title={t.score(up, down)}>{up + down === 0 ? "" : up - down}</span>
+      {(canVote || up + down > 0) && <span class={canVote ? "score" : "score alone"} title={t.score(up, down)}>{up + down === 0 ? "" : up - down}</span>}
       {canVote && <button class="vote down" data-act="down" aria-pressed={vote === "down"} aria-label={t.down} title={t.down} />}
       {!row.locked && <button data-act="reply">{t.reply}</button>}
       <button class="more" data-act="more" aria-haspopup="menu" aria-label={t.more} title={t.more} />

@@ -53,6 +53,7 @@ export function KeepName({ who, after, close }: KeepNameProps): VNode {
       <form onSubmit={(event) => void save(event)}>
         <label for="pass">{t.file}</label>
         <div class="box">
+          <input class="sr" type="text" autocomplete="username" aria-hidden="true" tabIndex={-1} readOnly value={who.key} />
           <input id="pass" type="password" autocomplete="new-password" placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />
           <button disabled={pass.value === "" || said.value === t.sealing}>{t.save}</button>
         </div>

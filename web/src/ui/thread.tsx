@@ -1,6 +1,6 @@
 // The screen of a topic: its comments in sections of fifty, drawn slice by slice, and what is said where there are none.
 
-import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
@@ -94,22 +94,32 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
     run(topic, act, article.id.slice(2) as Hash, element, event);
   }
 
-  const hiddenRows = useComputed(() => rowsUnder(topic.sections.value, topic.collapsed.value));
+  const hiddenRows = useComputed(() => rowsUnder(topic.sections.value, topic.collapsed.value)).value;
+  // A section's node is made once: the same node again is not looked at again, and there are hundreds.
+  const nodes = useMemo(() => new Map<DrawnSection, VNode>(), [hiddenRows, route, topic]);
+  const nodeOf = (section: DrawnSection): VNode => {
+    const node = nodes.get(section) ?? <SectionView key={section.key} topic={topic} section={section} hiddenRows={hiddenRows} route={route} />;
+    nodes.set(section, node);
+    return node;
+  };
   const locked = topic.facts.value.locked;
   return (
     <main id="main" ref={container} onClick={onClick}>
       <Head topic={topic} />
       {!locked && <TopicComposer topic={topic} />}
-      <State topic={topic} mounted={mounted.value} />
+      <State topic={topic} />
       <Hidden topic={topic} />
       <div class="comments" id="comments" tabIndex={-1}>
-        {topic.sections.value.slice(0, mounted.value).map((section) => (
-          <SectionView key={section.key} topic={topic} section={section} hiddenRows={hiddenRows.value} route={route} />
-        ))}
+        <Sections topic={topic} mounted={mounted} nodeOf={nodeOf} />
       </div>
       <Pill topic={topic} />
     </main>
   );
+}
+
+/** Drawn by itself, so that a section more draws nothing else. */
+function Sections({ topic, mounted, nodeOf }: { readonly topic: Topic; readonly mounted: Signal<number>; readonly nodeOf: (section: DrawnSection) => VNode }): VNode {
+  return <>{topic.sections.value.slice(0, mounted.value).map(nodeOf)}</>;
 }
 
 const nothing: ReadonlySet<Hash> = new Set();
@@ -177,7 +187,7 @@ function Head({ topic }: { readonly topic: Topic }): VNode {
     <header class="topic">
       <h1>{name === "" ? t.unnamed(topic.place.topic) : /^https?:/.test(name) ? <a href={name} rel="noopener noreferrer" target="_blank"><bdi>{name.replace(/^https?:\/\//, "")}</bdi></a> : <bdi>{name}</bdi>}</h1>
       <p class="meta line">
-        {topic.drawn.value && <span>{t.comments(total)}{fresh > 0 && <>, <b class="news">{t.fresh(fresh)}</b></>}</span>}
+        {topic.drawn.value && total > 0 && <span>{t.comments(total)}{fresh > 0 && <>, <b class="news">{t.fresh(fresh)}</b></>}</span>}
         <label>
           <span class="sr">{t.sort}</span>
           <select value={topic.sorted.value} onChange={(event) => sort(topic, event.currentTarget.value as Order)}>
@@ -226,7 +236,7 @@ function TopicComposer({ topic }: { readonly topic: Topic }): VNode {
 }
 
 /** What is said instead of comments, or while they come: a sentence and one action. */
-function State({ topic, mounted }: { readonly topic: Topic; readonly mounted: number }): VNode | null {
+function State({ topic }: { readonly topic: Topic }): VNode | null {
   const quiet = useSignal(true);
   useEffect(() => {
     const timer = setTimeout(() => (quiet.value = false), quietMillis);
@@ -252,8 +262,7 @@ function State({ topic, mounted }: { readonly topic: Topic; readonly mounted: nu
   if (quiet.value) return null;
   if (state === "searching") return has ? null : say(t.searching, t.addServer, () => (panel.value = "network"));
   if (state === "reading" || (state === "live" && !topic.drawn.value)) return say(t.reading(total, topic.expected.value));
-  if (unverified > 0 || mounted < topic.sections.value.length) return unverified > 0 ? say(t.checking(unverified)) : null;
-  return null;
+  return unverified > 0 ? say(t.checking(unverified)) : null;
 }
 
 function Hidden({ topic }: { readonly topic: Topic }): VNode | null {

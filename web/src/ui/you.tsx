@@ -49,9 +49,9 @@ function Person({ who, keep }: { readonly who: Me; readonly keep: () => void }):
         <Mark keyHex={key} />
         <label class="sr" for={id}>{t.name}</label>
         <input id={id} value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(who, { name: shownName(event.currentTarget.value) })} />
-        <code class="key">{shortKey(key)}</code>
       </p>
       <p class="line meta">
+        <code class="key">{shortKey(key)}</code>
         {isUsed ? <span>{t.used}</span> : <button class="link" onClick={() => setActive(key)}>{t.use}</button>}
         <span class={kept.saved ? "" : "warn"}>{kept.saved ? t.kept : t.notKept}</span>
         <button class="link" onClick={keep}>{t.keep}</button>

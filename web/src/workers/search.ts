@@ -51,7 +51,8 @@ export async function search(
 
 /** What stands around the first word. */
 function around(body: string, wanted: readonly string[]): string {
-  const flat = body.replace(/\s+/g, " ").trim();
+  // Without the signs of Markdown, as far as they are simple.
+  const flat = body.replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1").replace(/[*_`#>|]+/g, "").replace(/\s+/g, " ").trim();
   const at = Math.max(0, plainWords(flat).indexOf(wanted[0] ?? "") - 40);
   const cut = flat.slice(at, at + excerpt);
   return `${at > 0 ? "…" : ""}${cut}${at + excerpt < flat.length ? "…" : ""}`;

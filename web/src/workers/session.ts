@@ -18,6 +18,10 @@ export const maxSection = 75;
 const batch = 64;
 /** The first screen. */
 const firstRows = 50;
+/** Fewer are verified in the order in which they came. */
+const orderedFrom = 100;
+/** Fewer documents than that are not drawn before all is verified. */
+const minDrawn = 250;
 // Without word that all is here, so long is waited for more files before the first fold.
 const firstMillis = 300;
 /** What one server may make this page take for one topic; more is not looked at. */
@@ -89,6 +93,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let sent = new Map<string, string>();
   let topOrder: Hash[] | undefined;
   let pumping: Promise<void> | undefined;
+  let firstCount = 0;
+  let drawnSize = 0;
   let firstFile: number | undefined;
   let firstTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -120,10 +126,9 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     if (shownOnce && (settled || how === "news")) pending.add(document.id);
   }
 
-  /** Verifies what waits, the first screen first, and draws at growing intervals. */
+  /** Verifies what waits, the first screen first, and draws when there is twice as much as before. */
   async function pump(): Promise<void> {
-    let next = shownOnce ? 400 : 0;
-    const queue = shownOnce ? [...unverified.keys()] : byPriority();
+    const queue = unverified.size > orderedFrom ? byPriority() : [...unverified.keys()];
     for (let at = 0; at < queue.length && !closed; at += batch) {
       const some = queue.slice(at, at + batch).flatMap((id) => {
         const one = unverified.get(id);
@@ -135,15 +140,11 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
       });
       const done = at + batch;
-      if (done >= next && done < queue.length && (shownOnce || done >= firstCount)) {
-        draw();
-        next = Math.max(400, done * 2);
-      }
+      if (done < queue.length && (shownOnce ? documents.size >= 2 * drawnSize : done >= firstCount)) draw();
       await pause();
     }
     if (!closed) draw();
   }
-  let firstCount = 0;
 
   /** What waits in the order in which it is needed: all that the first screen shows, then in reading order. */
   function byPriority(): Hash[] {
@@ -259,6 +260,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     if (comments.length > 0 || isLive) shownOnce = true;
     // From here on all that comes is news, and the order stays.
     if (isLive && unverified.size === 0) settled = true;
+    drawnSize = Math.max(documents.size, minDrawn);
     keepNow();
   }
 

@@ -40,7 +40,7 @@ function block(token: Tokens.Generic, depth: number): Tree[] {
       const { ordered, start, items } = token as unknown as Tokens.List;
       const list = items.map((item): Tree => {
         const box = item.task ? [item.checked === true ? "☑ " : "☐ "] : [];
-        return ["li", "", ...box, ...blocks(item.tokens.filter(({ type }) => (type as string) !== "checkbox"), depth + 1)];
+        return ["li", "", ...box, ...blocks(item.tokens.filter(({ type }) => (type as string) !== "checkbox"), depth + 2)];
       });
       return [ordered ? ["ol", String(start), ...list] : ["ul", "", ...list]];
     }
