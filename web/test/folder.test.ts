@@ -264,6 +264,38 @@ describe("what a folder's reader refuses", () => {
     await expect(readWith(shard(at === "00" ? "01" : "00"), [block])).rejects.toThrow("another's shard");
   });
 
+  test("a plain directory within a sharded one", async () => {
+    const { entry, block } = leaves[0] as (typeof leaves)[0];
+    const plain = encodeNode({ sharded: false, links: [entry] });
+    const below = { cid: cidOf(plain, 0, "dag-pb"), bytes: plain };
+    const name = toHex(slotOf(entry.name)).slice(0, 2).toUpperCase();
+    await expect(readWith(encodeNode({ sharded: true, links: [{ name, cid: below.cid, size: 1 }] }), [below, block])).rejects.toThrow("a plain directory");
+  });
+
+  test("a comment under the CID of another block", async () => {
+    const { entry, block } = leaves[0] as (typeof leaves)[0];
+    const cid = cidOf(utf8("another"), 0, "dag-pb");
+    const lie = { cid, bytes: block.bytes };
+    await expect(readWith(encodeNode({ sharded: false, links: [{ ...entry, cid }] }), [lie])).rejects.toThrow("not the one of its CID");
+  });
+
+  test("a shard whose bitfield is another's, and a link that has more", () => {
+    const { entry } = leaves[0] as (typeof leaves)[0];
+    const shard = encodeNode({ sharded: true, links: [{ ...entry, name: "07" + entry.name }] });
+    expect(parseNode(shard, 0).links).toHaveLength(1);
+    // Data of 0a 0a: 08 05 12 01 80 28 22 30 80 02.
+    expect(toHex(shard.subarray(-12))).toBe("0a0a0805120180282230" + "8002");
+    for (const [at, byte] of [[-6, 0x40], [-6, 0x81], [-4, 0x23], [-2, 0x81], [-1, 0x04]] as const) {
+      const other = Uint8Array.from(shard);
+      other[other.length + at] = byte;
+      expect(() => parseNode(other, 0), `${at}: ${byte}`).toThrow(Lie);
+    }
+    // A field behind Tsize, counted in the link's length.
+    const plain = encodeNode({ sharded: false, links: [entry] });
+    const longer = concat([Uint8Array.of(0x12, (plain[1] as number) + 2), plain.subarray(2, -4), Uint8Array.of(0x20, 0x00), plain.subarray(-4)]);
+    expect(() => parseNode(longer, 0)).toThrow(Lie);
+  });
+
   test("a folder of nine levels", async () => {
     const { entry, block } = leaves[0] as (typeof leaves)[0];
     const indexes = toHex(slotOf(entry.name)).toUpperCase().match(/../g) as string[];

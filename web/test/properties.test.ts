@@ -93,6 +93,28 @@ describe("a fold", () => {
     expect(fold(madePlace, [...all, ...elsewhere], [], now, order)).toEqual(thread);
   });
 
+  test("whose cycle has a living comment of the smallest id: the deleted one is cut", () => {
+    const gone = make({ key: keyOf(1), body: "gone" }).id;
+    // One of these has a smaller id than what it answers.
+    const replies = Array.from({ length: 50 }, (_, i) => make({ key: keyOf(2), parent: gone, body: String(i) }));
+    const reply = replies.find(({ id }) => id < gone) as Document;
+    const removal = make({ key: keyOf(1), kind: "delete", target: gone, parent: reply.id });
+    const { comments } = fold(madePlace, [removal, reply], [], now, "newest");
+    expect(comments.map(({ id, depth }) => [id, depth])).toEqual([[gone, 0], [reply.id, 1]]);
+  });
+
+  test("without the edits of what was deleted", () => {
+    const gone = make({ key: keyOf(1), body: "gone" });
+    const edit = make({ key: keyOf(1), kind: "edit", target: gone.id, body: "edited" });
+    const removal = make({ key: keyOf(1), kind: "delete", target: gone.id });
+    expect(living(madePlace, [gone, edit, removal], now).documents).toEqual([removal]);
+    // So an answer to the edit stands where a stranger's delete of the edit says, and not at top level as missing.
+    const reply = make({ key: keyOf(2), parent: edit.id, body: "reply" });
+    const strangers = make({ key: keyOf(3), kind: "delete", target: edit.id });
+    const { comments } = fold(madePlace, [gone, edit, removal, reply, strangers], [], now, "newest");
+    expect(comments.map(({ id, depth }) => [id, depth])).toEqual([[edit.id, 0], [reply.id, 1]]);
+  });
+
   test("as deep as a stranger likes", () => {
     const all: Document[] = [];
     for (let i = 0; i < 100_000; i++) all.push(make({ key: keyOf(1), parent: all.at(-1)?.id, body: String(i) }));

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Filter, type FilterSummary, readFilter, summarize } from "../src/protocol/filter.ts";
+import { listTopic } from "../src/protocol/kinds.ts";
 import { type Order, score } from "../src/protocol/sort.ts";
 import { fold, type Thread } from "../src/protocol/thread.ts";
 import { documentOf, place, readVectors } from "./vectors.ts";
@@ -52,6 +53,10 @@ describe("folds.json", () => {
 
 describe("filters.json", () => {
   const now = Date.parse(filters.now);
+
+  test.each(filters.lists)("list of $key and $tag", ({ key, tag, topic }) => {
+    expect(listTopic(key, tag)).toBe(topic);
+  });
 
   test.each(filters.cases)("$name: $why", ({ documents, filter }) => {
     const parsed = documents.map((text) => documentOf(text, filters.list));

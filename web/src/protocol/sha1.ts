@@ -36,7 +36,7 @@ const classes: readonly (readonly [1 | 2, number, readonly number[]])[] = [
 
 // The conditions that an attack on a vector cannot avoid, by class as above. They move along with k, so each is said
 // once: [i, a, j, c, x, from, to] says that bit a of word k+i and bit c of word k+j have the XOR x, for the class's k
-// from..to. What the published program checks are these, 373 in all; sha1.test.ts counts them.
+// from..to. These are all that the authors' program checks, 373: see sha1.test.ts.
 const conditions: readonly (readonly number[])[][] = [
   [
     [-16, 3, -12, 28, 0, 51, 51], [-14, 4, -13, 4, 1, 50, 52], [-13, 4, -9, 29, 0, 48, 52], [-10, 4, -7, 29, 0, 47, 52],
@@ -119,11 +119,16 @@ function mergeConditions(): Int32Array {
   return Int32Array.from([...merged.values()].sort((p, q) => bits(q[5] as number) - bits(p[5] as number)).flat());
 }
 
-/** How many conditions there are in all, for the test that counts them. */
-export function countConditions(): number {
-  let count = 0;
-  for (let n = 5; n < checks.length; n += 6) for (let m = checks[n] as number; m !== 0; m &= m - 1) count++;
-  return count;
+/** Each condition as text, for the test that compares them: "II(50,2) 45.1^47.1=1". */
+export function theConditions(): string[] {
+  const all: string[] = [];
+  for (let n = 0; n < checks.length; n += 6) {
+    const [i, a, j, c, x, vectors = 0] = checks.subarray(n, n + 6);
+    disturbances.forEach(({ type, k, b }, v) => {
+      if (((vectors >>> v) & 1) === 1) all.push(`${"I".repeat(type)}(${k},${b}) ${i}.${a}^${j}.${c}=${x}`);
+    });
+  }
+  return all;
 }
 
 /** The disturbance vectors whose conditions the expanded words fulfil, one bit each. */
