@@ -9,7 +9,7 @@ export const page = {
   you: "You",
   help: "Help",
   search: "Search",
-  skip: "Skip to the comments",
+  skip: "Skip to the content",
   servers: (n: number): string => plural(n, "server", "servers"),
   noServers: "No servers",
   offline: "Offline",
@@ -20,6 +20,7 @@ export const page = {
   back: "Back",
   update: "There is a newer version of this page.",
   reload: "Reload",
+  about: "About this page",
   first: "No account. Your name is a key in this browser; servers are volunteers.",
   failed: "A part of this page did not load.",
 } as const;

@@ -91,7 +91,8 @@ async function copyLink(row: Row): Promise<void> {
 /** A menu below its button; it goes when anything else is done. */
 function openMenu(topic: Topic, row: Row, button: HTMLElement): void {
   const place = document.createElement("div");
-  document.body.append(place);
+  // In the landmark that it belongs to.
+  (document.getElementById("main") ?? document.body).append(place);
   const close = (): void => {
     render(null, place);
     place.remove();

@@ -30,7 +30,7 @@ export function App(): VNode {
   });
   return (
     <>
-      <a class="skip" href="#comments" onClick={(event) => skip(event)}>{t.skip}</a>
+      <a class="skip" href="#main" onClick={(event) => skip(event)}>{t.skip}</a>
       <Bar />
       {!dismissed.value.includes("first") && <First />}
       {here.screen === "thread" ? <Thread route={here} />
@@ -73,10 +73,10 @@ function Bar(): VNode {
 
 function First(): VNode {
   return (
-    <p class="first meta">
+    <aside class="first meta" aria-label={t.about}>
       <span>{t.first}</span>
       <button class="link" onClick={() => dismiss("first")}>{t.dismiss}</button>
-    </p>
+    </aside>
   );
 }
 

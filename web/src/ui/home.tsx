@@ -53,6 +53,7 @@ export function Home({ community }: { readonly community: string }): VNode {
     writeRoute({ screen: "thread", community: place.community === hashOfPart(community) ? community : place.community, topic: name === "" ? place.topic : name });
   return (
     <main id="main" tabIndex={-1}>
+      <h1 class="sr">{t.title}</h1>
       <form class="box" onSubmit={open}>
         <label class="sr" for="box">{t.box}</label>
         <input id="box" type="text" placeholder={t.boxPlace} autocapitalize="off" autocomplete="off" spellcheck={false} value={typed.value} onInput={(event) => (typed.value = event.currentTarget.value)} />

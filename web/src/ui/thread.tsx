@@ -104,7 +104,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   };
   const locked = topic.facts.value.locked;
   return (
-    <main id="main" ref={container} onClick={onClick}>
+    <main id="main" tabIndex={-1} ref={container} onClick={onClick}>
       <Head topic={topic} />
       {!locked && <TopicComposer topic={topic} />}
       <State topic={topic} />
