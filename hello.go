@@ -96,6 +96,15 @@ func helloMessage(nonce [32]byte, origin, hello string) []byte {
 	return append(m, sum[:]...)
 }
 
+// RTCOrigin is what stands for the origin in a hello's signature where it was
+// asked for over a WebRTC data channel: both ends' DTLS certificates, each as
+// the SHA-256 of its DER, which is its sha-256 fingerprint in SDP. Whoever
+// passes offers and answers on cannot pass the hello on as his own: he would
+// need one of the two keys.
+func RTCOrigin(server, asker [32]byte) string {
+	return "webrtc:" + hex.EncodeToString(server[:]) + ":" + hex.EncodeToString(asker[:])
+}
+
 // PeerID returns the libp2p peer id of a key: base58 of the identity multihash
 // of the key's protobuf (libp2p specs, peer-ids), such as 12D3KooW....
 func PeerID(key ed25519.PublicKey) string {
@@ -111,29 +120,18 @@ func PeerID(key ed25519.PublicKey) string {
 // that OpenHello would refuse, but for Expires, and writes times in whole
 // seconds of UTC.
 func SignHello(key ed25519.PrivateKey, h Hello, nonce [32]byte, origin string) ([]byte, error) {
-	h.Expires = h.Expires.UTC().Truncate(time.Second)
-	h.Communities = append([]Hash{}, h.Communities...) // JSON [], never null
-	for _, list := range []*[]string{&h.URLs, &h.Multiaddrs, &h.Trackers, &h.Servers} {
-		*list = append([]string{}, *list...)
-	}
-	if err := h.check(); err != nil {
-		return nil, err
-	}
-	if pub := key.Public().(ed25519.PublicKey); h.Key != hex.EncodeToString(pub) {
-		return nil, errors.New("the hello names another key than its signer's")
-	}
 	if len(origin) > MaxHelloString {
 		return nil, fmt.Errorf("an origin has %d bytes: at most %d are taken", len(origin), MaxHelloString)
 	}
-	inner, err := json.Marshal(h)
+	inner, sig, err := signHello(key, h, nonce, origin)
 	if err != nil {
-		return nil, fmt.Errorf("encode the hello: %w", err)
+		return nil, err
 	}
 	b, err := json.Marshal(helloEnvelope{
 		Hello:     string(inner),
 		Nonce:     hex.EncodeToString(nonce[:]),
 		Origin:    origin,
-		Signature: hex.EncodeToString(ed25519.Sign(key, helloMessage(nonce, origin, string(inner)))),
+		Signature: hex.EncodeToString(sig),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("encode the hello: %w", err)
@@ -142,6 +140,34 @@ func SignHello(key ed25519.PrivateKey, h Hello, nonce [32]byte, origin string) (
 		return nil, fmt.Errorf("the hello has %d bytes: at most %d are taken", len(b), MaxHello)
 	}
 	return b, nil
+}
+
+// SignHelloRTC is SignHello for who asked over a data channel: the bytes of the
+// hello and its signature, as they stand in an ExtendedHandshake.
+func SignHelloRTC(key ed25519.PrivateKey, h Hello, nonce, server, asker [32]byte) (hello, signature []byte, err error) {
+	hello, signature, err = signHello(key, h, nonce, RTCOrigin(server, asker))
+	if err == nil && len(hello) > MaxHello {
+		err = fmt.Errorf("the hello has %d bytes: at most %d are taken", len(hello), MaxHello)
+	}
+	return hello, signature, err
+}
+
+func signHello(key ed25519.PrivateKey, h Hello, nonce [32]byte, origin string) (inner, signature []byte, err error) {
+	h.Expires = h.Expires.UTC().Truncate(time.Second)
+	h.Communities = append([]Hash{}, h.Communities...) // JSON [], never null
+	for _, list := range []*[]string{&h.URLs, &h.Multiaddrs, &h.Trackers, &h.Servers} {
+		*list = append([]string{}, *list...)
+	}
+	if err := h.check(); err != nil {
+		return nil, nil, err
+	}
+	if pub := key.Public().(ed25519.PublicKey); h.Key != hex.EncodeToString(pub) {
+		return nil, nil, errors.New("the hello names another key than its signer's")
+	}
+	if inner, err = json.Marshal(h); err != nil {
+		return nil, nil, fmt.Errorf("encode the hello: %w", err)
+	}
+	return inner, ed25519.Sign(key, helloMessage(nonce, origin, string(inner))), nil
 }
 
 // OpenHello verifies an answer to a request for a hello that was sent with
@@ -173,24 +199,42 @@ func openHello(b []byte, nonce [32]byte, now time.Time) (h *Hello, origin string
 	if !ok {
 		return nil, "", errors.New("the hello's signature is not 128 lower-case hex digits")
 	}
-	h = &Hello{}
-	if err := json.Unmarshal([]byte(e.Hello), h); err != nil {
-		return nil, "", fmt.Errorf("the hello: %w", err)
+	h, err = verifyHello(e.Hello, [64]byte(sig), nonce, e.Origin, now)
+	return h, e.Origin, err
+}
+
+// OpenHelloRTC verifies a hello that came over a data channel between these two
+// certificates (RTCOrigin), asked for with nonce. The certificates must be those
+// that the DTLS connection was made with, from its own end's knowledge.
+func OpenHelloRTC(hello, signature []byte, nonce, server, asker [32]byte, now time.Time) (*Hello, error) {
+	if len(hello) > MaxHello {
+		return nil, fmt.Errorf("the hello has more than %d bytes", MaxHello)
+	}
+	if len(signature) != 64 {
+		return nil, errors.New("the hello's signature has not 64 bytes")
+	}
+	return verifyHello(string(hello), [64]byte(signature), nonce, RTCOrigin(server, asker), now)
+}
+
+func verifyHello(hello string, sig [64]byte, nonce [32]byte, origin string, now time.Time) (*Hello, error) {
+	h := &Hello{}
+	if err := json.Unmarshal([]byte(hello), h); err != nil {
+		return nil, fmt.Errorf("the hello: %w", err)
 	}
 	if err := h.check(); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	key, _ := lowerHex(h.Key, 32) // checked above
-	if !verify([32]byte(key), helloMessage(nonce, e.Origin, e.Hello), [64]byte(sig)) {
-		return nil, "", errors.New("the hello's signature does not verify")
+	if !verify([32]byte(key), helloMessage(nonce, origin, hello), sig) {
+		return nil, errors.New("the hello's signature does not verify")
 	}
 	switch ahead := h.Expires.Sub(now); {
 	case ahead <= 0:
-		return nil, "", errors.New("the hello has expired")
+		return nil, errors.New("the hello has expired")
 	case ahead > MaxHelloAhead:
-		return nil, "", errors.New("the hello expires more than 24 h ahead")
+		return nil, errors.New("the hello expires more than 24 h ahead")
 	}
-	return h, e.Origin, nil
+	return h, nil
 }
 
 // check holds h to every bound that does not depend on the time.

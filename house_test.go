@@ -30,6 +30,7 @@ func TestHouse(t *testing.T) {
 		"github.com/ipfs/boxo":           {"internal/ipfs"},
 		"github.com/libp2p/":             {"internal/ipfs"},
 		"github.com/anacrolix/":          {"internal/discover"},
+		"github.com/coder/websocket":     {"internal/discover"},
 		"github.com/pion/":               {"internal/discover"},
 		"github.com/cockroachdb/pebble/": {"internal/store", "internal/ipfs"},
 		"github.com/alecthomas/kong":     {"cmd/comntr"},

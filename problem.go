@@ -47,6 +47,7 @@ const (
 	CodeSlotTaken     = "slot-taken"     // 409: another name of the folder has the same 64 bits of murmur3
 	CodeGone          = "gone"           // 410: removed by its author
 	CodeDenied        = "denied"         // 451: the operator's deny list denies it, on this server
+	CodeUpgrade       = "upgrade"        // 426: a WebSocket is spoken here
 	CodeRateLimited   = "rate-limited"   // 429
 	CodeInternal      = "internal"       // 500: a fault of the server, logged there
 	CodeDamaged       = "damaged"        // 500: the file's bytes are no longer its own; other servers may have it

@@ -182,7 +182,7 @@ func (d *demo) start(ctx context.Context, name, dhtBootstrap, ipfsBootstrap stri
 	s.cmd = exec.Command(exe, "serve", "--data", filepath.Join(d.dir, name),
 		"--listen", "127.0.0.1:0", "--dht-listen", "127.0.0.1:0", "--dht-bootstrap", dhtBootstrap,
 		"--ipfs-listen", "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1", "--ipfs-bootstrap", ipfsBootstrap,
-		"--allow-private", "--rate", "0", "--sync-interval", "2s")
+		"--rtc-listen", "none", "--allow-private", "--rate", "0", "--sync-interval", "2s")
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {

@@ -70,6 +70,9 @@ func serve(t testing.TB, data string, flags ...string) *server {
 		"--dht-bootstrap":  "none",
 		"--ipfs-bootstrap": "none",
 		"--ipfs-listen":    "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1",
+		"--rtc-listen":     "127.0.0.1:0",
+		"--tracker":        "none",
+		"--stun":           "none",
 	} {
 		if !slices.Contains(flags, flag) {
 			args = append(args, flag, value)

@@ -45,6 +45,9 @@ type serveCmd struct {
 	DHTBootstrap  []string      `name:"dht-bootstrap" help:"Nodes to enter the BitTorrent DHT by, or none. Default: the public routers." placeholder:"HOST:PORT"`
 	IPFSListen    []string      `name:"ipfs-listen" help:"Addresses of the IPFS node, or none to do without one. Default: ports 4081 and 4082." placeholder:"MULTIADDR"`
 	IPFSBootstrap []string      `name:"ipfs-bootstrap" help:"Nodes to enter the IPFS DHT by, or none. Default: the public ones." placeholder:"MULTIADDR"`
+	RTCListen     string        `name:"rtc-listen" help:"UDP and TCP address for browsers' WebRTC, or none (${default})." default:":4083" placeholder:"ADDR"`
+	Trackers      []string      `name:"tracker" help:"WebTorrent trackers to be found at by browsers, or none; repeatable. Default: public ones." placeholder:"URL" sep:"none"`
+	STUN          []string      `name:"stun" help:"STUN servers that tell where a NAT lets others reach this server, or none. Default: public ones." placeholder:"HOST:PORT"`
 	Peer          []string      `help:"A server to know without the DHT; repeatable." placeholder:"URL" sep:"none"`
 	CIDVersion    int           `name:"cid-version" help:"CID version of the folders: 0 or 1, as the flag of that name of ipfs add." default:"0" enum:"0,1"`
 	AllowPrivate  bool          `help:"Accept peers on private and loopback addresses: LANs and tests." negatable:""`
@@ -54,6 +57,7 @@ type serveCmd struct {
 	MinWork       int           `help:"Bits of work that every comment from readers must carry (${default}); plain text carries none. Unknown keys need more when comments come fast." default:"0" placeholder:"BITS"`
 	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
 	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
+	Tracker       bool          `name:"embedded-tracker" help:"Be a WebTorrent tracker at /announce, where browsers find one another and this server." default:"true" negatable:""`
 	Contact       string        `help:"How to reach the operator: a mail address or URL, shown to readers." placeholder:"TEXT"`
 }
 
@@ -84,6 +88,17 @@ func (c *serveCmd) AfterApply() error {
 		return fmt.Errorf("--community: at most %d", comntr.MaxHelloCommunities)
 	}
 	var err error
+	if len(c.trackers()) > comntr.MaxHelloTrackers {
+		return fmt.Errorf("--tracker: at most %d", comntr.MaxHelloTrackers)
+	}
+	for _, t := range c.trackers() {
+		if _, err := discover.NewTrackerClient(discover.TrackerClientConfig{URL: t}); err != nil {
+			return fmt.Errorf("--tracker: %w", err)
+		}
+		if len(t) > comntr.MaxHelloString {
+			return fmt.Errorf("--tracker: a URL of more than %d bytes", comntr.MaxHelloString)
+		}
+	}
 	if c.PublicURL != "" {
 		if c.PublicURL, err = comntr.CanonicalOrigin(c.PublicURL); err != nil {
 			return fmt.Errorf("--public-url: %w", err)
@@ -157,6 +172,13 @@ func (c *serveCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer dht.Close()
+	rtc, err := c.webRTC(dht, guard, log)
+	if err != nil {
+		return err
+	}
+	if rtc != nil {
+		defer rtc.Close()
+	}
 	node, err := ipfs.NewNode(ipfs.Config{
 		Key:       key,
 		Listen:    c.ipfsListen(),
@@ -212,12 +234,26 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Log:         log.With("part", "discover"),
 	})
 	repl := replica.New(c.replicaConfig(served, book, node, guard, log))
-	web := api.New(c.apiConfig(served, key, port, dht, node, book, log))
+	apiConfig := c.apiConfig(served, key, port, dht, node, book, log)
+	tracker := discover.NewTracker(discover.TrackerConfig{NoLimits: c.Rate == 0, Log: log.With("part", "tracker")})
+	defer tracker.Close()
+	if c.Tracker {
+		apiConfig.Tracker = tracker
+	}
+	web := api.New(apiConfig)
+	trackers, err := c.join(rtc, tracker, ids(served), log)
+	if err != nil {
+		return err
+	}
 
 	srv := web.Server()
 	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
 		reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr(), node.PeerID())
 	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
+
+	if rtc != nil {
+		log.Info("answering browsers over WebRTC", "address", rtc.Addr(), "trackers", c.trackers())
+	}
 
 	g, ctx := errgroup.WithContext(e.ctx)
 	g.Go(func() error { return ended(ctx, dht.Run(ctx)) })
@@ -227,6 +263,15 @@ func (c *serveCmd) Run(e *env) (err error) {
 	g.Go(func() error { return collect(ctx, served, log) })
 	g.Go(func() error { return denied.follow(ctx, denylist, served) })
 	g.Go(func() error { return publish(ctx, served, node, c.SyncInterval, log) })
+	if rtc != nil {
+		sign := func(nonce, server, asker [32]byte) (hello, signature []byte, err error) {
+			return comntr.SignHelloRTC(key, apiConfig.Hello(), nonce, server, asker)
+		}
+		g.Go(func() error { return ended(ctx, rtc.Run(ctx, web.Handler(), sign)) })
+	}
+	for _, t := range trackers {
+		g.Go(func() error { return ended(ctx, t.Run(ctx)) })
+	}
 	g.Go(func() error { return trustNamed(ctx, book, node, ids(served), log) })
 	g.Go(func() error {
 		if err := srv.Serve(web.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
@@ -238,6 +283,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 		<-ctx.Done()
 		log.Info("stopping")
 		web.Stop()
+		tracker.Close() // its sockets are no longer the HTTP server's
 		stop, cancel := context.WithTimeout(context.Background(), stopTime)
 		defer cancel()
 		if srv.Shutdown(stop) != nil {
@@ -281,6 +327,63 @@ func (c *serveCmd) ipfsListen() []string {
 		return ipfs.DefaultListen()
 	}
 	return off(c.IPFSListen)
+}
+
+// webRTC opens the sockets for browsers, nil where the operator wants none.
+func (c *serveCmd) webRTC(dht *discover.DHT, guard comntr.Guard, log *slog.Logger) (*discover.RTC, error) {
+	if c.RTCListen == "none" {
+		return nil, nil
+	}
+	var hosted []comntr.Hash
+	for _, name := range c.Community {
+		hosted = append(hosted, comntr.HashOrName(name))
+	}
+	return discover.NewRTC(discover.RTCConfig{
+		Listen:      c.RTCListen,
+		Communities: hosted,
+		Guard:       guard,
+		PublicAddrs: dht.PublicAddrs,
+		STUN:        off(c.STUN),
+		NoLimits:    c.Rate == 0,
+		Log:         log.With("part", "webrtc"),
+	})
+}
+
+// trackers are others' that this server announces itself at.
+func (c *serveCmd) trackers() []string {
+	if c.RTCListen == "none" {
+		return nil
+	}
+	if c.Trackers == nil {
+		return discover.PublicTrackers()
+	}
+	return off(c.Trackers)
+}
+
+// join makes this server a seed of its communities at its own tracker, and
+// returns the clients of others' that do it there.
+func (c *serveCmd) join(rtc *discover.RTC, own *discover.Tracker, communities []comntr.Hash, log *slog.Logger) ([]*discover.TrackerClient, error) {
+	if rtc == nil {
+		return nil, nil
+	}
+	for _, id := range communities {
+		if _, err := own.Join(id, rtc.PeerID(), rtc.Answerer); err != nil {
+			return nil, fmt.Errorf("join the own tracker: %w", err)
+		}
+	}
+	var out []*discover.TrackerClient
+	for _, t := range c.trackers() {
+		client, err := discover.NewTrackerClient(discover.TrackerClientConfig{
+			URL: t, Infohashes: communities, PeerID: rtc.PeerID(), Answer: rtc.Answerer,
+			Guard: comntr.Guard{AllowPrivate: true}, // the operator named them
+			Log:   log.With("part", "tracker"),
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, client)
+	}
+	return out, nil
 }
 
 func (c *serveCmd) replicaConfig(served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {
@@ -331,6 +434,7 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 			Multiaddrs:  node.Addrs(),
 			Limits:      comntr.Limits{MaxSize: int(c.MaxSize), Rate: c.Rate},
 			Contact:     c.Contact,
+			Trackers:    c.helloTrackers(c.urls(port, dht.PublicAddrs())),
 			Servers:     known(book, ids(served)),
 		}
 	}
@@ -347,6 +451,21 @@ func (c *serveCmd) urls(port int, public []netip.Addr) []string {
 		out = append(out, "http://"+netip.AddrPortFrom(a, uint16(port)).String())
 	}
 	return out
+}
+
+// helloTrackers are the trackers to name in a hello: this server's own at each
+// of its URLs, and those that it announces itself at.
+func (c *serveCmd) helloTrackers(urls []string) []string {
+	var out []string
+	if c.Tracker {
+		for _, u := range urls {
+			// An origin is http or https and has no path: ws or wss.
+			out = append(out, "ws"+strings.TrimPrefix(u, "http")+discover.TrackerPath)
+		}
+	}
+	out = append(out, c.trackers()...)
+	out = slices.DeleteFunc(out, func(t string) bool { return len(t) > comntr.MaxHelloString })
+	return out[:min(len(out), comntr.MaxHelloTrackers)]
 }
 
 // known are other servers to name in a hello: candidates for who reads it. What

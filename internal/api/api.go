@@ -99,7 +99,10 @@ type Config struct {
 	// Page is the web client that browsers get at /, with index.html at its
 	// root; may be nil.
 	Page fs.FS
-	Log  *slog.Logger
+	// Tracker answers WebSockets at /announce; nil: there is none. It has its
+	// own bounds, and whoever made it ends the sockets, which Stop does not.
+	Tracker http.Handler
+	Log     *slog.Logger
 }
 
 // API answers requests over HTTP. It starts no goroutine. It is safe for
@@ -230,6 +233,8 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return preflight(w, rt)
 	case (rt.kind == kindIPFS || rt.kind == kindBlocks) && !a.cfg.Gateway:
 		return problem(http.StatusNotFound, comntr.CodeNotFound, "this server's operator has turned its gateway off: /ipfs and /blocks are not served; read /<community>/<topic>, or ask another server")
+	case rt.kind == kindAnnounce && a.cfg.Tracker == nil:
+		return problem(http.StatusNotFound, comntr.CodeNotFound, "this server is no WebTorrent tracker: use another server's, or another tracker")
 	case rt.kind == kindTopic && r.Method == http.MethodPost:
 		return a.post(w, r, rt)
 	case rt.kind == kindBlocks && r.Method == http.MethodPost:
@@ -252,6 +257,8 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return a.ipfs(w, r, rt)
 	case kindPage:
 		return a.page.file(rt.file).answer(w, r)
+	case kindAnnounce:
+		return a.announce(w, r)
 	default:
 		return a.hello(w, r)
 	}
@@ -344,6 +351,9 @@ type answer struct {
 	rc    *http.ResponseController
 	begun bool
 }
+
+// Unwrap is for http.ResponseController and for who takes the connection over.
+func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // WriteHeader begins the answer. The time that the client has to take it starts
 // only now, because finding it may have taken long. (net/http takes the

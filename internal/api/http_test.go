@@ -119,6 +119,8 @@ func configure(t *testing.T, c *api.Config, data string, args []string) {
 		c.Communities[0].Store = fullStore{c.Communities[0].Store}
 	case "no-gateway":
 		c.Gateway = false
+	case "tracker":
+		c.Tracker = noTracker{t}
 	case "max-size":
 		c.MaxSize, _ = strconv.Atoi(args[1])
 	case "min-work":
@@ -128,6 +130,13 @@ func configure(t *testing.T, c *api.Config, data string, args []string) {
 	default:
 		t.Fatalf("unknown: ! %s", args)
 	}
+}
+
+// noTracker is never asked.
+type noTracker struct{ t *testing.T }
+
+func (n noTracker) ServeHTTP(http.ResponseWriter, *http.Request) {
+	n.t.Error("what opens no WebSocket came to the tracker")
 }
 
 // fullStore is on a disk without room.

@@ -20,7 +20,11 @@ const (
 	kindBlocks
 	kindHello
 	kindPage // a file of the web client
+	kindAnnounce
 )
+
+// announcePath is where WebTorrent's clients expect a tracker.
+const announcePath = "/announce"
 
 // maxCIDText bounds a CID's text. Those of comntr's folders have 46 or 59 bytes in
 // their usual forms; base16 is the longest form anyone writes.
@@ -56,6 +60,8 @@ func (rt route) path() string {
 		return "/blocks"
 	case kindPage:
 		return rt.file
+	case kindAnnounce:
+		return announcePath
 	default:
 		return comntr.HelloPath
 	}
@@ -87,6 +93,8 @@ func parsePath(path string, first comntr.Hash, hosted func(comntr.Hash) bool) (r
 		return route{kind: kindBlocks}, nil
 	case comntr.HelloPath:
 		return route{kind: kindHello}, nil
+	case announcePath:
+		return route{kind: kindAnnounce}, nil
 	}
 	if c, ok := strings.CutPrefix(path, "/ipfs/"); ok {
 		if strings.Contains(c, "/") {

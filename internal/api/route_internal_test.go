@@ -40,6 +40,7 @@ func TestParsePath(t *testing.T) {
 		{"/blocks", route{kind: kindBlocks}},
 		{"/ipfs/QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn", route{kind: kindIPFS, cid: "QmUNLLsPACCz1vLxQVkXqqLX5R1X345qqfHbsf67hvA3Nn"}},
 		{"/.well-known/comntr.json", route{kind: kindHello}},
+		{"/announce", route{kind: kindAnnounce}},
 	} {
 		if got, err := parsePath(tt.path, reddit, hostedHere); err != nil || got != tt.want {
 			t.Errorf("parsePath(%q) = %+v, %v; want %+v", tt.path, got, err, tt.want)
@@ -84,6 +85,8 @@ func TestParsePath(t *testing.T) {
 		"/ipfs/" + strings.Repeat("b", maxCIDText+1): comntr.CodeBadPath,
 		"/blocks/":                  comntr.CodeBadPath,
 		"/events/":                  comntr.CodeBadPath,
+		"/announce/":                comntr.CodeBadPath,
+		r + "/announce":             comntr.CodeBadPath,
 		r + "/events/":              comntr.CodeBadPath,
 		r + "/blocks":               comntr.CodeBadPath,
 		"/.well-known/comntr.json/": comntr.CodeBadPath,

@@ -8,5 +8,12 @@
 // signed for that very address; and how many are kept, tried and remembered has
 // a bound that no stranger can lift.
 //
-// It is the sole importer of anacrolix/dht.
+// Browsers, which have no UDP, find the same server by WebTorrent's trackers
+// under the same infohash, and reach it by WebRTC: the package answers their
+// offers ([RTC]), proves who answers by a hello signed for the very connection,
+// and serves the HTTP handler it is given over the data channel. What an asker
+// says costs a bounded amount, and nothing in an offer leads into a private
+// network.
+//
+// It is the sole importer of anacrolix/dht and pion.
 package discover

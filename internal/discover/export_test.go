@@ -1,6 +1,8 @@
 package discover
 
 import (
+	"context"
+	"fmt"
 	"hash/maphash"
 	"net"
 	"net/netip"
@@ -102,4 +104,92 @@ func (b *Book) Known() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.known)
+}
+
+// Sockets, Swarms, Outstanding and Queued are what t holds: sockets, swarms,
+// offers that can be answered, bytes that wait to be sent.
+func (t *Tracker) Sockets() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.sockets)
+}
+
+func (t *Tracker) Swarms() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.swarms)
+}
+
+func (t *Tracker) Outstanding() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := range t.sockets {
+		n += len(s.offers)
+	}
+	return n
+}
+
+func (t *Tracker) Queued() int { return int(t.queued.Load()) }
+
+// Age makes every offer older.
+func (t *Tracker) Age(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for s := range t.sockets {
+		for i := range s.offers {
+			s.offers[i].until = s.offers[i].until.Add(-d)
+		}
+	}
+}
+
+// Fill takes n sockets' places.
+func (t *Tracker) Fill(n int) (leave func()) {
+	for range n {
+		t.places.enter(netip.Prefix{})
+	}
+	return func() {
+		for range n {
+			t.places.leave(netip.Prefix{})
+		}
+	}
+}
+
+// Once is one connection of c, which makes no other.
+func (c *TrackerClient) Once(ctx context.Context) error {
+	web := c.cfg.Guard.HTTPClient()
+	defer web.CloseIdleConnections()
+	return c.session(ctx, web)
+}
+
+var NextReconnect = nextReconnect
+
+// CheckMessage parses b as a tracker and as its client, and returns what is
+// wrong with what was taken. What a tracker passes on, a client must read as it
+// was.
+func CheckMessage(b []byte) error {
+	if m := parseMessage(b); m != nil && m.Offer != nil && (len(m.Offer.SDP) > maxSDP || len(m.OfferID) > maxOfferID || m.PeerID == nil) {
+		return fmt.Errorf("a client takes %+v", m)
+	}
+	r, err := parseRequest(b)
+	switch {
+	case err != nil:
+		if len(err.Error()) > 300 {
+			return fmt.Errorf("a refusal of %d bytes", len(err.Error()))
+		}
+		return nil
+	case len(r.hashes) == 0 || len(r.hashes) > maxScrape || r.action == actionAnnounce && len(r.hashes) != 1:
+		return fmt.Errorf("%d infohashes", len(r.hashes))
+	case r.answer != nil && (len(r.answer.sdp) > maxSDP || len(r.answer.offerID) > maxOfferID):
+		return fmt.Errorf("a tracker takes %+v", r.answer)
+	case len(r.offers) > maxOffers:
+		return fmt.Errorf("%d offers", len(r.offers))
+	}
+	for _, o := range r.offers {
+		hash, from := binary(r.hashes[0]), binary(r.peer)
+		m := parseMessage(encode(message{Action: actionAnnounce, InfoHash: &hash, PeerID: &from, OfferID: o.ID, Offer: o.Offer}))
+		if m == nil || *m.InfoHash != hash || *m.PeerID != from || m.OfferID != o.ID || *m.Offer != *o.Offer {
+			return fmt.Errorf("%+v is passed on as %+v", o, m)
+		}
+	}
+	return nil
 }

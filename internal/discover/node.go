@@ -235,7 +235,9 @@ type flood struct {
 	counts [4096]uint16
 }
 
-func (f *flood) allow(a netip.Addr, now time.Time) bool {
+func (f *flood) allow(a netip.Addr, now time.Time) bool { return f.allowOf(a, now, queriesPerSource) }
+
+func (f *flood) allowOf(a netip.Addr, now time.Time, max uint16) bool {
 	i := maphash.Comparable(f.seed, source(a)) % uint64(len(f.counts))
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -243,7 +245,7 @@ func (f *flood) allow(a netip.Addr, now time.Time) bool {
 		f.second = s
 		clear(f.counts[:])
 	}
-	if f.counts[i] >= queriesPerSource {
+	if f.counts[i] >= max {
 		return false
 	}
 	f.counts[i]++

@@ -7,13 +7,15 @@ export interface Config {
   /** Origins of servers; "." is where the page came from. */
   readonly servers: readonly string[];
   readonly trackers: readonly string[];
+  /** stun: URLs, by which browsers behind a NAT learn their address. */
+  readonly stun: readonly string[];
 }
 
 export const maxConfig = 65536;
 export const maxOrigins = 32;
 const maxString = 256;
 
-export const defaultConfig: Config = { community: "reddit", servers: [], trackers: [] };
+export const defaultConfig: Config = { community: "reddit", servers: [], trackers: [], stun: [] };
 
 /** What a config.json says; what it does not say, or says wrongly, is as in defaultConfig. */
 export function readConfig(text: string): Config {
@@ -25,11 +27,12 @@ export function readConfig(text: string): Config {
     return defaultConfig;
   }
   if (typeof value !== "object" || value === null) return defaultConfig;
-  const { community, servers, trackers } = value as Record<string, unknown>;
+  const { community, servers, trackers, stun } = value as Record<string, unknown>;
   return {
     community: isText(community) ? community : defaultConfig.community,
     servers: texts(servers),
     trackers: texts(trackers),
+    stun: texts(stun),
   };
 }
 

@@ -78,7 +78,7 @@ describe.each<[string, () => Promise<Keep>]>([
 
   test("forgets topics nobody follows when there are too many", async () => {
     for (let i = 0; i <= maxTopics; i++) {
-      await keep.put("topics", `${community}/${hashOfName(String(i))}`, { name: "", visited: i, comments: 0, bytes: 0, packs: 0, followed: i === 0, replies: [] });
+      await keep.put("topics", `${community}/${hashOfName(String(i))}`, { name: "", visited: i, comments: 0, bytes: 0, packs: 0, folder: "", followed: i === 0, replies: [] });
     }
     await addFiles(keep, news, [utf8("one")]);
     const left = await keptTopics(keep);

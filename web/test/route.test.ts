@@ -57,8 +57,8 @@ describe("routes", () => {
 
 describe("config.json", () => {
   test("is read, and what is wrong in it is left out", () => {
-    expect(readConfig('{"community":"news","servers":["https://a.example","",5,"."],"trackers":["wss://t.example"],"more":1}')).toEqual({
-      community: "news", servers: ["https://a.example", "."], trackers: ["wss://t.example"],
+    expect(readConfig('{"community":"news","servers":["https://a.example","",5,"."],"trackers":["wss://t.example"],"stun":["stun:s.example"],"more":1}')).toEqual({
+      community: "news", servers: ["https://a.example", "."], trackers: ["wss://t.example"], stun: ["stun:s.example"],
     });
     for (const odd of ["", "null", "[]", "5", "{", '{"community":5,"servers":{"length":9}}', '{"community":"a\\u0000b"}', `{"community":"${"x".repeat(300)}"}`]) {
       expect(readConfig(odd)).toEqual(defaultConfig);

@@ -22,12 +22,14 @@ export interface KeptTopic {
   readonly comments: number;
   readonly bytes: number;
   readonly packs: number;
+  /** The id of a folder all of whose comments are in the packs; empty if none is known. */
+  readonly folder: string;
   readonly followed: boolean;
   /** Replies to the reader that he has not seen, by their ids. */
   readonly replies: readonly string[];
 }
 
-const unknown: KeptTopic = { name: "", visited: 0, comments: 0, bytes: 0, packs: 0, followed: false, replies: [] };
+const unknown: KeptTopic = { name: "", visited: 0, comments: 0, bytes: 0, packs: 0, folder: "", followed: false, replies: [] };
 
 export async function keptTopic(keep: Keep, place: Place): Promise<KeptTopic | undefined> {
   return (await keep.get("topics", placeText(place))) as KeptTopic | undefined;
@@ -58,30 +60,30 @@ function packKey(place: Place, n: number): string {
   return `${placeText(place)}/${String(n).padStart(4, "0")}`;
 }
 
-/** Keeps more files of a topic, as far as there is room for them. */
-export async function addFiles(keep: Keep, place: Place, files: readonly Uint8Array[]): Promise<void> {
-  if (files.length === 0) return;
+/** Keeps more files of a topic, if there is room for them; whether there was. */
+export async function addFiles(keep: Keep, place: Place, files: readonly Uint8Array[]): Promise<boolean> {
+  if (files.length === 0) return true;
   const before = (await keptTopic(keep, place)) ?? unknown;
   const pack = packFiles(files);
-  if (before.bytes + pack.byteLength > maxTopicKept) return;
+  if (before.bytes + pack.byteLength > maxTopicKept) return false;
   if (before.packs >= maxPacks) {
-    await replaceFiles(keep, place, [...(await keptFiles(keep, place)), ...files]);
-    return;
+    return replaceFiles(keep, place, [...(await keptFiles(keep, place)), ...files]);
   }
   await keep.put("packs", packKey(place, before.packs), pack);
   await changeTopic(keep, place, { bytes: before.bytes + pack.byteLength, packs: before.packs + 1 });
   await makeRoom(keep, place);
+  return true;
 }
 
 /** Keeps these files of a topic and no others: what an author deleted is gone from here, too. */
-export async function replaceFiles(keep: Keep, place: Place, files: readonly Uint8Array[]): Promise<void> {
+export async function replaceFiles(keep: Keep, place: Place, files: readonly Uint8Array[]): Promise<boolean> {
   await dropFiles(keep, place);
-  await addFiles(keep, place, files);
+  return addFiles(keep, place, files);
 }
 
 export async function dropFiles(keep: Keep, place: Place): Promise<void> {
   for (const [key] of await keep.list("packs", `${placeText(place)}/`)) await keep.remove("packs", key);
-  if ((await keptTopic(keep, place)) !== undefined) await changeTopic(keep, place, { bytes: 0, packs: 0 });
+  if ((await keptTopic(keep, place)) !== undefined) await changeTopic(keep, place, { bytes: 0, packs: 0, folder: "" });
 }
 
 /** Drops the files of topics that were not visited for longest, then the memory of topics nobody follows. */

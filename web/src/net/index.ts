@@ -1,9 +1,198 @@
-// The page's network.
+// The network of the page: finds servers, reads topics from several of them, posts. net.ts says what the screens get.
 
-import type { Config } from "../config.ts";
-import { createHttpNet } from "./http-only.ts";
+import { getHello, type Fetch } from "../protocol/client.ts";
+import { type Hash } from "../protocol/hash.ts";
+import { chooseVerifier, type Verifier } from "../protocol/signature.ts";
+import { isMixed, isPrivatePage, mayDial } from "./guard.ts";
+import { httpLine } from "./http.ts";
 import type { Net } from "./net.ts";
+import { post } from "./post.ts";
+import { type Bounds, bounds, readTopic } from "./reader.ts";
+import { createServers, frameMillis, maxRemembered, type Remembered } from "./servers.ts";
+import { activeTopics } from "./topics.ts";
+import type { PeerConnection, Swarm } from "./rtc.ts";
 
-export function createNet(config: Config): Net {
-  return createHttpNet(config, location.origin, new URLSearchParams(location.search).getAll("server").slice(0, 8));
+/** What the site says: config.json beside the page, and the page's own address. */
+export interface NetConfig {
+  /** Origins of servers; "." is the page's own. */
+  readonly servers: readonly string[];
+  /** ws:// or wss:// URLs of WebTorrent trackers. */
+  readonly trackers: readonly string[];
+  /** stun: URLs, by which browsers behind a NAT learn their address. */
+  readonly stun: readonly string[];
+  /** Of ?server=: a person chose it. */
+  readonly typed: readonly string[];
+}
+
+/** What the browser has. */
+export interface NetHost {
+  /** Where the page is. */
+  readonly page: URL | undefined;
+  readonly fetch: Fetch;
+  readonly subtle: SubtleCrypto | undefined;
+  readonly WebSocket: (new (url: string) => WebSocket) | undefined;
+  readonly PeerConnection: PeerConnection | undefined;
+  readonly memory: Memory;
+  /** Smaller ones, for tests. */
+  readonly bounds?: Partial<Bounds>;
+}
+
+/** Keeps a little from visit to visit. What comes back may be anybody's, as of an older version. */
+export interface Memory {
+  load(): Promise<unknown>;
+  save(remembered: Remembered): void;
+}
+
+/** With an HTTP server at hand trackers are asked only if after so long there are too few. */
+const trackersAfter = 1500;
+/** With enough servers it is looked so often whether there still are. */
+const trackersAgain = 15_000;
+
+export function createNet(config: NetConfig, host: NetHost): Net {
+  const now = (): number => Date.now();
+  const life = new AbortController();
+  let verifier: Promise<Verifier> | undefined;
+  let remembered: Remembered = { servers: [], trackers: [] };
+  const trackers = new Set(config.trackers);
+  const communities = new Set<Hash>();
+  let swarm: Swarm | undefined;
+  let swarmTimer: ReturnType<typeof setTimeout> | undefined;
+  const listeners = new Set<() => void>();
+  let frame: ReturnType<typeof setTimeout> | undefined;
+
+  let isLoaded = false;
+
+  function keep(part: Partial<Remembered>): void {
+    remembered = { ...remembered, ...part };
+    // Not before what there was is known: it would be lost.
+    if (isLoaded) host.memory.save(remembered);
+  }
+
+  const servers = createServers({
+    page: host.page,
+    http: (origin) => httpLine(origin, host.fetch),
+    async hello(line, named, signal) {
+      return getHello(line.server, named, signal, await chosen());
+    },
+    remember: (list) => keep({ servers: list }),
+    now,
+  });
+  const chosen = (): Promise<Verifier> => (verifier ??= chooseVerifier(host.subtle));
+  const changed = (): void => {
+    frame ??= setTimeout(() => {
+      frame = undefined;
+      for (const listener of [...listeners]) listener();
+    }, frameMillis);
+  };
+  servers.changed(changed);
+  servers.onHello((hello) => addTrackers(hello.trackers));
+
+  /** Trackers that strangers named. */
+  function addTrackers(urls: readonly string[]): void {
+    for (const url of urls) {
+      if (trackers.size >= config.trackers.length + maxRemembered || trackers.has(url) || !mayAsk(url)) continue;
+      trackers.add(url);
+      swarm?.offer(url);
+    }
+    const found = [...trackers].filter((url) => !config.trackers.includes(url));
+    if (found.length === 0) return;
+    keep({ trackers: found });
+    if (communities.size > 0) schedule(trackersAfter);
+  }
+
+  /** Whether a tracker that a stranger named may be asked. */
+  function mayAsk(text: string): boolean {
+    if (!/^wss?:\/\//.test(text) || !URL.canParse(text)) return false;
+    const url = new URL(text);
+    return (isPrivatePage(host.page) || mayDial(url)) && !isMixed(host.page, url);
+  }
+
+  for (const text of config.typed) servers.offer(text, "typed");
+  for (const text of config.servers) {
+    if (text !== ".") servers.offer(text, "config");
+    else if (host.page !== undefined) servers.offer(host.page.origin, "host");
+  }
+  // Where memory fails nothing is remembered, then.
+  void host.memory
+    .load()
+    .catch(() => undefined)
+    .then((value) => {
+      if (life.signal.aborted) return;
+      isLoaded = true;
+      const old = readRemembered(value);
+      servers.recall(old.servers);
+      addTrackers(old.trackers);
+    });
+
+  /** Trackers are the way where no server can be asked by HTTP, and the second way where some can. */
+  function want(community: Hash): void {
+    servers.want(community);
+    if (communities.has(community)) return;
+    communities.add(community);
+    if (swarm !== undefined) return swarm.join(community);
+    const isHTTPPossible = servers.views().some(({ reason }) => reason?.code !== "mixed-content");
+    schedule(isHTTPPossible ? trackersAfter : 0);
+  }
+
+  function schedule(millis: number): void {
+    if (!life.signal.aborted && swarm === undefined) swarmTimer ??= setTimeout(() => void startSwarm(), millis);
+  }
+
+  async function startSwarm(): Promise<void> {
+    const { PeerConnection, WebSocket } = host;
+    if (PeerConnection === undefined || WebSocket === undefined) return;
+    // Loaded even if it is not needed yet: when it is, the server that the page came from may be gone.
+    const module = await import("./rtc.ts").catch(() => undefined);
+    swarmTimer = undefined;
+    if (life.signal.aborted) return;
+    if (module === undefined || trackers.size === 0 || [...communities].every(servers.isEnough)) return schedule(trackersAgain);
+    swarm = module.createSwarm({ servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, verifier: chosen, signal: life.signal, changed });
+    for (const url of trackers) swarm.offer(url);
+    for (const community of communities) swarm.join(community);
+  }
+
+  return {
+    servers: servers.views,
+    changed(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    trackers: () => swarm?.views() ?? [...trackers].map((url) => ({ url, state: "unused" as const, found: 0, reason: undefined })),
+    read(place, held, sink, folder) {
+      want(place.community);
+      return readTopic({ servers, page: host.page, topic: place, held, folder, sink, now, bounds: { ...bounds, ...host.bounds } });
+    },
+    post(place, bytes, count, told, signal) {
+      want(place.community);
+      return post(servers, place, bytes, count, told, signal);
+    },
+    active(community, signal) {
+      want(community);
+      return activeTopics(servers, community, signal);
+    },
+    add: servers.add,
+    close() {
+      clearTimeout(swarmTimer);
+      clearTimeout(frame);
+      life.abort();
+      servers.close();
+      listeners.clear();
+    },
+  };
+}
+
+/** What an earlier visit left, as far as it is of use. */
+export function readRemembered(value: unknown): Remembered {
+  const { servers, trackers } = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  return {
+    servers: list(servers).flatMap((each) => {
+      const { origin, answered, named } = (typeof each === "object" && each !== null ? each : {}) as Record<string, unknown>;
+      return typeof origin === "string" && typeof answered === "number" ? [{ origin, answered, named: named === true }] : [];
+    }),
+    trackers: list(trackers).filter((url) => typeof url === "string"),
+  };
+}
+
+function list(value: unknown): unknown[] {
+  return Array.isArray(value) ? value.slice(0, maxRemembered) : [];
 }

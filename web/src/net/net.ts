@@ -54,6 +54,10 @@ export interface TopicSink {
   state(state: ReadState): void;
   /** How many servers agree on the present folder, and how many were asked. */
   agreement(agree: number, asked: number): void;
+  /** Comments that only one of the servers asked has, two minutes after that was seen. Each call replaces the one before. */
+  onOneServer(ids: ReadonlySet<Hash>): void;
+  /** All of the folder of this id came, or was held: with all that, read() can be given it the next time. */
+  folder(id: string): void;
 }
 
 export interface TopicReader {
@@ -75,13 +79,27 @@ export interface ActiveTopic {
   readonly last: number | undefined;
 }
 
+/** One tracker as the network panel shows it. */
+export interface TrackerView {
+  readonly url: string;
+  readonly state: "asking" | "working" | "failed" | "unused";
+  /** Servers that it led to. */
+  readonly found: number;
+  /** A code of reasons.ts. */
+  readonly reason: { readonly code: string; readonly detail: string } | undefined;
+}
+
 export interface Net {
   /** Servers as they are now; `changed` calls back after each change, at most once a frame. */
   servers(): readonly ServerView[];
   changed(listener: () => void): () => void;
+  trackers(): readonly TrackerView[];
 
-  /** Reads a topic and goes on reading it. `held` are ids that need not be brought again. */
-  read(place: Place, held: ReadonlySet<Hash>, sink: TopicSink): TopicReader;
+  /**
+   * Reads a topic and goes on reading it. `held` are ids that need not be brought again; `folder` is the id of a folder
+   * (TopicSink.folder) all of whose comments are among them, and saves the asking where nothing changed.
+   */
+  read(place: Place, held: ReadonlySet<Hash>, sink: TopicSink, folder?: string): TopicReader;
 
   /**
    * Posts to as many servers as `want`, one after the other answer; `told` hears of each outcome. Resolves when the

@@ -104,13 +104,14 @@ export async function getHello(server: Server, named: boolean, signal: AbortSign
   return openHello(answer, { nonce, now: Date.now(), ...(named ? {} : { origin: server.origin }) }, verifier);
 }
 
-async function ask({ origin, fetch }: Server, path: string, init: RequestInit): Promise<Response> {
+/** Sends a request: path without a slash before it. */
+export async function ask({ origin, fetch }: Server, path: string, init: RequestInit): Promise<Response> {
   // No redirects: a stranger's server must not lead a page to another address.
   return fetch(`${origin}/${path}`, { ...init, redirect: "error", credentials: "omit", referrerPolicy: "no-referrer" });
 }
 
 /** The response, if it is no refusal. */
-async function accepted(response: Response): Promise<Response> {
+export async function accepted(response: Response): Promise<Response> {
   if (response.ok) return response;
   // A refusal that cannot be read is one all the same.
   const body = await readBody(response, maxProblem).catch(() => new Uint8Array(0));
@@ -130,7 +131,8 @@ async function readLine(response: Response): Promise<string> {
   return text.slice(0, -1);
 }
 
-async function readBody(response: Response, max: number): Promise<Uint8Array> {
+/** A body of at most so many bytes. */
+export async function readBody(response: Response, max: number): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let total = 0;
   for await (const chunk of chunksOf(response)) {
@@ -142,7 +144,7 @@ async function readBody(response: Response, max: number): Promise<Uint8Array> {
 }
 
 /** The body as it comes. Who stops listening ends the transfer. Not every browser lets a stream be iterated. */
-async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
+export async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
   const reader = body?.getReader();
   if (reader === undefined) return;
   try {

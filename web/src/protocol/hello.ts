@@ -1,7 +1,7 @@
 // The hello: what a server proves of itself. SPEC.md, section 5.
 
 import { sha256 } from "@noble/hashes/sha2.js";
-import { concat, fromHex, fromUTF8, utf8 } from "./bytes.ts";
+import { concat, fromHex, fromUTF8, toHex, utf8 } from "./bytes.ts";
 import { encodeBase58 } from "./cid.ts";
 import { type Hash, parseHash } from "./hash.ts";
 import { Lie } from "./lie.ts";
@@ -27,7 +27,7 @@ export interface Hello {
   readonly communities: readonly Hash[];
   readonly urls: readonly string[];
   readonly multiaddrs: readonly string[];
-  readonly limits: { readonly maxSize: number; readonly rate: number };
+  readonly limits: { readonly maxSize: number; readonly rate: number; readonly work: number; readonly newWork: number };
   readonly contact: string;
   /** Candidates, of which the hello proves nothing. */
   readonly trackers: readonly string[];
@@ -87,11 +87,33 @@ export async function openHello(
   if (string(outer, "nonce") !== nonce) throw new Lie("a hello for another nonce");
   if (canonicalOrigin(signed) !== signed) throw new Lie("a hello whose origin is not in its one spelling");
   if (origin !== undefined && canonicalOrigin(origin) !== signed) throw new Lie(`a hello of ${signed}, not of where it was fetched from`);
+  return openSigned(text, signature, nonce, signed, now, verifier);
+}
+
+/** What stands for the origin of a server that was met over a data channel: the SHA-256 of both ends' certificates, in hex. */
+export function channelOrigin(server: string, asker: string): string {
+  return `webrtc:${server}:${asker}`;
+}
+
+/** Checks a hello that came over a data channel; origin is channelOrigin of what this end knows of the connection. */
+export async function openChannelHello(
+  hello: Uint8Array,
+  signature: Uint8Array,
+  { nonce, origin, now }: Required<Asked>,
+  verifier: Verifier = async (key, message, signed) => verify(key, message, signed),
+): Promise<Hello> {
+  if (hello.length > maxHello) throw new Lie(`a hello of ${hello.length} bytes`);
+  const text = fromUTF8(hello);
+  if (text === undefined) throw new Lie("a hello that is not UTF-8");
+  return openSigned(text, toHex(signature), nonce, origin, now, verifier);
+}
+
+async function openSigned(text: string, signature: string, nonce: string, origin: string, now: number, verifier: Verifier): Promise<Hello> {
   const inner = object(parse(text), "the hello");
   if (inner["protocol"] !== 1) throw new Lie("a hello of another protocol");
   const hello = readHello(inner, now);
   const isHex = /^[0-9a-f]{128}$/.test(signature);
-  if (!isHex || !(await verifier(fromHex(hello.key), helloMessage(nonce, signed, text), fromHex(signature)))) {
+  if (!isHex || !(await verifier(fromHex(hello.key), helloMessage(nonce, origin, text), fromHex(signature)))) {
     throw new Lie("a hello whose signature does not verify");
   }
   return hello;
@@ -123,7 +145,12 @@ function readHello(fields: Fields, now: number): Hello {
     communities,
     urls: list(fields, "urls"),
     multiaddrs,
-    limits: { maxSize: number(limits, "maxSize"), rate: number(limits, "rate") },
+    limits: {
+      maxSize: number(limits, "maxSize"),
+      rate: number(limits, "rate"),
+      work: number(limits, "work", 0),
+      newWork: number(limits, "newWork", 0),
+    },
     contact: string(fields, "contact"),
     trackers: list(fields, "trackers"),
     servers: list(fields, "servers"),
@@ -153,8 +180,8 @@ function string(fields: Fields, name: string): string {
   return value;
 }
 
-function number(fields: Fields, name: string): number {
-  const value = fields[name];
+function number(fields: Fields, name: string, absent?: number): number {
+  const value = fields[name] ?? absent;
   if (typeof value !== "number" || !(value >= 0)) throw new Lie(`a hello whose ${name} is no number`);
   return value;
 }

@@ -5,6 +5,8 @@ import { fromUTF8 } from "./bytes.ts";
 export const maxProblem = 16384;
 // Longer pauses than this are not waited for: another server is asked.
 const maxRetryAfter = 86400;
+// An act has so many bits.
+const maxWork = 256;
 
 /** A server's refusal. code is for programs; message, its detail, for people. */
 export class Problem extends Error {
@@ -16,6 +18,8 @@ export class Problem extends Error {
     detail: string,
     /** Seconds to wait, of 429 and 503. */
     readonly retryAfter?: number,
+    /** Of work-needed: the bits of work that this server wants. */
+    readonly work?: number,
   ) {
     super(detail);
   }
@@ -24,7 +28,7 @@ export class Problem extends Error {
 /** The problem that an answer's body tells; without one that can be read, what the status alone tells. */
 export function parseProblem(status: number, body: Uint8Array, retryAfterHeader: string | null = null): Problem {
   const document = parseObject(body);
-  const { code, detail, retryAfter } = document;
+  const { code, detail, retryAfter, work } = document;
   const seconds = typeof retryAfter === "number" ? retryAfter : Number(retryAfterHeader ?? Number.NaN);
   const wait = seconds >= 0 ? Math.min(seconds, maxRetryAfter) : undefined;
   return new Problem(
@@ -32,6 +36,7 @@ export function parseProblem(status: number, body: Uint8Array, retryAfterHeader:
     typeof code === "string" && /^[a-z0-9-]{1,64}$/.test(code) ? code : "unknown",
     typeof detail === "string" ? detail : `the server answered with status ${status}`,
     wait,
+    typeof work === "number" && work >= 0 && work <= maxWork ? work : undefined,
   );
 }
 

@@ -3,7 +3,7 @@
 import { computed, signal } from "@preact/signals";
 import { type Config, defaultConfig, loadConfig } from "../config.ts";
 import { type Keep, openKeep } from "../keep/keep.ts";
-import { createNet } from "../net/index.ts";
+import { openNet } from "../net/browser.ts";
 import type { Net, ServerView } from "../net/net.ts";
 import { readRoute, type Route } from "../route.ts";
 
@@ -40,7 +40,7 @@ export async function startPage(): Promise<void> {
   addEventListener("online", () => (online.value = true));
   addEventListener("offline", () => (online.value = false));
   config.value = await loadConfig();
-  const made = createNet(config.value);
+  const made = openNet(config.value);
   // A copy, since signals see only what is another array.
   made.changed(() => (servers.value = [...made.servers()]));
   servers.value = [...made.servers()];

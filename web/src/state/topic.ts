@@ -41,6 +41,8 @@ export interface Topic {
   readonly showHidden: Signal<boolean>;
   readonly sorted: Signal<Order>;
   readonly collapsed: Signal<ReadonlySet<Hash>>;
+  /** Comments that only one server has. */
+  readonly onOne: Signal<ReadonlySet<Hash>>;
   /** Own deletes that can still be taken back: the comment's id and when it goes. */
   readonly going: Signal<ReadonlyMap<Hash, number>>;
   own(bytes: Uint8Array): void;
@@ -66,6 +68,7 @@ export function openTopic(place: Place, knownName: string): Topic {
   const sorted = signal<Order>(order.peek());
   const collapsed = signal<ReadonlySet<Hash>>(new Set<Hash>());
   const going = signal<ReadonlyMap<Hash, number>>(new Map<Hash, number>());
+  const onOne = signal<ReadonlySet<Hash>>(new Set<Hash>());
   const byKey = new Map<string, DrawnSection>();
   const readers: TopicReader[] = [];
   const listReaders = new Map<string, TopicReader>();
@@ -104,6 +107,8 @@ export function openTopic(place: Place, knownName: string): Topic {
         total: () => undefined,
         state: () => undefined,
         agreement: () => undefined,
+        onOneServer: () => undefined,
+        folder: () => undefined,
       }),
     );
   }
@@ -117,7 +122,7 @@ export function openTopic(place: Place, knownName: string): Topic {
     if (closed) return;
     switch (message.kind) {
       case "held":
-        startReading(new Set(message.ids));
+        startReading(new Set(message.ids), message.folder);
         return;
       case "thread": {
         const keys = new Set(message.order);
@@ -166,7 +171,7 @@ export function openTopic(place: Place, knownName: string): Topic {
     });
   }
 
-  function startReading(held: ReadonlySet<Hash>): void {
+  function startReading(held: ReadonlySet<Hash>, folder: string): void {
     const stop = effect(() => {
       const made = net.value;
       if (made === undefined || closed || readers.length > 0) return;
@@ -182,7 +187,9 @@ export function openTopic(place: Place, knownName: string): Topic {
             }
           },
           agreement: (agree, asked) => (agreement.value = { agree, asked }),
-        }),
+          onOneServer: (ids) => (onOne.value = ids),
+          folder: (id) => channel.send({ kind: "folder", session, id }),
+        }, folder === "" ? undefined : folder),
       );
     });
     stops.push(stop);
@@ -197,7 +204,7 @@ export function openTopic(place: Place, knownName: string): Topic {
   });
 
   return {
-    place, name, facts, sections, state, agreement, expected, drawn, followed, showHidden, sorted, collapsed, going,
+    place, name, facts, sections, state, agreement, expected, drawn, followed, showHidden, sorted, collapsed, going, onOne,
     own: (bytes) => channel.send({ kind: "own", session, bytes }),
     undo: (id) => channel.send({ kind: "undo", session, id }),
     sent: (id) => channel.send({ kind: "sent", session, id }),

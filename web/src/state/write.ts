@@ -24,6 +24,9 @@ export const undoMillis = 10_000;
 /** Work that is paid without being asked twice: some seconds of it. */
 export const maxFreeWork = 24;
 
+/** Codes of posts that reached nobody: they say nothing of the document. */
+const outOfReach = new Set(["no-server", "unreachable", "timeout", "broke", "lied", "stopped", "stopping"]);
+
 export type SendState =
   | { readonly at: "sending" }
   | { readonly at: "working"; readonly part: number }
@@ -124,8 +127,8 @@ async function send(topic: Topic, author: Me, unpaid: Draft, least: number, tell
       bits = asks;
       continue;
     }
-    const why = refused.find(({ code }) => code !== "unreachable") ?? refused[0];
-    tell({ at: "failed", code: why?.code ?? "no-servers", detail: why?.detail ?? "", retryAfter: why?.retryAfter ?? 0 });
+    const why = refused.find(({ code }) => !outOfReach.has(code)) ?? refused[0];
+    tell({ at: "failed", code: why?.code ?? "no-server", detail: why?.detail ?? "", retryAfter: why?.retryAfter ?? 0 });
     return false;
   }
 }
@@ -241,7 +244,7 @@ export async function sendWaiting(): Promise<void> {
     // What this visit is about to send is not an earlier one's.
     if (due > Date.now() || [...deletes.values()].includes(id as Hash)) continue;
     const { saved, refused } = await deliver(place, bytes, () => undefined, new AbortController().signal);
-    const settled = saved > 0 || (refused.length > 0 && refused.every(({ code }) => code !== "unreachable" && code !== "rate-limited" && code !== "busy"));
+    const settled = saved > 0 || (refused.length > 0 && refused.every(({ code }) => !outOfReach.has(code) && code !== "rate-limited" && code !== "busy"));
     if (settled) await dropWaiting(keep, place, id).catch(() => undefined);
   }
 }

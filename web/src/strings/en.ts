@@ -64,6 +64,7 @@ export const comment = {
   muted: "From a name that you muted.",
   hiddenBy: (who: string): string => `Hidden by ${who}.`,
   pinned: "pinned",
+  onOne: "on one server",
   to: (name: string): string => `to ${name}`,
   answers: (name: string): string => `answers ${name}`,
   missing: "Answers a comment that is not here.",

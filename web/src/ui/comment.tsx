@@ -19,6 +19,8 @@ export interface CommentProps {
   readonly collapsed: boolean;
   /** An own delete that can be taken back. */
   readonly going: boolean;
+  /** Only one of the servers has it. */
+  readonly onOne: boolean;
   readonly focused: boolean;
   /** The names of the reader's lists, for what they hide. */
   readonly listNames: readonly string[];
@@ -31,7 +33,7 @@ export function nameOf(row: Row): string {
   return row.user ?? (row.key === undefined ? t.unsigned : shortKey(row.key));
 }
 
-export function Comment({ drawn: { row, tree }, link, collapsed, going, focused, listNames, below, editing }: CommentProps): VNode {
+export function Comment({ drawn: { row, tree }, link, collapsed, going, onOne, focused, listNames, below, editing }: CommentProps): VNode {
   const kind = [
     "comment", `d${Math.min(row.depth, maxIndent)}`, row.fresh && "fresh", row.deleted && "gone", row.hidden !== undefined && "hidden",
     collapsed && "collapsed", focused && "focused",
@@ -57,6 +59,7 @@ export function Comment({ drawn: { row, tree }, link, collapsed, going, focused,
             {row.clash && row.key !== undefined && <code class="key">{shortKey(row.key)}</code>}
             <a class="meta time" href={link} data-act="permalink"><When date={row.date} /></a>
             {row.edited !== undefined && <span class="meta" title={row.edited === "" ? undefined : t.editedAt(fullDate(Date.parse(row.edited)))}>{t.edited}</span>}
+            {onOne && <span class="meta">{t.onOne}</span>}
             {row.pinned && <span class="meta">{t.pinned}</span>}
             {row.to !== undefined && row.depth > maxIndentPhone && (
               <a class={row.depth > maxIndent ? "meta to" : "meta to narrow"} href="#" data-act="parent">{toName(row.to)}</a>

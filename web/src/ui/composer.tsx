@@ -224,9 +224,9 @@ export function Outcome({ state, retry }: { readonly state: SendState; readonly 
       return <span class="ok">{t.saved(state.servers)}</span>;
     case "failed": {
       const again = <button type="button" class="link" onClick={retry}>{t.retry}</button>;
-      if (state.code === "no-servers") return <span class="error">{t.noServers} <button type="button" class="link" onClick={() => (panel.value = "network")}>{t.addServer}</button></span>;
+      if (state.code === "no-server") return <span class="error">{t.noServers} <button type="button" class="link" onClick={() => (panel.value = "network")}>{t.addServer}</button></span>;
       if (state.code === "rate-limited" || state.code === "busy") return <span class="error">{t.limited(Math.max(1, state.retryAfter))} {again}</span>;
-      if (state.code === "unreachable") return <span class="error">{t.unreachable} {again}</span>;
+      if (["unreachable", "timeout", "broke"].includes(state.code)) return <span class="error">{t.unreachable} {again}</span>;
       return <span class="error">{state.detail === "" ? t.failed : t.refused(state.detail)} {again}</span>;
     }
   }

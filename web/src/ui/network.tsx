@@ -26,6 +26,8 @@ export function Network(): VNode {
     return () => box.removeEventListener("click", shut);
   }, []);
   const topic = current.value;
+  // Told of with the servers.
+  const trackers = (servers.value, net.value?.trackers() ?? []);
   const { agree, asked } = topic?.agreement.value ?? { agree: 0, asked: 0 };
 
   async function add(event: Event): Promise<void> {
@@ -63,15 +65,18 @@ export function Network(): VNode {
         </div>
         <p class="meta" role="status">{said.value}</p>
       </form>
-      {topic !== undefined && (
-        <details>
-          <summary>{t.details}</summary>
-          <dl class="facts">
-            <dt>{t.community}</dt><dd><code>{topic.place.community}</code></dd>
-            <dt>{t.topic}</dt><dd><code>{topic.place.topic}</code></dd>
-          </dl>
-        </details>
-      )}
+      <details>
+        <summary>{t.details}</summary>
+        <dl class="facts">
+          {topic !== undefined && <><dt>{t.community}</dt><dd><code>{topic.place.community}</code></dd><dt>{t.topic}</dt><dd><code>{topic.place.topic}</code></dd></>}
+          {trackers.length > 0 && <dt>{t.trackers}</dt>}
+          {trackers.map(({ url, state, found, reason }) => (
+            <dd key={url}>
+              <bdi>{url}</bdi> <span class="meta">{[t[state], found > 0 ? t.led(found) : "", state === "failed" && reason !== undefined ? (t.reasons[reason.code] ?? reason.detail) : ""].filter((part) => part !== "").join(" · ")}</span>
+            </dd>
+          ))}
+        </dl>
+      </details>
     </dialog>
   );
 }

@@ -152,12 +152,14 @@ function SectionView({ topic, section, hiddenRows, route }: {
   });
   const collapsed = useComputed(() => section.rows.value.filter(({ row }) => topic.collapsed.value.has(row.id)).map(({ row }) => row.id).join());
   const going = useComputed(() => section.rows.value.filter(({ row }) => topic.going.value.has(row.id)).map(({ row }) => row.id).join());
+  const alone = useComputed(() => section.rows.value.filter(({ row }) => topic.onOne.value.has(row.id)).map(({ row }) => row.id).join());
   const rows = section.rows.value.filter(({ row }) => !hiddenRows.has(row.id));
   const labels = lists.value.map(({ label }) => label);
-  const key = [rows, writing.value, collapsed.value, going.value, route.comment, labels] as const;
+  const key = [rows, writing.value, collapsed.value, going.value, alone.value, route.comment, labels] as const;
   const drawn = useMemo(() => {
     const shut = collapsed.value.split(",");
     const leaving = going.value.split(",");
+    const single = alone.value.split(",");
     return rows.map((each) => {
       const { row } = each;
       const write = writing.value?.row.id === row.id ? writing.value : undefined;
@@ -168,6 +170,7 @@ function SectionView({ topic, section, hiddenRows, route }: {
             link={writeRoute({ ...route, comment: row.id })}
             collapsed={shut.includes(row.id)}
             going={leaving.includes(row.id)}
+            onOne={single.includes(row.id)}
             focused={route.comment === row.id}
             listNames={labels}
             editing={write?.kind === "edit"}

@@ -86,6 +86,8 @@ export type ToThread =
   | { readonly kind: "reading"; readonly session: number; readonly reading: Reading }
   /** Nothing may move from now on. */
   | { readonly kind: "settle"; readonly session: number }
+  /** All of the folder of this id came. */
+  | { readonly kind: "folder"; readonly session: number; readonly id: string }
   /** All that the network has at present came. */
   | { readonly kind: "live"; readonly session: number }
   /** Show what waits. */
@@ -108,7 +110,7 @@ export interface Found {
 
 export type FromThread =
   /** What is held of the topic, so that it need not be brought. */
-  | { readonly kind: "held"; readonly session: number; readonly ids: readonly Hash[] }
+  | { readonly kind: "held"; readonly session: number; readonly ids: readonly Hash[]; readonly folder: string }
   /** order: the keys of all sections; changed: those whose rows follow or were never sent. */
   | { readonly kind: "thread"; readonly session: number; readonly facts: ThreadFacts; readonly order: readonly string[] }
   | { readonly kind: "section"; readonly session: number; readonly section: Section }

@@ -37,6 +37,8 @@ export interface SessionDeps {
   readonly tell: (message: SessionMessage, transfer?: Transferable[]) => void;
   /** Keeps verified files, or all that are left after a removal. */
   readonly keepFiles: (files: readonly Uint8Array[], all: boolean) => void;
+  /** Remembers a folder all of whose files were kept before. */
+  readonly keepFolder: (id: string) => void;
   /** Lets other messages be read. */
   readonly pause: () => Promise<void>;
 }
@@ -53,8 +55,8 @@ interface Unverified {
 }
 
 export interface Session {
-  /** Files that are kept: verified before. visited: whether the reader was here before. */
-  restore(files: readonly Uint8Array[], visited: boolean): Promise<void>;
+  /** Files that are kept: verified before. visited: whether the reader was here before; folder: one that they are all of. */
+  restore(files: readonly Uint8Array[], visited: boolean, folder: string): Promise<void>;
   files(files: readonly Uint8Array[], server: string, list?: Place): Promise<void>;
   own(bytes: Uint8Array, list?: Place): Promise<void>;
   undo(id: Hash): void;
@@ -62,11 +64,12 @@ export interface Session {
   read(reading: Reading): void;
   settle(): void;
   live(): void;
+  folder(id: string): void;
   apply(): void;
   close(): void;
 }
 
-export function openSession(place: Place, first: Reading, { checkAll, now, tell, keepFiles, pause }: SessionDeps): Session {
+export function openSession(place: Place, first: Reading, { checkAll, now, tell, keepFiles, keepFolder, pause }: SessionDeps): Session {
   let reading = first;
   let closed = false;
   let settled = false;
@@ -94,6 +97,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let topOrder: Hash[] | undefined;
   let pumping: Promise<void> | undefined;
   let firstCount = 0;
+  let isWhole = true;
+  let folderId: string | undefined;
   let drawnSize = 0;
   let firstFile: number | undefined;
   let firstTimer: ReturnType<typeof setTimeout> | undefined;
@@ -381,6 +386,10 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       keepFiles(toKeep, false);
       toKeep = [];
     }
+    if (folderId !== undefined && isWhole && unverified.size === 0 && toKeep.length === 0) {
+      keepFolder(folderId);
+      folderId = undefined;
+    }
   }
 
   /** Takes from memory what its author removed. The fold would leave it out anyway. */
@@ -403,7 +412,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     return removed;
   }
   return {
-    async restore(files, wasHere) {
+    async restore(files, wasHere, folder) {
       visited = wasHere;
       for (const bytes of files) {
         const parsed = await parse(bytes, place);
@@ -413,7 +422,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         enter(document, "restored");
       }
       kept = documents.size;
-      tell({ kind: "held", ids: [...documents.keys()] });
+      tell({ kind: "held", ids: [...documents.keys()], folder });
       if (documents.size > 0) draw();
     },
     async files(files, server, list) {
@@ -425,7 +434,10 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       for (const bytes of files) {
         source.files++;
         source.bytes += bytes.length;
-        if (source.files > maxSourceFiles || source.bytes > maxSourceBytes) break;
+        if (source.files > maxSourceFiles || source.bytes > maxSourceBytes) {
+          isWhole = false;
+          break;
+        }
         const parsed = await parse(bytes, where);
         if (parsed === undefined) {
           refused++;
@@ -482,6 +494,10 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         if (unverified.size > 0) wake();
         else draw();
       }
+    },
+    folder(id) {
+      folderId = id;
+      if (pumping === undefined && firstTimer === undefined) keepNow();
     },
     apply() {
       pending.clear();

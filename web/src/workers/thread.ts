@@ -35,6 +35,7 @@ function pause(): Promise<void> {
 }
 
 async function open({ session, place, reading }: Extract<ToThread, { kind: "open" }>): Promise<void> {
+  let keptAll = true;
   const opened = openSession(place, reading, {
     checkAll: checker.checkAll,
     now: () => Date.now(),
@@ -42,8 +43,12 @@ async function open({ session, place, reading }: Extract<ToThread, { kind: "open
     keepFiles: (files, all) => {
       writing = writing
         .then(async () => (all ? replaceFiles : addFiles)(await keeping, place, files))
+        .then((kept) => (keptAll &&= kept))
         // A full disk costs the memory of this topic, and not the reading of it.
-        .catch(() => undefined);
+        .catch(() => (keptAll = false));
+    },
+    keepFolder: (folder) => {
+      writing = writing.then(async () => (keptAll ? changeTopic(await keeping, place, { folder }) : undefined)).catch(() => undefined);
     },
     pause,
   });
@@ -51,7 +56,7 @@ async function open({ session, place, reading }: Extract<ToThread, { kind: "open
   const keep = await keeping;
   const before = await keptTopic(keep, place).catch(() => undefined);
   const files = await keptFiles(keep, place).catch(() => []);
-  await opened.restore(files, (before?.visited ?? 0) > 0);
+  await opened.restore(files, (before?.visited ?? 0) > 0, before?.folder ?? "");
   await changeTopic(keep, place, { visited: Date.now() }).catch(() => undefined);
 }
 
@@ -72,6 +77,7 @@ async function take(message: ToThread): Promise<void> {
     case "reading": return session?.read(message.reading);
     case "settle": return session?.settle();
     case "live": return session?.live();
+    case "folder": return session?.folder(message.id);
     case "apply": return session?.apply();
     case "close":
       session?.close();

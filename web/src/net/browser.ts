@@ -1,0 +1,57 @@
+// What a browser gives the network: the one place that knows window and its storage.
+
+import { createNet, type Memory, type NetHost } from "./index.ts";
+import type { Net } from "./net.ts";
+import type { PeerConnection } from "./rtc.ts";
+
+/** The key in localStorage, which pages of one origin share: so it says whose. */
+const storageKey = "comntr.servers";
+/** Of ?server=. */
+const maxTyped = 8;
+
+/** What config.json says of the network. */
+export interface Site {
+  readonly servers: readonly string[];
+  readonly trackers: readonly string[];
+  readonly stun?: readonly string[];
+}
+
+interface Surroundings {
+  readonly location: { readonly href: string };
+  readonly localStorage?: { getItem(key: string): string | null; setItem(key: string, value: string): void };
+  readonly WebSocket?: new (url: string) => WebSocket;
+  readonly RTCPeerConnection?: PeerConnection;
+  readonly crypto: { readonly subtle?: SubtleCrypto };
+}
+
+/** The network of the page that runs this. */
+export function openNet({ servers, trackers, stun = [] }: Site): Net {
+  const around = globalThis as unknown as Surroundings;
+  const page = new URL(around.location.href);
+  const host: NetHost = {
+    page,
+    fetch: (url, init) => fetch(url, init),
+    // Not on pages of http:// addresses.
+    subtle: around.crypto.subtle,
+    WebSocket: around.WebSocket,
+    PeerConnection: around.RTCPeerConnection,
+    memory: memoryOf(around),
+  };
+  return createNet({ servers, trackers, stun, typed: page.searchParams.getAll("server").slice(0, maxTyped) }, host);
+}
+
+function memoryOf(around: Surroundings): Memory {
+  return {
+    async load() {
+      // Where storage is forbidden, even naming it throws; so within an async function.
+      return JSON.parse(around.localStorage?.getItem(storageKey) ?? "null") as unknown;
+    },
+    save(remembered) {
+      try {
+        around.localStorage?.setItem(storageKey, JSON.stringify(remembered));
+      } catch {
+        // Forbidden, or full: the next visit looks anew.
+      }
+    },
+  };
+}

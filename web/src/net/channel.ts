@@ -1,0 +1,252 @@
+// A data channel as a line to a server: proves who is at the other end, then is a fetch for the protocol's client. What
+// the other end sends is bounded: a message by its length, a body by the credit that was given.
+
+import { concat } from "../protocol/bytes.ts";
+import type { Fetch } from "../protocol/client.ts";
+import type { Hash } from "../protocol/hash.ts";
+import { Lie } from "../protocol/lie.ts";
+import { until } from "./deadline.ts";
+import { Trouble } from "./reasons.ts";
+import {
+  creditOf, type Frame, frameWindow, greeting, type Greeting, handshake, handshakeSize, isHandshake, maxAnswer, maxFrameBody, maxFrameData, readAnswer, readMessage, writeFrame,
+  writeHead,
+} from "./wire.ts";
+
+/** Bytes of a data channel's message: every browser sends and takes so many. */
+const maxMessage = 16 << 10;
+/** Credit is given when so much of a body was read. */
+const creditStep = 256 << 10;
+/** Messages that say nothing to us, before the first frame and between two. */
+const maxStray = 1024;
+
+/** What carries the bytes: a data channel that is open, ordered and reliable. */
+export interface Port {
+  send(bytes: Uint8Array<ArrayBuffer>): void;
+  onBytes(listener: (bytes: Uint8Array) => void): void;
+  onEnd(listener: () => void): void;
+  close(): void;
+}
+
+export interface Channel {
+  /** What the other end says of itself, signed for the nonce. */
+  readonly greeting: Promise<Greeting>;
+  readonly fetch: Fetch;
+  readonly closed: AbortSignal;
+  close(): void;
+}
+
+/** An answer that is under way. */
+interface Answer {
+  began(response: Response): void;
+  failed(error: unknown): void;
+  /** Of the body: bytes that came and were not taken, who waits for them, and how much may still come. */
+  readonly chunks: Uint8Array[];
+  wake: (() => void) | undefined;
+  window: number;
+  taken: number;
+  isBegun: boolean;
+  isWhole: boolean;
+  error: unknown;
+}
+
+/** Opens the protocol on a port. The infohash is a community that the server serves. */
+export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonce: Uint8Array): Channel {
+  const closed = new AbortController();
+  const answers = new Map<number, Answer>();
+  let buffer: Uint8Array = new Uint8Array(0);
+  let parts: Uint8Array[] = [];
+  let have = 0;
+  let need = handshakeSize;
+  let isOpen = false;
+  let stray = 0;
+  let last = 0;
+  let number = 0;
+  let greet: (greeting: Greeting) => void;
+  const greeted = new Promise<Greeting>((resolve) => (greet = resolve));
+
+  function close(reason: unknown = new Trouble("broke", "the data channel was closed")): void {
+    if (closed.signal.aborted) return;
+    closed.abort(reason);
+    port.close();
+    for (const answer of answers.values()) fail(answer, reason);
+    answers.clear();
+  }
+
+  function send(bytes: Uint8Array<ArrayBuffer>): void {
+    try {
+      for (let at = 0; at < bytes.length; at += maxMessage) port.send(bytes.slice(at, at + maxMessage));
+    } catch {
+      close();
+    }
+  }
+
+  const frame = (type: Frame["type"], request: number, payload: Uint8Array = new Uint8Array(0)): void => send(writeFrame({ type, request, payload }, number));
+
+  // ---- what comes
+
+  function arrived(bytes: Uint8Array): void {
+    if (closed.signal.aborted) return;
+    parts.push(bytes);
+    have += bytes.length;
+    try {
+      while (have >= need) {
+        buffer = concat(parts);
+        step();
+        parts = [buffer];
+        have = buffer.length;
+      }
+    } catch (error) {
+      close(error);
+    }
+  }
+
+  /** Takes what is whole at the beginning of the buffer. */
+  function step(): void {
+    if (!isOpen) {
+      if (!isHandshake(buffer, infohash)) throw new Lie("another protocol, or another community, on a data channel");
+      isOpen = true;
+      buffer = buffer.subarray(handshakeSize);
+      need = 4;
+      return;
+    }
+    while (buffer.length >= 4) {
+      const length = new DataView(buffer.buffer, buffer.byteOffset).getUint32(0);
+      if (length > maxAnswer) throw new Lie(`a message of ${length} bytes on a data channel`);
+      need = 4 + length;
+      if (buffer.length < need) return;
+      const bytes = buffer.subarray(4, need);
+      buffer = buffer.subarray(need);
+      need = 4;
+      const said = bytes.length === 0 ? undefined : readMessage(bytes);
+      if (said === undefined) {
+        if (++stray > maxStray) throw new Lie("a data channel with nothing to say");
+      } else if ("greeting" in said) {
+        if (++stray > maxStray) throw new Lie("a data channel that only greets");
+        number ||= said.greeting.extension;
+        greet(copied(said.greeting));
+      } else {
+        stray = 0;
+        take(said.frame);
+      }
+    }
+  }
+
+  function take({ type, request, payload }: Frame): void {
+    const answer = answers.get(request);
+    if (answer === undefined) {
+      // What was given up here may still be on its way.
+      if (request > last || request === 0) throw new Lie("an answer to no request");
+      return;
+    }
+    switch (type) {
+      case "answer":
+        if (answer.isBegun) throw new Lie("two answers to one request");
+        answer.isBegun = true;
+        answer.began(respond(request, answer, payload));
+        return;
+      case "data":
+        answer.window -= payload.length;
+        if (!answer.isBegun || answer.window < 0) throw new Lie("more of an answer than was asked for");
+        answer.chunks.push(payload.slice());
+        answer.wake?.();
+        return;
+      case "end":
+        if (!answer.isBegun) throw new Lie("the end of an answer that has not begun");
+        answer.isWhole = true;
+        answers.delete(request);
+        answer.wake?.();
+        return;
+      case "cancel":
+        answers.delete(request);
+        fail(answer, new Trouble("broke", "the server ended its answer too early"));
+        return;
+      default:
+        throw new Lie("a server that asks");
+    }
+  }
+
+  function fail(answer: Answer, error: unknown): void {
+    answer.error = error;
+    answer.failed(error);
+    answer.wake?.();
+  }
+
+  function respond(request: number, answer: Answer, payload: Uint8Array): Response {
+    const { status, headers } = readAnswer(payload);
+    const { "content-encoding": encoding, ...rest } = headers;
+    const others: Record<string, string> = rest;
+    if (status === 204 || status === 205 || status === 304) return new Response(null, { status, headers: others });
+    let body = bodyOf(request, answer);
+    if (encoding === "gzip") body = body.pipeThrough(new DecompressionStream("gzip"));
+    else if (encoding !== undefined) others["content-encoding"] = encoding;
+    return new Response(body, { status, headers: others });
+  }
+
+  /** A body that is taken only as fast as it is read: the credit waits for that. */
+  function bodyOf(request: number, answer: Answer): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return new ReadableStream<Uint8Array<ArrayBuffer>>(
+      {
+        async pull(controller) {
+          while (answer.chunks.length === 0 && !answer.isWhole && answer.error === undefined) {
+            await new Promise<void>((resolve) => (answer.wake = resolve));
+          }
+          const chunk = answer.chunks.shift();
+          if (chunk === undefined) return answer.error === undefined ? controller.close() : controller.error(answer.error);
+          answer.taken += chunk.length;
+          if (answer.taken >= creditStep && !answer.isWhole) {
+            frame("credit", request, creditOf(answer.taken));
+            answer.window += answer.taken;
+            answer.taken = 0;
+          }
+          controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
+        },
+        cancel: () => giveUp(request, new Trouble("broke", "not read to its end")),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  function giveUp(request: number, reason: unknown): void {
+    const answer = answers.get(request);
+    if (answer === undefined) return;
+    answers.delete(request);
+    frame("cancel", request);
+    answer.chunks.length = 0;
+    fail(answer, reason);
+  }
+
+  // ---- what is asked
+
+  const fetch: Fetch = async (url, { method = "GET", headers, body, signal }) => {
+    closed.signal.throwIfAborted();
+    signal?.throwIfAborted();
+    const { pathname, search } = new URL(url);
+    const fields = Object.fromEntries(new Headers(headers));
+    // No other encoding is known to every browser.
+    if (method === "GET" && typeof DecompressionStream === "function" && fields["accept"] !== "text/event-stream") fields["accept-encoding"] = "gzip";
+    const sent = body === null || body === undefined ? new Uint8Array(0) : new Uint8Array(await new Response(body).arrayBuffer());
+    if (sent.length > maxFrameBody) throw new RangeError(`a body of ${sent.length} bytes; ${maxFrameBody} is the limit of a data channel`);
+    const request = ++last;
+    const response = new Promise<Response>((began, failed) => {
+      answers.set(request, { began, failed, chunks: [], wake: undefined, window: frameWindow, taken: 0, isBegun: false, isWhole: false, error: undefined });
+    });
+    const stop = (): void => giveUp(request, signal?.reason);
+    signal?.addEventListener("abort", stop, { once: true });
+    frame("request", request, writeHead({ method, path: pathname + search, headers: fields, length: sent.length }));
+    for (let at = 0; at < sent.length; at += maxFrameData) frame("data", request, sent.subarray(at, at + maxFrameData));
+    return response;
+  };
+
+  port.onBytes(arrived);
+  port.onEnd(() => close());
+  send(concat([handshake(infohash, peerId), greeting(nonce)]));
+  const answered = until(closed.signal, greeted);
+  // Whoever waits for it hears; that nobody does is no fault.
+  answered.catch(() => undefined);
+  return { greeting: answered, fetch, closed: closed.signal, close: () => close() };
+}
+
+/** Parts of a buffer that goes on, each by itself. */
+function copied({ extension, hello, signature }: Greeting): Greeting {
+  return { extension, hello: hello?.slice(), signature: signature?.slice() };
+}

@@ -1,0 +1,286 @@
+// Servers by WebRTC: a page makes offers, trackers pass them on, servers answer. So a page on https reaches a server that
+// has an IP address and no certificate, and finds servers that nobody named. No candidate comes later than its offer
+// (non-trickle), as everywhere in WebTorrent.
+
+import { fromHex, toHex } from "../protocol/bytes.ts";
+import type { Hash } from "../protocol/hash.ts";
+import { channelOrigin, type Hello, openChannelHello } from "../protocol/hello.ts";
+import type { Verifier } from "../protocol/signature.ts";
+import { type Channel, openChannel, type Port } from "./channel.ts";
+import { until, within } from "./deadline.ts";
+import { isMixed, isPrivatePage, isPublic, parse6, parseAddress } from "./guard.ts";
+import type { TrackerView } from "./net.ts";
+import { Trouble } from "./reasons.ts";
+import type { Servers } from "./servers.ts";
+import { type Answer, type Offer, openTracker, type Tracker } from "./tracker.ts";
+
+/** Trackers spoken to at once, offers of one announce, and connections that wait for an answer. */
+const maxTrackers = 4;
+const offersEach = 4;
+const maxWaiting = 24;
+/** Gathering of the own addresses: what is known then is offered. */
+const gatherMillis = 1500;
+/** An offer waits so long for an answer. Trackers forget it not much later. */
+const offerMillis = 50_000;
+/** From an answer to an open channel, and from there to the hello. */
+const connectMillis = 20_000;
+const helloMillis = 10_000;
+/** Answers that are tried at once. */
+const maxConnecting = 6;
+
+/** What of RTCPeerConnection is used. */
+export interface Connection {
+  createDataChannel(label: string, options: { ordered: boolean }): DataChannel;
+  createOffer(): Promise<{ type: string; sdp?: string }>;
+  setLocalDescription(description: { type: "offer"; sdp: string }): Promise<void>;
+  setRemoteDescription(description: { type: "answer"; sdp: string }): Promise<void>;
+  getStats(): Promise<{ forEach(each: (report: Readonly<Record<string, unknown>>) => void): void }>;
+  close(): void;
+  readonly localDescription: { readonly sdp: string } | null;
+  readonly iceGatheringState: string;
+  readonly connectionState: string;
+  addEventListener(type: string, listener: () => void): void;
+}
+
+export interface DataChannel {
+  binaryType: string;
+  readonly readyState: string;
+  send(bytes: Uint8Array<ArrayBuffer>): void;
+  close(): void;
+  addEventListener(type: string, listener: (event: { readonly data?: unknown }) => void): void;
+}
+
+export type PeerConnection = new (config: { iceServers: { urls: string[] }[] }) => Connection;
+
+export interface SwarmHost {
+  readonly servers: Servers;
+  readonly stun: readonly string[];
+  readonly PeerConnection: PeerConnection;
+  readonly WebSocket: new (url: string) => WebSocket;
+  readonly page: URL | undefined;
+  readonly verifier: () => Promise<Verifier>;
+  readonly signal: AbortSignal;
+  changed(): void;
+}
+
+export interface Swarm {
+  /** A tracker that may be asked. */
+  offer(url: string): void;
+  join(community: Hash): void;
+  views(): readonly TrackerView[];
+}
+
+/** An offer that was made. */
+interface Waiting {
+  readonly connection: Connection;
+  readonly channel: DataChannel;
+  readonly timer: ReturnType<typeof setTimeout>;
+  readonly tracker: Tracker;
+}
+
+export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, verifier, signal, changed }: SwarmHost): Swarm {
+  const peerId = new Uint8Array(20);
+  peerId.set([..."-CM0100-"].map((char) => char.charCodeAt(0)));
+  crypto.getRandomValues(peerId.subarray(8));
+  const trackers = new Map<string, Tracker>();
+  const communities = new Set<Hash>();
+  const waiting = new Map<string, Waiting>();
+  const allowPrivate = isPrivatePage(page);
+  let connecting = 0;
+
+  const missing = (): Hash[] => [...communities].filter((community) => !servers.isEnough(community));
+
+  function look(): void {
+    if (signal.aborted) return;
+    const without = missing();
+    const isNeeded = without.length > 0;
+    const isUrgent = without.some((community) => servers.peers(community).length === 0);
+    // Those that failed least often first.
+    const sorted = [...trackers.values()].sort((a, b) => a.failures() - b.failures());
+    sorted.forEach((tracker, i) => {
+      tracker.look(isNeeded && i < maxTrackers);
+      if (isUrgent && waiting.size === 0 && connecting === 0) tracker.again();
+    });
+    changed();
+  }
+
+  async function makeOffers(infohash: Hash, tracker: Tracker): Promise<readonly Offer[]> {
+    if (servers.isEnough(infohash)) return [];
+    const room = Math.min(offersEach, maxWaiting - waiting.size);
+    const made = await Promise.all(Array.from({ length: Math.max(0, room) }, () => makeOffer(tracker).catch(() => undefined)));
+    return made.filter((offer) => offer !== undefined);
+  }
+
+  async function makeOffer(tracker: Tracker): Promise<Offer> {
+    const connection = new PeerConnection({ iceServers: stun.length === 0 ? [] : [{ urls: [...stun] }] });
+    try {
+      const channel = connection.createDataChannel("comntr", { ordered: true });
+      channel.binaryType = "arraybuffer";
+      const { sdp = "" } = await connection.createOffer();
+      await within(signal, gatherMillis, async () => {
+        await connection.setLocalDescription({ type: "offer", sdp });
+        if (connection.iceGatheringState === "complete") return;
+        await new Promise<void>((resolve) => {
+          connection.addEventListener("icegatheringstatechange", () => connection.iceGatheringState === "complete" && resolve());
+        });
+      }).catch((error: unknown) => {
+        // What was gathered until then will do.
+        if (!(error instanceof Trouble) || connection.localDescription === null) throw error;
+      });
+      const id = toHex(crypto.getRandomValues(new Uint8Array(10)));
+      const timer = setTimeout(() => drop(id), offerMillis);
+      waiting.set(id, { connection, channel, timer, tracker });
+      return { id, sdp: connection.localDescription?.sdp ?? sdp };
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  }
+
+  function drop(id: string): Waiting | undefined {
+    const offer = waiting.get(id);
+    waiting.delete(id);
+    clearTimeout(offer?.timer);
+    offer?.connection.close();
+    return offer;
+  }
+
+  async function answered({ infohash, id, sdp }: Answer): Promise<void> {
+    const offer = waiting.get(id);
+    if (offer === undefined || connecting >= maxConnecting) return;
+    waiting.delete(id);
+    clearTimeout(offer.timer);
+    const { connection, channel, tracker } = offer;
+    connecting++;
+    try {
+      const nonce = crypto.getRandomValues(new Uint8Array(32));
+      const filtered = withoutPrivate(sdp, allowPrivate);
+      const prints = [fingerprintOf(filtered), fingerprintOf(connection.localDescription?.sdp ?? "")] as const;
+      const line = await within(signal, connectMillis, async (limit) => {
+        await connection.setRemoteDescription({ type: "answer", sdp: filtered });
+        await isOpen(channel, connection, limit);
+        return openChannel(portOf(channel, connection), infohash, peerId, nonce);
+      });
+      const hello = await within(signal, helloMillis, () => prove(line, toHex(nonce), prints));
+      const address = await addressOf(connection);
+      const bytes = address === undefined ? undefined : (parseAddress(address) ?? parse6(address));
+      const host = address === undefined ? hello.key : address.includes(":") ? `[${address}]` : address;
+      if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address", address);
+      tracker.found();
+      const urls = hello.urls.filter((url) => URL.canParse(url) && !isMixed(page, new URL(url)));
+      servers.take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, { ...hello, urls }, host, "tracker");
+    } catch {
+      connection.close();
+      tracker.lost();
+    } finally {
+      connecting--;
+      look();
+    }
+  }
+
+  async function prove(line: Channel, nonce: string, [server, asker]: readonly [string, string]): Promise<Hello> {
+    const { extension, hello, signature } = await line.greeting;
+    if (extension === 0 || hello === undefined || signature === undefined) throw new Trouble("no-proof", "a WebTorrent client without a hello");
+    return openChannelHello(hello, signature, { nonce, origin: channelOrigin(server, asker), now: Date.now() }, await verifier());
+  }
+
+  signal.addEventListener("abort", () => {
+    for (const tracker of trackers.values()) tracker.close();
+    for (const id of [...waiting.keys()]) drop(id);
+  });
+  servers.changed(look);
+
+  return {
+    offer(url) {
+      if (trackers.has(url)) return;
+      const tracker: Tracker = openTracker(url, {
+        WebSocket,
+        peerId,
+        offers: (infohash) => makeOffers(infohash, tracker),
+        answered: (answer) => void answered(answer),
+        changed,
+        failed: look,
+        forbidden: !URL.canParse(url) ? "bad-address" : isMixed(page, new URL(url)) ? "mixed-content" : undefined,
+      });
+      for (const community of communities) tracker.join(community);
+      trackers.set(url, tracker);
+      look();
+    },
+    join(community) {
+      communities.add(community);
+      for (const tracker of trackers.values()) tracker.join(community);
+      look();
+    },
+    views: () => [...trackers.values()].map((tracker) => tracker.view()),
+  };
+}
+
+/** Waits for a data channel to be open. */
+function isOpen(channel: DataChannel, connection: Connection, signal: AbortSignal): Promise<void> {
+  return until(
+    signal,
+    new Promise((resolve, reject) => {
+      if (channel.readyState === "open") return resolve();
+      channel.addEventListener("open", () => resolve());
+      connection.addEventListener("connectionstatechange", () => {
+        if (connection.connectionState === "failed" || connection.connectionState === "closed") reject(new Trouble("no-way"));
+      });
+    }),
+  );
+}
+
+function portOf(channel: DataChannel, connection: Connection): Port {
+  return {
+    send: (bytes) => channel.send(bytes),
+    onBytes: (listener) => channel.addEventListener("message", ({ data }) => data instanceof ArrayBuffer && listener(new Uint8Array(data))),
+    onEnd(listener) {
+      channel.addEventListener("close", listener);
+      connection.addEventListener("connectionstatechange", () => {
+        if (connection.connectionState === "failed" || connection.connectionState === "closed") listener();
+      });
+    },
+    close() {
+      channel.close();
+      connection.close();
+    },
+  };
+}
+
+/**
+ * The SHA-256 of a certificate, in hex, as a session description names it. With two, a stranger in between could have
+ * one of them meant by us and the other one by the server.
+ */
+export function fingerprintOf(sdp: string): string {
+  const prints = new Set([...sdp.matchAll(/^a=fingerprint:(\S+) (\S+)\s*$/gm)].map(([, algorithm = "", digits = ""]) => `${algorithm} ${digits}`.toLowerCase()));
+  const [, hex = ""] = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/.exec([...prints].join()) ?? [];
+  if (hex === "") throw new Trouble("no-proof", "a session description without one fingerprint by SHA-256");
+  return toHex(fromHex(hex.replaceAll(":", "")));
+}
+
+/** A stranger's answer without addresses that he may not name. Names, .local ones, are looked up in the reader's network. */
+export function withoutPrivate(sdp: string, allowPrivate: boolean): string {
+  if (allowPrivate) return sdp;
+  return sdp
+    .split(/\r?\n/)
+    .filter((line) => {
+      if (!line.startsWith("a=candidate:") && !line.startsWith("a=remote-candidates:")) return true;
+      const text = line.split(" ")[4] ?? "";
+      const address = text.includes(":") ? parse6(text) : parseAddress(text);
+      return line.startsWith("a=candidate:") && address !== undefined && isPublic(address);
+    })
+    .join("\r\n");
+}
+
+/** Where the other end of a connection is, where the browser says so. */
+async function addressOf(connection: Connection): Promise<string | undefined> {
+  const reports = new Map<unknown, Readonly<Record<string, unknown>>>();
+  let selected: unknown;
+  (await connection.getStats()).forEach((report) => {
+    reports.set(report["id"], report);
+    if (report["type"] === "transport") selected = report["selectedCandidatePairId"] ?? selected;
+    else if (report["type"] === "candidate-pair" && report["nominated"] === true && report["state"] === "succeeded") selected ??= report["id"];
+  });
+  const remote = reports.get(reports.get(selected)?.["remoteCandidateId"]);
+  const address = remote?.["address"] ?? remote?.["ip"];
+  return typeof address === "string" && address !== "" ? address : undefined;
+}
