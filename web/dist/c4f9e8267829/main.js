@@ -1,1 +1,0 @@
-import{K as e,N as t,T as n,g as r,n as i,nt as a,t as o,y as s}from"./page.js";n(),r();const c=t().catch(()=>void 0);a(/* @__PURE__ */ s(i,{}),document.getElementById(`page`)),document.addEventListener(`keydown`,o),e(),c.then(()=>setTimeout(()=>void import(`./write.js`).then(e=>e.m).then(({sendWaiting:e})=>e()),3e3));
