@@ -8,10 +8,10 @@ SUM       = $(TOOL) gotestsum --format pkgname
 JSON     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test e2e interop check race vuln fuzz bench clean
+.PHONY: help run demo build test e2e interop check web-test race vuln fuzz bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## run a server for the community reddit (the first build takes some minutes)
 	@echo "building comntr; the first time this takes some minutes" >&2
@@ -44,6 +44,12 @@ check: ## gofmt, vet, staticcheck, and that go.mod is tidy
 	$(GO) mod tidy -diff
 	@echo "check: clean"
 
+web-test: web/node_modules/.package-lock.json ## types and tests of the page (needs Node)
+	cd web && npm run --silent check && npm test --silent
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+
 race: ## the tests of our packages under the race detector
 	@echo "building with the race detector; the first time this takes some minutes" >&2
 	$(SUM) $(if $(JSON),--jsonfile=$(JSON)/race.json) -- -race -short $(FLAGS) . ./internal/...
@@ -61,4 +67,4 @@ bench: ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 clean: ## remove what make made
-	rm -rf bin interop/node_modules
+	rm -rf bin interop/node_modules web/node_modules

@@ -9,3 +9,13 @@ func FoldWork(docs []*Document, filters []Filter, now time.Time, order Order, wo
 
 // Wilson is wilson.
 var Wilson = wilson
+
+// Living are the names of what a fold of docs leaves to its later steps.
+func Living(docs []*Document, now time.Time) []Hash {
+	var ids []Hash
+	r := living(docs, now)
+	for d := range r.all {
+		ids = append(ids, d.id)
+	}
+	return ids
+}

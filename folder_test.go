@@ -375,6 +375,16 @@ func TestReadFolderRefuses(t *testing.T) {
 					tr.blocks[c] = block
 					return c
 				}, "no folder", nil},
+				{"a shard's bytes as a raw block", func(tr *tree) cid.Cid {
+					tr = &tree{v: 1, blocks: tr.blocks} // version 0 has no raw blocks
+					root := tr.topic(comntr.Hash{}, large...).CID
+					n, _ := comntr.ParseNode(tr.blocks[root])
+					i := slices.IndexFunc(n.Links, func(l comntr.Link) bool { return l.Child })
+					block := tr.blocks[n.Links[i].CID]
+					n.Links[i].CID = comntr.Version(1).LeafCID(block)
+					tr.blocks[n.Links[i].CID] = block
+					return tr.node(comntr.Hash{}, n).CID
+				}, "not dag-pb", nil},
 				{"a shard in another's place", func(tr *tree) cid.Cid {
 					root := tr.topic(comntr.Hash{}, large...).CID
 					n, _ := comntr.ParseNode(tr.blocks[root])

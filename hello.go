@@ -23,6 +23,10 @@ import (
 // hello.
 const HelloPath = "/.well-known/comntr.json"
 
+// WebTransportPath is where a server that names a WebTransport port opens
+// sessions.
+const WebTransportPath = "/webtransport"
+
 // ProtocolVersion is the Hello.Protocol of this package. A hello of another is
 // refused.
 const ProtocolVersion = 1
@@ -37,6 +41,10 @@ const (
 	MaxHelloCommunities = 64
 	MaxHelloTrackers    = 16
 	MaxHelloServers     = 32
+	MaxHelloCerts       = 4 // hashes of certificates
+	// MaxCertLife is how long a certificate that browsers pin may be valid (W3C
+	// WebTransport).
+	MaxCertLife = 14 * 24 * time.Hour
 )
 
 var (
@@ -76,6 +84,25 @@ type Hello struct {
 	Contact     string    `json:"contact"`
 	Trackers    []string  `json:"trackers"`
 	Servers     []string  `json:"servers"` // origins of other servers
+	// WebTransport is nil where the server does not speak it.
+	WebTransport *WebTransport `json:"webtransport,omitempty"`
+}
+
+// WebTransport says how a page on https reaches the server: at the hosts of its
+// origins, on UDP port Port.
+type WebTransport struct {
+	Port uint16 `json:"port"`
+	// Hashes are of the certificates that the server shows or will show there.
+	// Without any, its certificate is one that browsers trust.
+	Hashes []CertHash `json:"hashes"`
+}
+
+// CertHash pins a certificate. It holds from From to To, however old the hello
+// is.
+type CertHash struct {
+	SHA256 string    `json:"sha256"` // of its DER, 64 lower-case hex digits
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"` // at most MaxCertLife after From
 }
 
 // helloEnvelope is a hello as it travels. Hello holds the hello's JSON as a
@@ -157,6 +184,9 @@ func signHello(key ed25519.PrivateKey, h Hello, nonce [32]byte, origin string) (
 	h.Communities = append([]Hash{}, h.Communities...) // JSON [], never null
 	for _, list := range []*[]string{&h.URLs, &h.Multiaddrs, &h.Trackers, &h.Servers} {
 		*list = append([]string{}, *list...)
+	}
+	if w := h.WebTransport; w != nil {
+		h.WebTransport = w.canonical()
 	}
 	if err := h.check(); err != nil {
 		return nil, nil, err
@@ -258,6 +288,9 @@ func (h *Hello) check() error {
 	case slices.Contains(h.Communities, Hash{}): // JSON's null
 		return errors.New("a community in the hello is null")
 	}
+	if err := h.WebTransport.check(); err != nil {
+		return err
+	}
 	for _, l := range []struct {
 		name string
 		max  int
@@ -277,6 +310,36 @@ func (h *Hello) check() error {
 			if len(s) > MaxHelloString || strings.ContainsFunc(s, unicode.IsControl) {
 				return fmt.Errorf("a string of the hello's %s is longer than %d bytes or has control characters", l.name, MaxHelloString)
 			}
+		}
+	}
+	return nil
+}
+
+// canonical returns w as it is signed: times in whole seconds of UTC.
+func (w *WebTransport) canonical() *WebTransport {
+	out := &WebTransport{Port: w.Port, Hashes: []CertHash{}}
+	for _, c := range w.Hashes {
+		c.From, c.To = c.From.UTC().Truncate(time.Second), c.To.UTC().Truncate(time.Second)
+		out.Hashes = append(out.Hashes, c)
+	}
+	return out
+}
+
+func (w *WebTransport) check() error {
+	switch {
+	case w == nil:
+		return nil
+	case w.Port == 0:
+		return errors.New("the hello's WebTransport has no port")
+	case len(w.Hashes) > MaxHelloCerts:
+		return fmt.Errorf("the hello has more than %d hashes of certificates", MaxHelloCerts)
+	}
+	for _, c := range w.Hashes {
+		if _, ok := lowerHex(c.SHA256, sha256.Size); !ok {
+			return errors.New("the hash of a certificate in the hello is not 64 lower-case hex digits")
+		}
+		if life := c.To.Sub(c.From); life <= 0 || life > MaxCertLife {
+			return fmt.Errorf("a certificate in the hello is not valid for up to %d days", MaxCertLife/(24*time.Hour))
 		}
 	}
 	return nil

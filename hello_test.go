@@ -35,6 +35,9 @@ func helloOf(key ed25519.PrivateKey) comntr.Hello {
 		Limits:      comntr.Limits{MaxSize: comntr.MaxDocument, Rate: 2.5, NewWork: 16},
 		Contact:     "mailto:op@example.org",
 		Servers:     []string{"http://192.0.2.2:4080"},
+		WebTransport: &comntr.WebTransport{Port: 4084, Hashes: []comntr.CertHash{
+			{SHA256: strings.Repeat("ab", 32), From: helloNow, To: helloNow.Add(13 * 24 * time.Hour)},
+		}},
 	}
 }
 
@@ -109,6 +112,12 @@ func TestOpenHelloRefuses(t *testing.T) {
 		}
 		return l
 	}
+	cert := func(name string, value any) map[string]any {
+		c := map[string]any{"sha256": strings.Repeat("ab", 32), "from": helloNow, "to": helloNow.Add(24 * time.Hour)}
+		c[name] = value
+		return c
+	}
+	certs := func(cs ...any) []byte { return set("webtransport", map[string]any{"port": 4084, "hashes": cs}) }
 	if _, err := comntr.OpenHello(set("aFieldOfTheFuture", 1), helloNonce, helloOrigin, helloNow); err != nil {
 		t.Errorf("an unknown field: %v", err)
 	}
@@ -117,6 +126,8 @@ func TestOpenHelloRefuses(t *testing.T) {
 		set("communities", list(64, news.Community.String())), set("contact", strings.Repeat("x", 256)), set("software", strings.Repeat("x", 256)),
 		set("expires", helloNow.Add(24*time.Hour)), set("expires", helloNow.Add(time.Second)), set("urls", nil),
 		set("limits", map[string]any{"maxSize": 65536, "rate": 2}), set("limits", map[string]any{"work": 256, "newWork": 256}),
+		set("webtransport", nil), set("webtransport", map[string]any{"port": 1}), set("webtransport", map[string]any{"port": 65535, "hashes": nil}),
+		certs(cert("to", helloNow.Add(14*24*time.Hour)), cert("more", 1), cert("from", helloNow.Add(-time.Hour)), cert("to", helloNow.Add(time.Second))),
 	} {
 		if _, err := comntr.OpenHello(ok, helloNonce, helloOrigin, helloNow); err != nil {
 			t.Errorf("at its bound: %v", err)
@@ -180,6 +191,17 @@ func TestOpenHelloRefuses(t *testing.T) {
 		{"a line end", set("software", "a\nb")},
 		{"an escape", set("servers", list(1, "\x1b[31m"))},
 		{"a C1 control character", set("contact", "\u009b31m")},
+		{"no port", set("webtransport", map[string]any{"hashes": []any{}})},
+		{"port 65536", set("webtransport", map[string]any{"port": 65536})},
+		{"port -1", set("webtransport", map[string]any{"port": -1})},
+		{"webtransport of another kind", set("webtransport", true)},
+		{"five certificates", certs(cert("x", 1), cert("x", 1), cert("x", 1), cert("x", 1), cert("x", 1))},
+		{"a short hash", certs(cert("sha256", "abab"))},
+		{"a hash in upper case", certs(cert("sha256", strings.Repeat("AB", 32)))},
+		{"a certificate of 15 days", certs(cert("to", helloNow.Add(14*24*time.Hour+time.Second)))},
+		{"a certificate that ends before it begins", certs(cert("to", helloNow.Add(-time.Second)))},
+		{"a certificate without an end", certs(cert("to", nil))},
+		{"a certificate that ends some day", certs(cert("to", "some day"))},
 		{"too large", append(bytes.Repeat([]byte(" "), comntr.MaxHello), good...)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -209,6 +231,7 @@ func TestSignHelloRefuses(t *testing.T) {
 		{"another peer id", func(h *comntr.Hello) { h.PeerID = "" }},
 		{"protocol", func(h *comntr.Hello) { h.Protocol = 0 }},
 		{"long contact", func(h *comntr.Hello) { h.Contact = strings.Repeat("x", 257) }},
+		{"no port", func(h *comntr.Hello) { h.WebTransport.Port = 0 }},
 		{"many servers", func(h *comntr.Hello) { h.Servers = make([]string, 33) }},
 	} {
 		h := helloOf(key)
@@ -236,6 +259,7 @@ func TestSignHelloRefuses(t *testing.T) {
 	for i := range h.Communities {
 		h.Communities[i] = comntr.Hash{1, byte(i)}
 	}
+	h.WebTransport.Hashes = append(h.WebTransport.Hashes, h.WebTransport.Hashes[0], h.WebTransport.Hashes[0], h.WebTransport.Hashes[0])
 	b, err := comntr.SignHello(key, h, helloNonce, helloOrigin)
 	if err != nil || len(b) > comntr.MaxHello {
 		t.Errorf("the largest hello has %d bytes: %v", len(b), err)

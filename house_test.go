@@ -32,6 +32,7 @@ func TestHouse(t *testing.T) {
 		"github.com/anacrolix/":          {"internal/discover"},
 		"github.com/coder/websocket":     {"internal/discover"},
 		"github.com/pion/":               {"internal/discover"},
+		"github.com/quic-go/":            {"internal/api"},
 		"github.com/cockroachdb/pebble/": {"internal/store", "internal/ipfs"},
 		"github.com/alecthomas/kong":     {"cmd/comntr"},
 	}

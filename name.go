@@ -80,8 +80,9 @@ func cleanAuthority(scheme, s string) (string, bool) {
 			// As browsers do it (UTS 46, nontransitional), so that a name typed
 			// in letters is the one that a page's address gives. They also take
 			// what ends in a number for an IPv4 address, and libraries differ
-			// about a host in letters and in xn-- at once: those stay.
-			if strings.Contains(host, "xn--") {
+			// about a host in letters and in xn-- at once, and about a few
+			// letters: those stay.
+			if strings.Contains(host, "xn--") || strings.ContainsAny(host, disputed) {
 				return "", false
 			}
 			p := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.CheckJoiners(true), idna.CheckHyphens(false),
@@ -107,6 +108,10 @@ func cleanAuthority(scheme, s string) (string, bool) {
 	}
 	return host, true
 }
+
+// disputed are letters that versions of UTS 46 map differently: the capital
+// sharp s, and the letterlike Hebrew ones.
+const disputed = "\u1e9e\u2135\u2136\u2137\u2138"
 
 // trackers are the parameters that say where a reader came from and not what
 // he reads, besides those that begin with utm_. The list is a part of the

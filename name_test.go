@@ -114,6 +114,8 @@ var nameCases = []struct{ why, name, clean string }{
 	{"the whole list", "https://example.org/?" + strings.ReplaceAll("__hsfp __hssc __hstc _ga _gl _hsenc _hsmi _openstat dclid epik fbclid gbraid gclid gclsrc "+
 		"hsCtaTracking igsh igshid li_fat_id mc_cid mc_eid mkt_tok msclkid oly_anon_id oly_enc_id rb_clickid ref_src ref_url ttclid twclid utm_ utm_content "+
 		"vero_conv vero_id wbraid wt_mc yclid ysclid z", " ", "=1&"), "https://example.org?z"},
+	{"a letter that versions of UTS 46 map differently", "https://stra\u1e9ee.example/", "https://stra\u1e9ee.example/"},
+	{"another such letter", "https://\u2135.example/a?b#c", "https://\u2135.example/a?b#c"},
 }
 
 func TestNameVectors(t *testing.T) {

@@ -14,7 +14,8 @@ import (
 
 // ParseDocuments gives what ParseDocument gives one by one: the same documents
 // and the same refusals, in the same order, for any number of them on any
-// number of cores; and it leaves no goroutine, or the bubble would not end.
+// number of cores. The bubble ends when every goroutine has, and the race
+// detector sees one that is not waited for.
 func TestParseDocumentsIsParseDocument(t *testing.T) {
 	places := []comntr.Place{news, {Community: news.Community, Topic: comntr.NameHash("/r/gifs")}}
 	cases := documentCases(t)

@@ -1,20 +1,13 @@
 package comntr
 
-// Removes reports whether d, a delete, removes t for good (SPEC.md, "Threads",
-// step 2): both stand in one topic and have one Public-Key, t is no delete, and
-// d's Target is t's id or, for an edit t, t's own Target. Servers take the
-// bytes of t away, whatever came first.
+// Removes reports whether d takes t away: SPEC.md, "Threads", step 2, the one
+// rule by which folds leave out and servers remove. Whether d is premature is
+// the caller's to ask.
+//
+// It follows from the two alone, and nothing removes a delete. So the files
+// that remain in a folder are the same whatever the order in which they came.
 func (d *Document) Removes(t *Document) bool {
-	if d.Kind() != KindDelete || !t.signed || t.Kind() == KindDelete || d.place != t.place || d.key != t.key {
-		return false
-	}
-	target, ok := d.Target()
-	if !ok {
-		return false
-	}
-	if target == t.id {
-		return true
-	}
-	of, ok := t.Target()
-	return ok && t.Kind() == KindEdit && of == target
+	return d.kind == KindDelete && d.hasTarget &&
+		t.signed && t.kind != KindDelete && d.key == t.key && d.place == t.place &&
+		(d.target == t.id || t.kind == KindEdit && t.hasTarget && d.target == t.target)
 }

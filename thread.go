@@ -253,7 +253,8 @@ type remains struct {
 // living finds what of docs counts: it leaves out what stands twice and what is
 // premature, and then what is deleted, so that nothing after it can depend on
 // whether a deleted document's bytes are still there
-// (TestFoldForgetsDeletedBytes).
+// (TestFoldForgetsDeletedBytes). What is deleted is what Document.Removes says,
+// without asking it of every two (TestRemovesIsTheFoldsRule).
 func living(docs []*Document, now time.Time) remains {
 	type removal struct {
 		target Hash

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/comntr/comntr"
@@ -349,5 +350,66 @@ func FuzzParseFilter(f *testing.F) {
 			t.Errorf("it was obeyed: %s", said)
 		}
 		comntr.Fold(nil, []comntr.Filter{filter}, foldNow, comntr.Newest)
+	})
+}
+
+// FuzzFilters: whatever stands in lists, in their delegates' and beside them,
+// a filter is a function of the set of documents.
+//
+// The input is documents, split at NUL: a byte for the key, one for the place,
+// then the headers after Topic and the body, to be signed; $mod is mod's key in
+// hex, $x an id, likewise the others. What is no document is left out.
+func FuzzFilters(f *testing.F) {
+	people := []string{"mod", "dan", "carl", "eve"}
+	places := []comntr.Place{news}
+	var vars []string
+	for _, who := range people {
+		places = append(places, modPlace(who, "t"))
+		vars = append(vars, "$"+who, keyHex(who))
+	}
+	for _, id := range []string{"x", "y"} {
+		vars = append(vars, "$"+id, line{body: id}.doc(f).ID().String())
+	}
+	words := strings.NewReplacer(vars...)
+	x := line{body: "x"}.doc(f)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		docs := []*comntr.Document{}
+		for text := range strings.SplitSeq(string(b), "\x00") {
+			if len(docs) == 50 {
+				break // a signature each
+			}
+			if len(text) < 2 {
+				continue
+			}
+			who, place := testKey(people[int(text[0])%len(people)]), places[int(text[1])%len(places)]
+			text = "Topic: " + place.String() + "\n" + words.Replace(text[2:])
+			if d, err := comntr.ParseDocument(place, []byte(signDoc(who, text))); err == nil {
+				docs = append(docs, d)
+			}
+		}
+		said := func(docs []*comntr.Document) string {
+			filter := comntr.ParseFilter(modPlace("mod", "t"), docs, foldNow)
+			onNews := []*comntr.Document{x}
+			for _, d := range docs {
+				if d.Place() == news {
+					onNews = append(onNews, d)
+				}
+			}
+			thread := comntr.Fold(onNews, []comntr.Filter{filter}, foldNow, comntr.Newest)
+			checkThread(t, thread)
+			return string(indented(t, filter)) + foldJSON(t, thread)
+		}
+		want := said(docs)
+		rng := rand.New(rand.NewPCG(uint64(len(b)), 11))
+		for range 3 {
+			other := docs
+			if len(docs) > 0 {
+				other = append(slices.Clone(docs), docs[rng.IntN(len(docs))])
+			}
+			rng.Shuffle(len(other), func(i, j int) { other[i], other[j] = other[j], other[i] })
+			if got := said(other); got != want {
+				t.Fatalf("in another order it is\n%s\nnot\n%s", got, want)
+			}
+		}
 	})
 }

@@ -102,7 +102,8 @@ func makeChannelVectors(t *testing.T) channelVectors {
 	server, asker := wireCertificate("server"), wireCertificate("asker")
 	h := helloOf(key)
 	h.Software, h.URLs, h.Multiaddrs, h.Contact, h.Servers = "comntr/0.1.0", nil, nil, "", nil
-	h.Limits.Rate, h.Expires = 2, helloNow.Add(12*time.Hour) // the hello of SPEC.md, section 5
+	h.Limits, h.WebTransport = comntr.Limits{MaxSize: comntr.MaxDocument, Rate: 2}, nil
+	h.Expires = helloNow.Add(12 * time.Hour) // the hello of SPEC.md, section 5
 	hello, signature, err := comntr.SignHelloRTC(key, h, nonce, server, asker)
 	if err != nil {
 		t.Fatal(err)

@@ -22,14 +22,7 @@ var errDamage = errors.New("the data folder is damaged: the lines above name wha
 
 // Run looks at everything and changes nothing.
 func (c *checkCmd) Run(e *env) error {
-	data, err := dataFolder(c.Data)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(data); err != nil {
-		return fmt.Errorf("%w; --data names another folder", err)
-	}
-	lock, err := store.Lock(data)
+	data, lock, err := lockData(c.Data)
 	if err != nil {
 		return err
 	}

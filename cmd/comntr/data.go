@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -15,6 +16,9 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"golang.org/x/sys/unix"
+
+	"github.com/comntr/comntr/internal/api"
+	"github.com/comntr/comntr/internal/store"
 )
 
 // defaultData is the user's data folder: $XDG_DATA_HOME/comntr, else
@@ -38,6 +42,19 @@ func dataFolder(flag string) (string, error) {
 	return filepath.Abs(flag)
 }
 
+// lockData locks the data folder that a --data flag means, for a command that
+// wants it at rest; it must be there.
+func lockData(flag string) (data string, lock io.Closer, err error) {
+	if data, err = dataFolder(flag); err != nil {
+		return "", nil, err
+	}
+	if _, err := os.Stat(data); err != nil {
+		return "", nil, fmt.Errorf("%w; --data names another folder", err)
+	}
+	lock, err = store.Lock(data)
+	return data, lock, err
+}
+
 // serverKey reads the server's identity from <data>/.comntr/key, 64 hex
 // digits of the Ed25519 seed, and makes one at the first start.
 func serverKey(data string) (ed25519.PrivateKey, error) {
@@ -59,6 +76,18 @@ func serverKey(data string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%s holds no key: 64 hex digits are wanted; put back a copy, or remove it to become a new server", path)
 	}
 	return ed25519.NewKeyFromSeed(seed), nil
+}
+
+// certificates are those for WebTransport, kept in <data>/.comntr/webtransport
+// so that a restart does not lose the pages that know them.
+func certificates(data string, log *slog.Logger) (*api.Certificates, error) {
+	path := filepath.Join(data, ".comntr", "webtransport")
+	kept, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read the certificates for WebTransport: %w", err)
+	}
+	keep := func(b []byte) error { return writeFile(path, string(b)) }
+	return api.NewCertificates(kept, keep, nil, log), nil
 }
 
 // writeFile makes a file that only the owner can read, whole or not at all.

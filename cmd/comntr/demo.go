@@ -182,7 +182,7 @@ func (d *demo) start(ctx context.Context, name, dhtBootstrap, ipfsBootstrap stri
 	s.cmd = exec.Command(exe, "serve", "--data", filepath.Join(d.dir, name),
 		"--listen", "127.0.0.1:0", "--dht-listen", "127.0.0.1:0", "--dht-bootstrap", dhtBootstrap,
 		"--ipfs-listen", "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1", "--ipfs-bootstrap", ipfsBootstrap,
-		"--rtc-listen", "none", "--allow-private", "--rate", "0", "--sync-interval", "2s")
+		"--rtc-listen", "none", "--webtransport-listen", "none", "--allow-private", "--rate", "0", "--sync-interval", "2s")
 	s.cmd.Stderr = s.stderr
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
@@ -312,9 +312,12 @@ func (d *demo) byIPFS(ctx context.Context, entry *demoServer, id cid.Cid, want *
 	defer node.Close()
 	defer background(ctx, node.Run)()
 	var folder *comntr.Folder
-	err = node.FetchAny(ctx, id, func(s *ipfs.Session) (err error) {
-		folder, err = fetchFolder(ctx, s, id)
-		return err
+	// The DHT is told of a folder some seconds after it was asked for.
+	err = until(ctx, func() error {
+		return node.FetchAny(ctx, id, func(s *ipfs.Session) (err error) {
+			folder, err = fetchFolder(ctx, s, id)
+			return err
+		})
 	})
 	if err != nil {
 		return err

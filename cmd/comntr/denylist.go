@@ -28,6 +28,7 @@ type denyFile struct {
 	path string
 	log  *slog.Logger
 	read denyStamp // of what was read last
+	last *comntr.Denylist
 }
 
 // denyStamp tells one state of the file from another; zero: there is none.
@@ -71,6 +72,10 @@ func (f *denyFile) load() (*comntr.Denylist, error) {
 	}
 	f.read = stamp
 	list, bad := comntr.ParseDenylist(text)
+	if len(bad) > 0 && list.Len() == 0 && f.last.Len() > 0 {
+		return nil, fmt.Errorf("nothing of it can be read: %w", bad[0])
+	}
+	f.last = list
 	for i, e := range bad {
 		if i == denyErrorsLogged {
 			f.log.Warn("more lines of the deny list cannot be read", "count", len(bad)-i)

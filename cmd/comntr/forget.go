@@ -32,14 +32,7 @@ func (c *forgetCmd) AfterApply() error {
 // own deny list, and takes them away. So it can be looked at, and taken back
 // line by line.
 func (c *forgetCmd) Run(e *env) error {
-	data, err := dataFolder(c.Data)
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(data); err != nil {
-		return fmt.Errorf("%w; --data names another folder", err)
-	}
-	lock, err := store.Lock(data)
+	data, lock, err := lockData(c.Data)
 	if err != nil {
 		return err
 	}

@@ -202,5 +202,7 @@ func (p *threadPrinter) comment(c *comntr.Comment, locked []comntr.Hash) {
 	}
 	fmt.Fprint(p, p.by("hidden", c.Hidden))
 	text := strings.TrimRight(printable(string(c.Body())), "\n")
-	fmt.Fprintf(p, "\n%s    %s\n", indent, strings.ReplaceAll(text, "\n", "\n"+indent+"    "))
+	// The bar keeps a comment from drawing other comments below itself.
+	bar := "\n" + indent + "  | "
+	fmt.Fprintf(p, "%s%s\n", bar, strings.ReplaceAll(text, "\n", bar))
 }

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize/english"
@@ -59,6 +60,8 @@ type import2019 struct {
 
 	folder   *folder2019
 	ids      map[comntr.Hash]comntr.Hash // of the topic that is at work: old id to new
+	there    map[comntr.Hash]comntr.Hash // likewise, what the server has of this importer
+	asked    comntr.Hash                 // the topic that there is of
 	topic    comntr.Hash
 	outcomes map[string]int
 	seen     map[comntr.Hash]bool // topics of what was imported
@@ -91,6 +94,7 @@ func (c *import2019Cmd) Run(e *env) error {
 		err = c.first(e, func(ctx context.Context, s *comntr.Client) error {
 			// A server that is tried after another goes on where that one
 			// failed: what was posted is in the network.
+			r.there = nil
 			for ; ok && r.broken == nil; n, old, ok = next() {
 				if err := r.one(ctx, s, n, old); err != nil {
 					return err
@@ -122,16 +126,11 @@ func (c *import2019Cmd) signer() (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := c.Key
-	if name == "" {
-		if name, err = ring.defaultName(); err != nil {
-			return nil, err
-		}
+	_, key, err := ring.pick(c.Key)
+	if err != nil {
+		return nil, fmt.Errorf("what is imported is signed by you: %w", err)
 	}
-	if name == "" {
-		return nil, errors.New("what is imported is signed by you, and there is no key: `comntr key new` makes one")
-	}
-	return ring.read(name)
+	return key, nil
 }
 
 // draft wraps a comment, and remembers its id, for its replies: they stand
@@ -146,6 +145,9 @@ func (r *import2019) draft(old *comment2019) (comntr.Draft, *comntr.Document, er
 		return d, nil, invalid("it does not fit in a document of yours: %v", err)
 	}
 	r.ids[old.id] = doc.ID()
+	if id, ok := r.there[old.id]; ok && r.asked == old.topic {
+		r.ids[old.id] = id
+	}
 	if doc.Premature(time.Now()) {
 		return d, nil, errPremature
 	}
@@ -171,6 +173,13 @@ func (r *import2019) one(ctx context.Context, s *comntr.Client, n int, old *comm
 		r.left(old.path, err)
 		return nil
 	}
+	if err := r.look(ctx, s, draft.Place); err != nil {
+		return err
+	}
+	if id, ok := r.there[old.id]; ok {
+		r.done(n, old, there2019, id)
+		return nil
+	}
 	id, created, err := r.post(ctx, s, draft)
 	var p *comntr.Problem
 	switch {
@@ -188,15 +197,41 @@ func (r *import2019) one(ctx context.Context, s *comntr.Client, n int, old *comm
 	return nil
 }
 
-// post signs and posts a draft, and waits where the server asks for that. The
-// id is that of the document as it was posted.
-func (r *import2019) post(ctx context.Context, s *comntr.Client, d comntr.Draft) (id comntr.Hash, created bool, err error) {
-	doc, err := d.Sign(r.key)
+// look reads what the server has in a topic that this importer brought before.
+// Work that was asked for then, and is not now, would else make a second file.
+func (r *import2019) look(ctx context.Context, s *comntr.Client, place comntr.Place) error {
+	if r.asked == place.Topic && r.there != nil {
+		return nil
+	}
+	r.asked, r.there = place.Topic, make(map[comntr.Hash]comntr.Hash)
+	folder, err := s.Folder(ctx, place)
+	var p *comntr.Problem
+	if errors.As(err, &p) && p.Code == comntr.CodeNotFound {
+		return nil
+	}
 	if err != nil {
+		r.there = nil
+		return fmt.Errorf("see what is there already: %w", err)
+	}
+	for _, d := range documents(place, folder) {
+		origin, _ := d.Header("Origin")
+		old, ok := strings.CutPrefix(origin, originPrefix2019)
+		if id, err := comntr.ParseHash(old); ok && err == nil && d.Key() == comntr.PublicKey(r.key) {
+			r.there[id] = d.ID()
+		}
+	}
+	return nil
+}
+
+// post signs and posts a draft, waits where the server asks for that, and pays
+// the work that it wants. The id is that of the document as it was posted.
+func (r *import2019) post(ctx context.Context, s *comntr.Client, d comntr.Draft) (id comntr.Hash, created bool, err error) {
+	l := letter{draft: d, key: r.key}
+	if err := l.sign(r.env, 0); err != nil {
 		return comntr.Hash{}, false, err
 	}
 	for range maxImportWaits {
-		if id, created, err = s.Post(ctx, d.Place, doc.Bytes()); err == nil {
+		if id, created, err = l.deliver(r.env, s); err == nil {
 			return id, created, nil
 		}
 		var p *comntr.Problem

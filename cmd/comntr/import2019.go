@@ -218,6 +218,9 @@ func date2019(s string) time.Time {
 	return t
 }
 
+// originPrefix2019 begins the header that says what an imported comment was.
+const originPrefix2019 = "comntr-2019 "
+
 // draft wraps the comment whole, to be signed by whoever imports it. It says
 // nothing of its own: the same comment and the same key make the same file,
 // wherever and whenever. parent is the document that the parent became, zero
@@ -226,7 +229,7 @@ func (c *comment2019) draft(community, parent comntr.Hash) comntr.Draft {
 	d := comntr.Draft{
 		Place: comntr.Place{Community: community, Topic: c.topic},
 		Date:  c.date,
-		Extra: []comntr.Header{{Name: "Origin", Value: "comntr-2019 " + c.id.String()}},
+		Extra: []comntr.Header{{Name: "Origin", Value: originPrefix2019 + c.id.String()}},
 		Body:  c.bytes,
 	}
 	switch {

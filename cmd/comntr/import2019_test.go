@@ -467,12 +467,15 @@ func (s server2019) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	status, after := s(doc)
+	status, after := http.StatusNotFound, 0 // it has nothing of the topic
+	if req.Method == http.MethodPost {
+		status, after = s(doc)
+	}
 	r := &http.Response{StatusCode: status, Header: make(http.Header), Request: req}
 	body := comntr.SumHash(doc).String() + "\n"
 	if status >= 400 {
 		r.Header.Set("Content-Type", "application/problem+json")
-		b, _ := json.Marshal(comntr.Problem{Status: status, Code: map[int]string{410: comntr.CodeGone, 507: comntr.CodeFull}[status], Detail: "no", RetryAfter: after})
+		b, _ := json.Marshal(comntr.Problem{Status: status, Code: map[int]string{404: comntr.CodeNotFound, 410: comntr.CodeGone, 507: comntr.CodeFull}[status], Detail: "no", RetryAfter: after})
 		body = string(b)
 	}
 	r.Body = io.NopCloser(strings.NewReader(body))
@@ -507,7 +510,7 @@ func TestImportPost(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r := &import2019{key: newAuthor2019(9).key}
+				r := &import2019{key: newAuthor2019(9).key, env: &env{ctx: t.Context()}}
 				start := time.Now()
 				_, _, err = r.post(t.Context(), client, comntr.Draft{Body: []byte("hello")})
 				if (err == nil) != test.ok || tries != test.tries || time.Since(start) != test.waited {
@@ -527,7 +530,7 @@ func TestImportStops(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
-		r := &import2019{key: newAuthor2019(9).key}
+		r := &import2019{key: newAuthor2019(9).key, env: &env{ctx: ctx}}
 		if _, _, err := r.post(ctx, client, comntr.Draft{Body: []byte("hello")}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}

@@ -52,6 +52,7 @@ type server struct {
 	cmd               *exec.Cmd
 	data              string
 	http, dht, peerID string
+	webTransport      string // https://HOST:PORT
 	stderr            *tail
 	client            *comntr.Client
 	exited            chan error
@@ -67,12 +68,13 @@ func serve(t testing.TB, data string, flags ...string) *server {
 		args = append(args, "--allow-private")
 	}
 	for flag, value := range map[string]string{
-		"--dht-bootstrap":  "none",
-		"--ipfs-bootstrap": "none",
-		"--ipfs-listen":    "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1",
-		"--rtc-listen":     "127.0.0.1:0",
-		"--tracker":        "none",
-		"--stun":           "none",
+		"--dht-bootstrap":       "none",
+		"--ipfs-bootstrap":      "none",
+		"--ipfs-listen":         "/ip4/127.0.0.1/tcp/0,/ip4/127.0.0.1/udp/0/quic-v1",
+		"--rtc-listen":          "127.0.0.1:0",
+		"--tracker":             "none",
+		"--stun":                "none",
+		"--webtransport-listen": "127.0.0.1:0",
 	} {
 		if !slices.Contains(flags, flag) {
 			args = append(args, flag, value)
@@ -112,6 +114,8 @@ func startServer(t testing.TB, data string, cmd *exec.Cmd) *server {
 				s.http = v
 			case "dht":
 				s.dht = v
+			case "webtransport":
+				s.webTransport = v
 			case "peer-id":
 				s.peerID = v
 			}

@@ -48,6 +48,7 @@ type serveCmd struct {
 	RTCListen     string        `name:"rtc-listen" help:"UDP and TCP address for browsers' WebRTC, or none (${default})." default:":4083" placeholder:"ADDR"`
 	Trackers      []string      `name:"tracker" help:"WebTorrent trackers to be found at by browsers, or none; repeatable. Default: public ones." placeholder:"URL" sep:"none"`
 	STUN          []string      `name:"stun" help:"STUN servers that tell where a NAT lets others reach this server, or none. Default: public ones." placeholder:"HOST:PORT"`
+	WebTransport  string        `name:"webtransport-listen" help:"UDP address for pages on https, or none (${default})." default:":4084" placeholder:"ADDR"`
 	Peer          []string      `help:"A server to know without the DHT; repeatable." placeholder:"URL" sep:"none"`
 	CIDVersion    int           `name:"cid-version" help:"CID version of the folders: 0 or 1, as the flag of that name of ipfs add." default:"0" enum:"0,1"`
 	AllowPrivate  bool          `help:"Accept peers on private and loopback addresses: LANs and tests." negatable:""`
@@ -55,6 +56,9 @@ type serveCmd struct {
 	MaxDisk       size          `help:"Disk that comments may use. Default: half of what is free at the first start." placeholder:"BYTES"`
 	Rate          float64       `help:"Comments a second that one address may post (${default}); 0: no limit, nor on connections." default:"2" placeholder:"POSTS/S"`
 	MinWork       int           `help:"Bits of work that every comment from readers must carry (${default}); plain text carries none. Unknown keys need more when comments come fast." default:"0" placeholder:"BITS"`
+	PeerBytes     size          `help:"Bytes of comments that a server which no --peer names may bring a day (${default}). The rest comes later." default:"256MiB" placeholder:"BYTES"`
+	PeerFiles     int           `help:"Comments that such a server may bring a day (${default})." default:"50000" placeholder:"N"`
+	PeerTopics    int           `help:"New topics that such a server may bring a day (${default}), besides those that readers ask for." default:"5000" placeholder:"N"`
 	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
 	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
 	Tracker       bool          `name:"embedded-tracker" help:"Be a WebTorrent tracker at /announce, where browsers find one another and this server." default:"true" negatable:""`
@@ -72,6 +76,10 @@ func (c *serveCmd) AfterApply() error {
 		return errors.New("--max-disk and --rate cannot be negative")
 	case c.MinWork < 0 || c.MinWork > api.MaxMinWork:
 		return fmt.Errorf("--min-work: between 0 and %d bits; more would keep out people, and not floods", api.MaxMinWork)
+	case c.PeerBytes < comntr.MaxDocument:
+		return fmt.Errorf("--peer-bytes: at least %d, or the largest comments would never come", comntr.MaxDocument)
+	case c.PeerFiles < 1 || c.PeerTopics < 1:
+		return errors.New("--peer-files and --peer-topics: at least 1")
 	case c.SyncInterval < 100*time.Millisecond:
 		return errors.New("--sync-interval: at least 100ms")
 	case len(c.Contact) > comntr.MaxHelloString || strings.ContainsFunc(c.Contact, unicode.IsControl):
@@ -88,15 +96,20 @@ func (c *serveCmd) AfterApply() error {
 		return fmt.Errorf("--community: at most %d", comntr.MaxHelloCommunities)
 	}
 	var err error
-	if len(c.trackers()) > comntr.MaxHelloTrackers {
+	if len(c.joined()) > comntr.MaxHelloTrackers {
 		return fmt.Errorf("--tracker: at most %d", comntr.MaxHelloTrackers)
 	}
-	for _, t := range c.trackers() {
+	for _, t := range c.joined() {
 		if _, err := discover.NewTrackerClient(discover.TrackerClientConfig{URL: t}); err != nil {
 			return fmt.Errorf("--tracker: %w", err)
 		}
 		if len(t) > comntr.MaxHelloString {
 			return fmt.Errorf("--tracker: a URL of more than %d bytes", comntr.MaxHelloString)
+		}
+	}
+	for _, s := range off(c.STUN) {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			return fmt.Errorf("--stun: %w; HOST:PORT is wanted", err)
 		}
 	}
 	if c.PublicURL != "" {
@@ -158,6 +171,14 @@ func (c *serveCmd) Run(e *env) (err error) {
 	}
 	defer listener.Close()
 	port := c.announced(listener.Addr().(*net.TCPAddr).Port)
+
+	quic, err := c.webTransport()
+	if err != nil {
+		return err
+	}
+	if quic != nil {
+		defer quic.Close()
+	}
 
 	dht, err := discover.NewDHT(discover.DHTConfig{
 		Listen:      c.DHTListen,
@@ -233,8 +254,21 @@ func (c *serveCmd) Run(e *env) (err error) {
 		Interval:    c.SyncInterval,
 		Log:         log.With("part", "discover"),
 	})
-	repl := replica.New(c.replicaConfig(served, book, node, guard, log))
-	apiConfig := c.apiConfig(served, key, port, dht, node, book, log)
+	repl := replica.New(c.replicaConfig(data, served, book, node, guard, log))
+	certs, err := certificates(data, log.With("part", "webtransport"))
+	if err != nil {
+		return err
+	}
+	apiConfig := c.apiConfig(served, key, port, dht, node, book, repl, log)
+	if quic != nil {
+		hello := apiConfig.Hello
+		apiConfig.WebTransportPort = quic.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+		apiConfig.Hello = func() comntr.Hello {
+			h := hello()
+			h.WebTransport = certs.Hello(apiConfig.WebTransportPort)
+			return h
+		}
+	}
 	tracker := discover.NewTracker(discover.TrackerConfig{NoLimits: c.Rate == 0, Log: log.With("part", "tracker")})
 	defer tracker.Close()
 	if c.Tracker {
@@ -247,12 +281,15 @@ func (c *serveCmd) Run(e *env) (err error) {
 	}
 
 	srv := web.Server()
-	fmt.Fprintf(e.stdout, "comntr listening http=http://%s dht=%s peer-id=%s\n",
-		reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr(), node.PeerID())
+	line := fmt.Sprintf("comntr listening http=http://%s dht=%s", reachable(listener.Addr().(*net.TCPAddr).AddrPort()), dht.Addr())
+	if quic != nil {
+		line += " webtransport=https://" + reachable(quic.LocalAddr().(*net.UDPAddr).AddrPort())
+	}
+	fmt.Fprintf(e.stdout, "%s peer-id=%s\n", line, node.PeerID())
 	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
 
 	if rtc != nil {
-		log.Info("answering browsers over WebRTC", "address", rtc.Addr(), "trackers", c.trackers())
+		log.Info("answering browsers over WebRTC", "address", rtc.Addr(), "trackers", c.joined())
 	}
 
 	g, ctx := errgroup.WithContext(e.ctx)
@@ -265,7 +302,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	g.Go(func() error { return publish(ctx, served, node, c.SyncInterval, log) })
 	if rtc != nil {
 		sign := func(nonce, server, asker [32]byte) (hello, signature []byte, err error) {
-			return comntr.SignHelloRTC(key, apiConfig.Hello(), nonce, server, asker)
+			return comntr.SignHelloRTC(key, web.Hello(), nonce, server, asker)
 		}
 		g.Go(func() error { return ended(ctx, rtc.Run(ctx, web.Handler(), sign)) })
 	}
@@ -273,6 +310,14 @@ func (c *serveCmd) Run(e *env) (err error) {
 		g.Go(func() error { return ended(ctx, t.Run(ctx)) })
 	}
 	g.Go(func() error { return trustNamed(ctx, book, node, ids(served), log) })
+	if quic != nil {
+		g.Go(func() error {
+			if err := web.WebTransport(quic, certs).Run(ctx); err != nil {
+				return fmt.Errorf("serve WebTransport: %w", err)
+			}
+			return nil
+		})
+	}
 	g.Go(func() error {
 		if err := srv.Serve(web.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -349,8 +394,8 @@ func (c *serveCmd) webRTC(dht *discover.DHT, guard comntr.Guard, log *slog.Logge
 	})
 }
 
-// trackers are others' that this server announces itself at.
-func (c *serveCmd) trackers() []string {
+// joined are others' trackers that this server announces itself at.
+func (c *serveCmd) joined() []string {
 	if c.RTCListen == "none" {
 		return nil
 	}
@@ -372,10 +417,10 @@ func (c *serveCmd) join(rtc *discover.RTC, own *discover.Tracker, communities []
 		}
 	}
 	var out []*discover.TrackerClient
-	for _, t := range c.trackers() {
+	for _, t := range c.joined() {
 		client, err := discover.NewTrackerClient(discover.TrackerClientConfig{
 			URL: t, Infohashes: communities, PeerID: rtc.PeerID(), Answer: rtc.Answerer,
-			Guard: comntr.Guard{AllowPrivate: true}, // the operator named them
+			Guard: comntr.Guard{AllowPrivate: c.AllowPrivate || c.Trackers != nil}, // those that the operator named
 			Log:   log.With("part", "tracker"),
 		})
 		if err != nil {
@@ -386,13 +431,31 @@ func (c *serveCmd) join(rtc *discover.RTC, own *discover.Tracker, communities []
 	return out, nil
 }
 
-func (c *serveCmd) replicaConfig(served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {
+// webTransport opens the socket for pages on https, nil where the operator
+// wants none.
+func (c *serveCmd) webTransport() (*net.UDPConn, error) {
+	if c.WebTransport == "none" {
+		return nil, nil
+	}
+	addr, err := net.ResolveUDPAddr("udp", c.WebTransport)
+	if err == nil {
+		var conn *net.UDPConn
+		if conn, err = net.ListenUDP("udp", addr); err == nil {
+			return conn, nil
+		}
+	}
+	return nil, fmt.Errorf("listen for WebTransport: %w; --webtransport-listen names another address, or none", err)
+}
+
+func (c *serveCmd) replicaConfig(data string, served []community, book *discover.Book, node *ipfs.Node, guard comntr.Guard, log *slog.Logger) replica.Config {
 	cfg := replica.Config{
-		Peers:    book,
-		Guard:    guard,
-		Interval: c.SyncInterval,
-		Changed:  node.Provide,
-		Log:      log.With("part", "replica"),
+		Peers:     book,
+		Guard:     guard,
+		Interval:  c.SyncInterval,
+		Budget:    replica.Budget{Bytes: int64(c.PeerBytes), Files: c.PeerFiles, Topics: c.PeerTopics},
+		StateFile: filepath.Join(data, ".comntr", "budgets"),
+		Changed:   node.Provide,
+		Log:       log.With("part", "replica"),
 	}
 	if len(c.ipfsListen()) > 0 {
 		cfg.Bitswap = func(ctx context.Context, addrs []string, fn func(replica.Session) error) error {
@@ -405,7 +468,7 @@ func (c *serveCmd) replicaConfig(served []community, book *discover.Book, node *
 	return cfg
 }
 
-func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port int, dht *discover.DHT, node *ipfs.Node, book *discover.Book, log *slog.Logger) api.Config {
+func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port int, dht *discover.DHT, node *ipfs.Node, book *discover.Book, repl *replica.Replica, log *slog.Logger) api.Config {
 	cfg := api.Config{
 		Key:         key,
 		PublicURL:   c.PublicURL,
@@ -416,12 +479,14 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 		MinWork:     c.MinWork,
 		Gateway:     c.Gateway,
 		Page:        web.Page(),
+		Wanted:      repl.Want,
 		Log:         log.With("part", "api"),
 	}
 	for _, s := range served {
 		cfg.Communities = append(cfg.Communities, api.Community{ID: s.id, Name: s.name, Store: s.store, Folders: s.folders})
 	}
 	cfg.Hello = func() comntr.Hello {
+		origins := c.urls(port, dht.PublicAddrs())
 		return comntr.Hello{
 			Protocol:    comntr.ProtocolVersion,
 			Software:    "comntr/" + version,
@@ -430,11 +495,11 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 			Expires:     time.Now().Add(helloLife).UTC().Truncate(time.Second),
 			CIDVersion:  c.CIDVersion,
 			Communities: ids(served),
-			URLs:        c.urls(port, dht.PublicAddrs()),
+			URLs:        origins,
 			Multiaddrs:  node.Addrs(),
 			Limits:      comntr.Limits{MaxSize: int(c.MaxSize), Rate: c.Rate},
 			Contact:     c.Contact,
-			Trackers:    c.helloTrackers(c.urls(port, dht.PublicAddrs())),
+			Trackers:    c.trackers(origins),
 			Servers:     known(book, ids(served)),
 		}
 	}
@@ -453,17 +518,16 @@ func (c *serveCmd) urls(port int, public []netip.Addr) []string {
 	return out
 }
 
-// helloTrackers are the trackers to name in a hello: this server's own at each
-// of its URLs, and those that it announces itself at.
-func (c *serveCmd) helloTrackers(urls []string) []string {
+// trackers are those to name in a hello: the embedded one at these origins, and
+// those that this server announces itself at.
+func (c *serveCmd) trackers(origins []string) []string {
 	var out []string
-	if c.Tracker {
-		for _, u := range urls {
-			// An origin is http or https and has no path: ws or wss.
-			out = append(out, "ws"+strings.TrimPrefix(u, "http")+discover.TrackerPath)
+	for _, o := range origins {
+		if c.Tracker { // http becomes ws, https wss
+			out = append(out, "ws"+strings.TrimPrefix(o, "http")+discover.TrackerPath)
 		}
 	}
-	out = append(out, c.trackers()...)
+	out = append(out, c.joined()...)
 	out = slices.DeleteFunc(out, func(t string) bool { return len(t) > comntr.MaxHelloString })
 	return out[:min(len(out), comntr.MaxHelloTrackers)]
 }

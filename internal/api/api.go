@@ -36,10 +36,11 @@ type Store interface {
 	// returns. from is "" for what a reader posted.
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	Read(topic, comment comntr.Hash) ([]byte, error)
-	// Has tells whether the comment is held, and whether it once was and its
-	// author removed it.
-	Has(topic, comment comntr.Hash) (held, gone bool)
+	// Has tells whether the comment is held, or else whether it is settled that
+	// it is not: removed by its author, or denied.
+	Has(topic, comment comntr.Hash) (held, settled bool)
 	Events
+	Topics
 }
 
 // Events tells what was added to a community.
@@ -85,6 +86,8 @@ type Config struct {
 	// from them; may be nil. Port is the announced port there.
 	PublicAddrs func() []netip.Addr
 	Port        uint16
+	// WebTransportPort is the one at which WebTransport is reached there.
+	WebTransportPort uint16
 	// MaxSize in bytes is admission's own limit on a document, at most
 	// comntr.MaxDocument, which 0 stands for.
 	MaxSize int
@@ -99,6 +102,9 @@ type Config struct {
 	// Page is the web client that browsers get at /, with index.html at its
 	// root; may be nil.
 	Page fs.FS
+	// Wanted, if given, is called when a reader asks for a topic, here or not.
+	// It must not block.
+	Wanted func(community, topic comntr.Hash)
 	// Tracker answers WebSockets at /announce; nil: there is none. It has its
 	// own bounds, and whoever made it ends the sockets, which Stop does not.
 	Tracker http.Handler
@@ -118,6 +124,8 @@ type API struct {
 	listeners *gauge       // of /events
 	cars      *gauge
 	gzips     sync.Pool // of *gzip.Writer
+	activeMu  sync.Mutex
+	actives   map[comntr.Hash]activeList // by community
 	page      page
 	stopped   chan struct{}
 	stop      func()
@@ -133,6 +141,9 @@ func New(cfg Config) *API {
 	if err != nil {
 		panic(err)
 	}
+	if cfg.Wanted == nil {
+		cfg.Wanted = func(community, topic comntr.Hash) {}
+	}
 	a := &API{
 		cfg:       cfg,
 		first:     cfg.Communities[0].ID,
@@ -142,6 +153,7 @@ func New(cfg Config) *API {
 		listeners: newGauge(maxListeners, perAddress(cfg.Rate, maxListenersAddr)),
 		cars:      newGauge(maxCARs, perAddress(cfg.Rate, maxCARsAddr)),
 		page:      files,
+		actives:   make(map[comntr.Hash]activeList),
 		stopped:   make(chan struct{}),
 	}
 	a.stop = sync.OnceFunc(func() { close(a.stopped) })
@@ -199,13 +211,10 @@ func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
 		// What a handler leaves of a body, net/http reads.
 		w.rc.SetReadDeadline(time.Now().Add(bodyStall))
 	}
-	h := w.Header()
-	for _, f := range always {
-		h[f.name] = f.value
-	}
+	w.always()
 	select {
 	case <-a.stopped:
-		h.Set("Connection", "close")
+		w.Header().Set("Connection", "close")
 		writeProblem(w, r, stoppingProblem())
 		return
 	default:
@@ -239,9 +248,11 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return a.post(w, r, rt)
 	case rt.kind == kindBlocks && r.Method == http.MethodPost:
 		return a.blocks(w, r)
+	case rt.kind == kindCounts && r.Method == http.MethodPost:
+		return a.counts(w, r, rt)
 	case rt.kind == kindComment && r.Method == http.MethodPost && strings.Count(r.URL.EscapedPath(), "/") == 2:
 		return notHosted(rt.topic) // nobody posts to a comment: what was meant is another community's topic
-	case rt.kind == kindBlocks || !read:
+	case rt.kind == kindBlocks || rt.kind == kindCounts || !read:
 		return wrongMethod(w, r, rt)
 	}
 	switch rt.kind {
@@ -253,6 +264,8 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return a.comment(w, r, rt)
 	case kindEvents:
 		return a.events(w, r, rt)
+	case kindTopics:
+		return a.active(w, r, rt)
 	case kindIPFS:
 		return a.ipfs(w, r, rt)
 	case kindPage:
@@ -354,6 +367,14 @@ type answer struct {
 
 // Unwrap is for http.ResponseController and for who takes the connection over.
 func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// always sets the fields of that name.
+func (w *answer) always() {
+	h := w.Header()
+	for _, f := range always {
+		h[f.name] = f.value
+	}
+}
 
 // WriteHeader begins the answer. The time that the client has to take it starts
 // only now, because finding it may have taken long. (net/http takes the

@@ -60,6 +60,9 @@ func (a *API) events(w *answer, r *http.Request, rt route) error {
 	}
 	defer a.listeners.leave(addr)
 
+	if topic != nil {
+		a.cfg.Wanted(rt.community, *topic)
+	}
 	src := a.held[rt.community].Store
 	l := &listener{w: w, src: src, epoch: src.Epoch(), since: src.Seq(), topic: topic}
 	lastID := r.Header.Get("Last-Event-ID")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -29,6 +30,7 @@ type memory struct {
 	addErr   error                // answered by Add
 	gone     bool                 // answered by Has
 	adding   chan struct{}        // if not nil, Add waits for it
+	waiting  int                  // calls of Add that waited for it
 	blockErr error                // answered by Block
 	blockFn  func(cid.Cid) []byte // answers Block instead
 	carErr   error                // answered by WriteCAR after carBytes
@@ -48,6 +50,9 @@ func newMemory(name string) *memory {
 func (m *memory) Add(ctx context.Context, doc *comntr.Document, from string) (bool, error) {
 	m.mu.Lock()
 	adding := m.adding
+	if adding != nil {
+		m.waiting++
+	}
 	m.mu.Unlock()
 	if adding != nil {
 		select {
@@ -75,6 +80,10 @@ func (m *memory) Add(ctx context.Context, doc *comntr.Document, from string) (bo
 	m.changed = make(chan struct{})
 	return true, nil
 }
+
+func (m *memory) Active(int, time.Time) []store.Topic { return nil }
+
+func (m *memory) WithPrefix(string, int) []store.Topic { return nil }
 
 func (m *memory) count() int {
 	m.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,13 @@ import (
 // helloCost is what a hello costs of an address's bytes: it is put together
 // and signed anew for each asker.
 const helloCost = 16 << 10
+
+// Hello is what the server says of itself now, and the work that it wants now.
+func (a *API) Hello() comntr.Hello {
+	h := a.cfg.Hello()
+	h.Limits.Work, h.Limits.NewWork = a.toll.limits()
+	return h
+}
 
 // hello answers with the signed hello, for the origin that the asker used if
 // that is truly this server's.
@@ -35,9 +43,7 @@ func (a *API) hello(w *answer, r *http.Request) error {
 		return tooMuch(wait)
 	}
 	a.limits.spend(addr, helloCost)
-	hello := a.cfg.Hello()
-	hello.Limits.Work, hello.Limits.NewWork = a.toll.limits()
-	b, err := comntr.SignHello(a.cfg.Key, hello, [32]byte(raw), a.origin(r))
+	b, err := comntr.SignHello(a.cfg.Key, a.Hello(), [32]byte(raw), a.origin(r))
 	if err != nil {
 		return fmt.Errorf("sign the hello: %w", err)
 	}
@@ -53,7 +59,11 @@ func (a *API) hello(w *answer, r *http.Request) error {
 // that it is not the one he asked.
 func (a *API) origin(r *http.Request) string {
 	local := localAddr(r)
-	asked, err := comntr.CanonicalOrigin("http://" + r.Host)
+	scheme, port := "http", a.cfg.Port
+	if overWebTransport(r) {
+		scheme, port = "https", a.cfg.WebTransportPort
+	}
+	asked, err := comntr.CanonicalOrigin(scheme + "://" + r.Host)
 	if a.publicURL != "" {
 		https, err2 := comntr.CanonicalOrigin("https://" + r.Host)
 		if err == nil && asked == a.publicURL || err2 == nil && https == a.publicURL {
@@ -63,13 +73,16 @@ func (a *API) origin(r *http.Request) string {
 	var own []string
 	if a.cfg.PublicAddrs != nil {
 		for _, addr := range a.cfg.PublicAddrs() {
-			own = append(own, httpOrigin(addr.Unmap().String(), a.cfg.Port))
+			own = append(own, originAt(scheme, addr.Unmap().String(), port))
 		}
 	}
+	if u, err := url.Parse(a.publicURL); err == nil && a.publicURL != "" && overWebTransport(r) {
+		own = append(own, originAt(scheme, u.Hostname(), port)) // the name is his machine's at this port too
+	}
 	if local.IsValid() {
-		own = append(own, httpOrigin(local.Addr().String(), local.Port()))
+		own = append(own, originAt(scheme, local.Addr().String(), local.Port()))
 		if local.Addr().IsLoopback() {
-			own = append(own, httpOrigin("localhost", local.Port()))
+			own = append(own, originAt(scheme, "localhost", local.Port()))
 		}
 	}
 	if err == nil && slices.Contains(own, asked) {
@@ -81,11 +94,11 @@ func (a *API) origin(r *http.Request) string {
 	if len(own) > 0 {
 		return own[0]
 	}
-	return httpOrigin("localhost", a.cfg.Port)
+	return originAt(scheme, "localhost", port)
 }
 
-func httpOrigin(host string, port uint16) string {
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(int(port)))
+func originAt(scheme, host string, port uint16) string {
+	return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // localAddr is the address of this end of the connection.

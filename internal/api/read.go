@@ -57,6 +57,7 @@ func (a *API) topic(w *answer, r *http.Request, rt route) error {
 	if !ok {
 		return notAcceptable([]string{typeText, typeCAR})
 	}
+	a.cfg.Wanted(rt.community, rt.topic)
 	folders := a.held[rt.community].Folders
 	c, err := folders.Topic(r.Context(), rt.topic)
 	if err != nil {

@@ -16,6 +16,8 @@ const (
 	kindTopic               // a topic's folder, where comments are posted
 	kindComment             // one comment's file
 	kindEvents
+	kindTopics
+	kindCounts
 	kindIPFS
 	kindBlocks
 	kindHello
@@ -52,8 +54,8 @@ func (rt route) path() string {
 		return "/" + rt.community.String() + "/" + rt.topic.String()
 	case kindComment:
 		return "/" + rt.community.String() + "/" + rt.topic.String() + "/" + rt.comment.String()
-	case kindEvents:
-		return "/" + rt.community.String() + "/events"
+	case kindEvents, kindTopics, kindCounts:
+		return "/" + rt.community.String() + "/" + wordOf[rt.kind]
 	case kindIPFS:
 		return "/ipfs/" + rt.cid
 	case kindBlocks:
@@ -72,12 +74,17 @@ func (rt route) allow() string {
 	switch rt.kind {
 	case kindTopic:
 		return "GET, HEAD, OPTIONS, POST"
-	case kindBlocks:
+	case kindBlocks, kindCounts:
 		return "OPTIONS, POST"
 	default:
 		return "GET, HEAD, OPTIONS"
 	}
 }
+
+// words are the paths of a community that are no hashes.
+var words = map[string]kind{"events": kindEvents, "topics": kindTopics, "counts": kindCounts}
+
+var wordOf = map[kind]string{kindEvents: "events", kindTopics: "topics", kindCounts: "counts"}
 
 // parsePath reads a path exactly as it was sent, its escapes included: nothing
 // is cleaned and nothing redirects, because a second spelling of a path would
@@ -87,8 +94,6 @@ func parsePath(path string, first comntr.Hash, hosted func(comntr.Hash) bool) (r
 	switch path {
 	case "/":
 		return route{kind: kindRoot, community: first}, nil
-	case "/events":
-		return route{kind: kindEvents, community: first}, nil
 	case "/blocks":
 		return route{kind: kindBlocks}, nil
 	case comntr.HelloPath:
@@ -109,15 +114,18 @@ func parsePath(path string, first comntr.Hash, hosted func(comntr.Hash) bool) (r
 	if !ok {
 		return route{}, badPath(path, "a path begins with /")
 	}
+	if kind, ok := words[rest]; ok {
+		return route{kind: kind, community: first}, nil
+	}
 	var names [3]comntr.Hash
 	n := 0
 	for rest != "" || n == 0 {
 		part, after, more := strings.Cut(rest, "/")
-		if n == 1 && part == "events" && !more {
+		if kind, ok := words[part]; ok && n == 1 && !more {
 			if !hosted(names[0]) {
 				return route{}, notHosted(names[0])
 			}
-			return route{kind: kindEvents, community: names[0]}, nil
+			return route{kind: kind, community: names[0]}, nil
 		}
 		if n == len(names) {
 			return route{}, badPath(path, "at most /<community>/<topic>/<comment> is known")

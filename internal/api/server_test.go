@@ -159,6 +159,61 @@ func TestClient(t *testing.T) {
 	}
 }
 
+// Who asks for a topic is told of, whether it is here or not; who posts, or
+// asks for anything else, is not.
+func TestWanted(t *testing.T) {
+	m := newMemory("reddit")
+	cfg := config(t, m)
+	cfg.Communities = append(cfg.Communities, api.Community{ID: comntr.NameHash("other"), Store: m, Folders: m})
+	var wanted []string
+	cfg.Wanted = func(community, topic comntr.Hash) { wanted = append(wanted, "/"+community.String()+"/"+topic.String()) }
+	addr := serve(t, api.New(cfg))
+	here, absent := "/"+news.String(), "/"+comntr.NameHash("absent").String()
+	other := "/" + comntr.NameHash("other").String()
+	for _, tt := range []struct {
+		method, path, accept string
+		status               int
+		want                 string // empty: nothing
+	}{
+		{"POST", here, "", 201, ""},
+		{"GET", here, "", 200, "/" + reddit.String() + here},
+		{"GET", here, "application/vnd.ipld.car", 200, "/" + reddit.String() + here},
+		{"GET", absent, "", 404, "/" + reddit.String() + absent},
+		{"GET", absent, "application/vnd.ipld.car", 404, "/" + reddit.String() + absent},
+		{"GET", other + absent, "", 404, other + absent},
+		{"GET", "/events?topic=" + absent[1:], "", 200, "/" + reddit.String() + absent},
+		{"GET", other + "/events?topic=" + absent[1:], "", 200, other + absent},
+		{"GET", "/events", "", 200, ""},
+		{"GET", "/events?topic=nonsense", "", 400, ""},
+		{"GET", "/", "", 200, ""},
+		{"GET", here + absent, "", 404, ""},
+		{"PUT", here, "", 405, ""},
+	} {
+		wanted = nil
+		r, err := http.NewRequest(tt.method, "http://"+addr+tt.path, strings.NewReader("Cool!"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.method != "POST" {
+			r.Body, r.ContentLength = nil, 0
+		}
+		if tt.accept != "" {
+			r.Header.Set("Accept", tt.accept)
+		}
+		answer, err := client(t).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != tt.status {
+			t.Errorf("%s %s: %s", tt.method, tt.path, answer.Status)
+		}
+		if got := strings.Join(wanted, " "); got != tt.want {
+			t.Errorf("%s %s: wanted %q, want %q", tt.method, tt.path, got, tt.want)
+		}
+	}
+}
+
 func TestHelloOrigin(t *testing.T) {
 	cfg := config(t, newMemory("reddit"))
 	cfg.PublicAddrs = func() []netip.Addr {

@@ -75,7 +75,7 @@ type toll struct {
 	mu      sync.Mutex
 	posts   float64 // strangers' that were taken, each worth e^-(age/paceTime)
 	at      time.Time
-	told    [MaxMinWork + 1]time.Time     // when strangers were last asked for that many bits
+	told    [MaxMinWork + 1]time.Time     // when a stranger was last judged by that many bits
 	waiting *table[[32]byte, time.Time]   // when a key's first post was taken
 	known   *table[[32]byte, bucket]      // what a key may still post as known
 	getting bucket                        // keys that may get known
@@ -119,7 +119,11 @@ func (t *toll) enter(p payer) (stranger bool, refusal *comntr.Problem) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	need := t.min
-	stranger = t.fast > 0 && !t.knows(p, now)
+	var own *bucket
+	if t.fast > 0 {
+		own = t.account(p, now)
+		stranger = own == nil
+	}
 	if stranger {
 		need = t.newWork(now)
 		t.told[need] = now
@@ -135,16 +139,20 @@ func (t *toll) enter(p payer) (stranger bool, refusal *comntr.Problem) {
 			return false, spentWork(need)
 		}
 	}
+	// Counted before it is stored: many that come at once must not all find the
+	// pace of before.
 	if stranger {
-		// Counted before it is stored: many that come at once must not all
-		// find the pace of before.
 		t.posts++
+	} else if own != nil {
+		own.tokens--
 	}
 	return stranger, nil
 }
 
 // leave is told what became of a post that passed: whether it was stored, and
-// was new.
+// was new. What added nothing is not counted: else anybody could raise the
+// demand by posting one comment again and again, or use up what a known key may
+// post by posting what that key wrote.
 func (t *toll) leave(p payer, stranger, created bool) {
 	if t.fast == 0 {
 		return
@@ -152,41 +160,43 @@ func (t *toll) leave(p payer, stranger, created bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
+	own := t.known.peek(p.key)
 	switch {
-	case stranger && !created:
+	case created && stranger && p.signed && own == nil && t.waiting.peek(p.key) == nil:
+		t.waiting.add(p.key, now)
+	case created:
+	case stranger:
 		t.decay(now)
 		t.posts = max(0, t.posts-1)
-	case created && p.signed && t.known.peek(p.key) == nil && t.waiting.peek(p.key) == nil:
-		t.waiting.add(p.key, now)
+	case own != nil:
+		own.tokens++
 	}
 }
 
 // limits are what a hello says: the work of every post, and that of strangers
-// now.
+// now. It need not be noted as told: posts alone make the demand rise, and the
+// first of them was judged by what the hello said, or by less.
 func (t *toll) limits() (work, newWork int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := time.Now()
-	newWork = t.newWork(now)
-	t.told[newWork] = now
-	return t.min, newWork
+	return t.min, t.newWork(time.Now())
 }
 
-// knows reports whether a post counts as one of a key that is known, and takes
-// it from what the key may post so.
-func (t *toll) knows(p payer, now time.Time) bool {
+// account returns what a post's key may still post as known, nil where the
+// post is a stranger's.
+func (t *toll) account(p payer, now time.Time) *bucket {
 	if !p.signed {
-		return false
+		return nil
 	}
 	own := t.known.use(p.key)
 	if own == nil {
 		first := t.waiting.peek(p.key)
 		if first == nil || now.Sub(*first) < knownAfter {
-			return false
+			return nil
 		}
 		t.getting.fill(now, 1/knownEvery.Seconds(), knownBurst)
 		if t.getting.tokens < 1 {
-			return false
+			return nil
 		}
 		t.getting.tokens--
 		t.waiting.drop(p.key)
@@ -194,10 +204,9 @@ func (t *toll) knows(p payer, now time.Time) bool {
 	}
 	own.fill(now, 1/ownEvery.Seconds(), ownBurst)
 	if own.tokens < 1 {
-		return false
+		return nil
 	}
-	own.tokens--
-	return true
+	return own
 }
 
 // newWork is what a stranger must pay now.

@@ -79,7 +79,7 @@ func (b *Book) save() {
 	k.Servers = k.Servers[:min(len(k.Servers), maxSaved)]
 	text, err := json.MarshalIndent(k, "", "  ")
 	if err == nil {
-		err = writeFile(b.cfg.File, append(text, '\n'))
+		err = WriteFile(b.cfg.File, append(text, '\n'))
 	}
 	if err != nil {
 		b.log.Warn("the servers known could not be saved for the next run", "err", err)

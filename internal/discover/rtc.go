@@ -28,7 +28,7 @@ import (
 // 210 KB and 20 goroutines, nearly all of it pion's (BenchmarkRTCMemory).
 const (
 	maxRTC        = 256 // open at once
-	maxRTCAddr    = 8   // of one address: tabs of one household
+	maxRTCAddr    = 16  // of one address: tabs of one household, or readers of one office
 	maxRTCPending = 64  // answered and not open yet. An offer too many ends the oldest, which honest ones do not live to be
 	maxRTCClosing = 64  // closed and not gone yet
 	evictIdle     = 10 * time.Second

@@ -391,7 +391,7 @@ func (c *rtcClient) ended() {
 	c.t.Helper()
 	select {
 	case <-c.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(9 * time.Second): // less than helloTime
 		c.t.Fatal("the server keeps the connection")
 	}
 }

@@ -79,16 +79,16 @@ func (d *DHT) saveState() error {
 	if len(b) == 0 {
 		return nil
 	}
-	if err := writeFile(d.cfg.StateFile, b); err != nil {
+	if err := WriteFile(d.cfg.StateFile, b); err != nil {
 		return fmt.Errorf("save DHT nodes: %w", err)
 	}
 	return nil
 }
 
-// writeFile replaces file by one with the bytes b, in one step: a reader, or a
+// WriteFile replaces file by one with the bytes b, in one step: a reader, or a
 // start after a crash, sees the old or the new one. It is not synced; what is
-// kept this way can be found again.
-func writeFile(file string, b []byte) error {
+// kept this way can be done without.
+func WriteFile(file string, b []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".tmp-*")
 	if err != nil {
 		return err

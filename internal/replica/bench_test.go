@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -10,12 +11,20 @@ import (
 
 // BenchmarkFirstCopy copies 10,000 comments in 500 topics to an empty server.
 func BenchmarkFirstCopy(b *testing.B) {
-	for _, v := range []comntr.Version{0, 1} {
-		b.Run(fmt.Sprint("from-version-", v), func(b *testing.B) {
+	for _, c := range []struct {
+		name   string
+		v      comntr.Version
+		signed bool
+	}{{"from-version-0", 0, false}, {"from-version-1", 1, false}, {"signed", 0, true}} {
+		b.Run(c.name, func(b *testing.B) {
 			w := newWorld(b)
 			w.onDisk = true
-			a := w.serve("a", v)
-			a.postMany(10_000, 500, "comment")
+			a := w.serve("a", c.v)
+			if c.signed {
+				a.postSigned(b, 10_000, 500)
+			} else {
+				a.postMany(10_000, 500, "comment")
+			}
 			a.root()
 			a.cost()
 			for b.Loop() {
@@ -54,6 +63,25 @@ func BenchmarkCatchUp(b *testing.B) {
 			}
 			report(b, a)
 		})
+	}
+}
+
+// postSigned posts n signed comments, spread over topics.
+func (s *server) postSigned(b *testing.B, n, topics int) {
+	raw := make([]comntr.Raw, n)
+	for i := range raw {
+		topic := fmt.Sprint("/r/", i%topics)
+		raw[i].Place = comntr.Place{Community: reddit, Topic: comntr.NameHash(topic)}
+		raw[i].Bytes = []byte(signed(b, topic, time.Unix(0, 0), fmt.Sprint("comment ", i)))
+	}
+	docs, errs := comntr.ParseDocuments(raw)
+	if err := errors.Join(errs...); err != nil {
+		b.Fatal(err)
+	}
+	for _, r := range s.store.AddAll(b.Context(), docs, "") {
+		if r.Err != nil {
+			b.Fatal(r.Err)
+		}
 	}
 }
 

@@ -56,6 +56,11 @@ const (
 	// each compares all of it with the one kept.
 	retainGap = 30 * time.Second
 
+	// maxWanted is how many topics that readers asked for are remembered of a
+	// community, and how many of these a stranger may bring in a day beyond its
+	// budget of new topics: a reader can ask for anything.
+	maxWanted = 1000
+
 	// Of events.
 	maxStreams         = 64   // streams of strangers, and as many of named servers
 	maxEventsPerSecond = 1000 // read of one stream
@@ -71,6 +76,11 @@ const (
 	maxPeers      = 64   // servers followed in a community
 	maxRemembered = 1024 // servers whose standing is remembered
 	maxWindows    = 4096 // addresses whose budget is remembered
+	// saveEvery is how often budgets are written down: so much of a day is
+	// free at most for who has us killed.
+	saveEvery = 5 * time.Minute
+	// maxStateBytes is room for maxWindows entries with the longest names.
+	maxStateBytes = 4 << 20
 	lookAgain     = 10 * time.Second
 
 	// failuresInRow is after how many rounds in a row that failed for lack of

@@ -55,6 +55,7 @@ type window struct {
 	// topics are those charged, so that one whose comments do not come is not
 	// charged again in each round.
 	topics map[comntr.Hash]bool
+	beyond int // topics of these that the budget had no room for, and readers wanted
 	nodes  int64
 	full   bool // a comment was refused
 }
@@ -86,13 +87,13 @@ func budgetAddress(origin string) string {
 func (w *window) roll() {
 	now := w.now()
 	if w.start.IsZero() || now.Sub(w.start) >= day || now.Before(w.start) {
-		w.start, w.used, w.topics, w.nodes = now, Budget{}, make(map[comntr.Hash]bool), 0
-		w.full = false
+		w.start, w.used, w.topics = now, Budget{}, make(map[comntr.Hash]bool)
+		w.beyond, w.nodes, w.full = 0, 0, false
 	}
 }
 
-// takeTopic charges a new topic if the budget has it.
-func (w *window) takeTopic(topic comntr.Hash) bool {
+// takeTopic charges a new topic if the budget has it, or if readers want it.
+func (w *window) takeTopic(topic comntr.Hash, wanted bool) bool {
 	if w.unlimited {
 		return true
 	}
@@ -100,7 +101,10 @@ func (w *window) takeTopic(topic comntr.Hash) bool {
 	defer w.mu.Unlock()
 	w.roll()
 	if !w.topics[topic] && w.used.Topics+len(w.topics) >= w.limit.Topics {
-		return false
+		if !wanted || w.beyond >= maxWanted {
+			return false
+		}
+		w.beyond++
 	}
 	w.topics[topic] = true
 	return true

@@ -2,7 +2,7 @@ package replica
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/comntr/comntr"
@@ -61,6 +61,15 @@ func (r *Replica) Retries(s discover.Server, community comntr.Hash) int {
 	return len(l.retries.m)
 }
 
+// Taken is how many comments of a server are remembered as refused for their
+// slots.
+func (r *Replica) Taken(s discover.Server, community comntr.Hash) int {
+	l, _ := r.link(s, community)
+	l.taken.mu.Lock()
+	defer l.taken.mu.Unlock()
+	return len(l.taken.m)
+}
+
 // Bound makes bounds of rounds smaller; 0 leaves one as it is. Call it before
 // Run.
 func (r *Replica) Bound(nodes, nodeBytes, links, pending, missing int, roundTime time.Duration) {
@@ -102,21 +111,45 @@ func (r *Replica) TakeFiles(s discover.Server, n int) (taken int) {
 	return taken
 }
 
+// TakeWanted charges n new topics that readers want to a server's budget, and
+// returns how many it had.
+func (r *Replica) TakeWanted(s discover.Server, n int) (taken int) {
+	p, _ := r.peer(s)
+	for i := range n {
+		if p.window.takeTopic(comntr.NameHash(strconv.Itoa(i)), true) {
+			taken++
+		}
+	}
+	return taken
+}
+
+// Wanted is how many topics of a community are remembered as wanted.
+func (r *Replica) Wanted(community comntr.Hash) int {
+	for _, c := range r.communities {
+		if c.hash == community {
+			return c.wants.topics.Len()
+		}
+	}
+	return 0
+}
+
 var BudgetAddress = budgetAddress
 
 const (
 	MaxRetries         = maxRetries
 	MaxFalseEvents     = maxFalseEvents
 	MaxWindows         = maxWindows
+	MaxWanted          = maxWanted
+	MaxStateBytes      = maxStateBytes
 	MaxEventsPerSecond = maxEventsPerSecond
 )
 
 // RemembersOf adds n blocks to a list of retries and returns how many it
 // remembers.
 func RemembersOf(n int, now time.Time) int {
-	var r retries
+	var r retries[int]
 	for i := range n {
-		r.add(comntr.Version(1).LeafCID(fmt.Append(nil, i)), now)
+		r.add(i, now)
 	}
 	return len(r.m)
 }

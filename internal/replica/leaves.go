@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/store"
 )
 
 // leaf is a comment that the peer's tree names.
@@ -25,16 +27,22 @@ type waiting struct {
 
 // leaf has a comment fetched that is not here.
 func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
-	if held, gone := w.l.c.store.Has(s.scope, l.Name); held || gone {
+	if w.l.c.settled(s.scope, l.Name) {
 		return nil
 	}
-	if due, ok := w.l.retries.early(l.CID, w.l.r.cfg.Now()); ok {
+	now := w.l.r.cfg.Now()
+	due, early := w.l.retries.early(l.CID, now)
+	if !early {
+		due, early = w.l.taken.early(commentKey{s.scope, l.Name}, now)
+	}
+	if early {
 		w.wait(due)
 		s.short = true
 		return nil
 	}
 	s.open++
 	w.leaves = append(w.leaves, leaf{s, l.Name, l.CID})
+	w.urgent = w.urgent || s.wanted
 	if len(w.leaves) < chunk {
 		return nil
 	}
@@ -45,7 +53,7 @@ func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
 // round is fetching.
 func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	batch := w.leaves
-	w.leaves = nil
+	w.leaves, w.urgent = nil, false
 	mine := &claim{done: make(chan struct{})}
 	var claimed []commentKey
 	defer func() { w.l.c.claims.release(mine, claimed) }()
@@ -55,7 +63,7 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	room := w.window.files()
 	for _, l := range batch {
 		// Another round may have brought it meanwhile.
-		if held, gone := w.l.c.store.Has(l.spot.scope, l.name); held || gone {
+		if w.l.c.settled(l.spot.scope, l.name) {
 			w.done(l.spot, true)
 			continue
 		}
@@ -87,9 +95,7 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	if len(cids) == 0 {
 		return nil
 	}
-	var docs []*comntr.Document
-	var from []leaf // docs' leaves
-	size := 0
+	var came arrived
 	err := w.src.blocks(ctx, cids, func(c cid.Cid, block []byte) error {
 		leaves := named[c]
 		delete(named, c)
@@ -102,27 +108,20 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 				return errStop
 			}
 			w.leavesGot++
-			doc, settled, err := w.read(l, block)
-			if err != nil {
+			if err := came.take(w.l.c.hash, l, block); err != nil {
 				return err
 			}
-			if doc == nil {
-				w.done(l.spot, settled)
-				continue
-			}
-			docs, from = append(docs, doc), append(from, l)
-			size += len(block)
 		}
-		if size < flushBytes {
+		if came.size < flushBytes {
 			return nil
 		}
-		ready, of := docs, from
-		docs, from, size = nil, nil, 0
-		return w.add(ctx, ready, of)
+		ready := came
+		came = arrived{}
+		return w.add(ctx, ready)
 	})
-	if len(docs) > 0 {
+	if len(came.leaves) > 0 {
 		// Also where the fetch broke: what came is good.
-		if e := w.add(context.WithoutCancel(ctx), docs, from); e != nil {
+		if e := w.add(context.WithoutCancel(ctx), came); e != nil {
 			return e
 		}
 	}
@@ -140,44 +139,74 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	return nil
 }
 
-// read makes a document of a leaf's block. Where there is none, settled tells
-// whether that is for good.
-func (w *walk) read(l leaf, block []byte) (doc *comntr.Document, settled bool, err error) {
-	b, err := comntr.LeafBytes(l.cid, block)
-	if err != nil {
-		return nil, false, liesf("the comment %s: %w", l.name, err)
-	}
-	if comntr.SumHash(b) != l.name {
-		return nil, false, liesf("the bytes of %s do not hash to the comment's name %s", l.cid, l.name)
-	}
-	doc, err = comntr.ParseDocument(comntr.Place{Community: w.l.c.hash, Topic: l.spot.scope}, b)
-	if err != nil {
-		// Constants of the protocol: it never becomes valid.
-		w.invalid++
-		return nil, true, nil
-	}
-	now := w.l.r.cfg.Now()
-	if doc.Premature(now) {
-		w.wait(w.l.retries.later(l.cid, now, doc))
-		return nil, false, nil
-	}
-	return doc, false, nil
+// arrived are comments that came and are what their names say. They gather,
+// because many documents are checked on all cores, and stored in one commit.
+type arrived struct {
+	leaves []leaf
+	raw    []comntr.Raw // of leaves
+	size   int          // bytes
 }
 
-// add stores documents and settles the leaves that they are from.
-func (w *walk) add(ctx context.Context, docs []*comntr.Document, from []leaf) error {
+// take adds a leaf's block, unless that is a lie.
+func (a *arrived) take(community comntr.Hash, l leaf, block []byte) error {
+	b, err := comntr.LeafBytes(l.cid, block)
+	if err != nil {
+		return liesf("the comment %s: %w", l.name, err)
+	}
+	if comntr.SumHash(b) != l.name {
+		return liesf("the bytes of %s do not hash to the comment's name %s", l.cid, l.name)
+	}
+	place := comntr.Place{Community: community, Topic: l.spot.scope}
+	a.leaves = append(a.leaves, l)
+	a.raw = append(a.raw, comntr.Raw{Place: place, Bytes: bytes.Clone(b)})
+	a.size += len(b)
+	return nil
+}
+
+// add checks and stores what came, and settles the leaves.
+func (w *walk) add(ctx context.Context, a arrived) error {
+	parsed, errs := comntr.ParseDocuments(a.raw)
+	now := w.l.r.cfg.Now()
+	var docs []*comntr.Document
+	var from []leaf // docs' leaves
+	for i, l := range a.leaves {
+		switch doc := parsed[i]; {
+		case errs[i] != nil:
+			// Constants of the protocol: it never becomes valid.
+			w.invalid++
+			w.done(l.spot, true)
+		case doc.Premature(now):
+			w.wait(w.l.retries.later(l.cid, now, doc))
+			w.done(l.spot, false)
+		default:
+			docs, from = append(docs, doc), append(from, l)
+		}
+	}
+	if len(docs) == 0 {
+		return nil
+	}
 	var first error
 	for i, r := range w.l.c.store.AddAll(ctx, docs, w.l.peer.key) {
 		if r.Created {
 			w.created++
 		}
-		if err := w.judge(ctx, r.Err, from[i].spot); err != nil {
-			if first == nil {
-				first = err
+		settled, at := true, commentKey{from[i].spot.scope, from[i].name}
+		if errors.Is(r.Err, store.ErrSlotTaken) {
+			// Not for good: the one that has the slot may be deleted by its
+			// author. A mark would hide this one then, because the peer's nodes
+			// are again those of now. It ends when the peer has the other one
+			// too, and no longer lists this one.
+			settled = false
+			w.wait(w.l.taken.add(at, w.l.r.cfg.Now()))
+		} else if w.l.taken.forget(at); r.Err != nil {
+			if err := w.judge(ctx, r.Err, from[i].spot); err != nil {
+				settled = false
+				if first == nil {
+					first = err
+				}
 			}
-			from[i].spot.short = true
 		}
-		w.done(from[i].spot, true)
+		w.done(from[i].spot, settled)
 	}
 	return first
 }
@@ -198,7 +227,7 @@ func (w *walk) fetchDeferred(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		all[i].claim = nil
-		if held, gone := w.l.c.store.Has(d.spot.scope, d.name); held || gone {
+		if w.l.c.settled(d.spot.scope, d.name) {
 			w.done(d.spot, true)
 			continue
 		}

@@ -526,3 +526,40 @@ func TestBounds(t *testing.T) {
 		})
 	}
 }
+
+// What came before a lie is good, and each comment of one answer is judged by
+// itself: stored, passed over, or left until its time has come.
+func TestMixedAnswer(t *testing.T) {
+	w, clock := newWorld(t), newClock()
+	l := w.lie()
+	comments := make(map[comntr.Hash]cid.Cid)
+	for i := range 20 {
+		good, bad := fmt.Sprint("good ", i), fmt.Sprint("Signature: bad ", i)
+		ahead := signed(t, "/r/news", clock.now().Add(20*time.Minute), fmt.Sprint("ahead ", i))
+		for _, text := range []string{good, bad, ahead} {
+			comments[id(text)] = l.comment(text)
+		}
+	}
+	last := comntr.Hash(bytes.Repeat([]byte{0xff}, 20)) // the last in the folder, and so in the answer
+	comments[last] = l.comment("another")
+	l.root = l.inTopic(comments).String()
+	s := w.serve("s", 0, clock.set)
+	if _, err := s.replica.Round(t.Context(), l.as(), reddit); err == nil {
+		t.Error("the lie was believed")
+	}
+	if n := s.store.Stats().Comments; n != 20 {
+		t.Errorf("%d comments came before the lie, want 20", n)
+	}
+	delete(comments, last)
+	l.root = l.inTopic(comments).String()
+	for _, c := range []struct {
+		pause time.Duration
+		want  int // comments
+	}{{9 * time.Minute, 20}, {2 * time.Minute, 40}} {
+		clock.pass(c.pause)
+		merged, err := s.replica.Round(t.Context(), l.as(), reddit)
+		if n := s.store.Stats().Comments; err != nil || merged != (c.want == 40) || n != c.want {
+			t.Errorf("%v later: %d comments, merged %v, %v; want %d", c.pause, n, merged, err, c.want)
+		}
+	}
+}

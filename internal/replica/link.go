@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -24,17 +25,22 @@ type link struct {
 	cancel  context.CancelFunc
 	kick    chan struct{} // has a token when a round is wanted at once
 	named   chan comntr.Event
-	retries retries
+	retries retries[cid.Cid]
+	taken   retries[commentKey] // refused because another comment has the slot
 
 	// Of the rounds' goroutine.
 	last     cid.Cid   // the root that was walked to its end last
 	due      time.Time // when what that walk left may be had
+	looked   uint64    // wants.lacking when that walk began
+	loosened uint64    // Store.Loosened at the last round
 	retained cid.Cid   // the root that was kept last, or is too large for that
 	// retainNext is before when none is tried to be kept.
 	retainNext time.Time
 	// completed is the merged root whose missing nodes were fetched last, so
 	// that it is tried once.
 	completed cid.Cid
+
+	left atomic.Bool // the last round left something
 
 	falseSince  time.Time // of the goroutine that fetches what events name
 	falseEvents int
@@ -157,6 +163,7 @@ func (l *link) inTurn(ctx context.Context) (res result, began time.Time, err err
 // !ok if the peer is to be left alone.
 func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
 	log := l.r.cfg.Log.With("community", l.c.hash, "peer", l.origin())
+	l.left.Store(err != nil || !res.merged) // before wants.lacking is looked at: see Replica.Want
 	l.count(func(s *Status) {
 		s.Nodes += res.nodes
 		s.Leaves += res.leavesGot
@@ -184,6 +191,9 @@ func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
 		l.peer.answered()
 		l.r.cfg.Peers.Worked(l.origin())
 		if res.cut && res.created+res.settled > 0 || res.yielded && res.nodes > 0 {
+			return walkGap, true
+		}
+		if !res.merged && l.c.wants.lacking.Load() != l.looked {
 			return walkGap, true
 		}
 		wait = max(walkGap, jitter(interval))
@@ -224,6 +234,9 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 	if err != nil {
 		return res, err
 	}
+	if loosened := l.c.store.Loosened(); loosened != l.loosened {
+		l.last, l.retained, l.loosened = cid.Undef, cid.Undef, loosened
+	}
 	whole := false
 	if l.c.folders.Merged(l.c.hash, root) {
 		// Its comments are here. Of its nodes some may have been let go since.
@@ -233,16 +246,21 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 		}
 		l.completed = root
 	}
-	if root.Equals(l.last) && l.r.cfg.Now().Before(l.due) {
-		res.due = l.due
-		return res, nil
+	how := manner{whole: whole}
+	lacking := l.c.wants.lacking.Load()
+	if root.Equals(l.last) && l.r.cfg.Now().Before(l.due) && !whole {
+		if lacking == l.looked {
+			res.due = l.due
+			return res, nil
+		}
+		how.wantedBefore = l.due
 	}
 	own, err := l.c.folders.Root(ctx)
 	if err != nil {
 		return res, &local{fmt.Errorf("own folder of topics: %w", err)}
 	}
 	if !root.Equals(own) {
-		if res, err = l.compare(ctx, t, root, own, whole); err != nil {
+		if res, err = l.compare(ctx, t, root, own, how); err != nil {
 			return res, err
 		}
 		if res.yielded {
@@ -258,9 +276,13 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 			return res, &local{fmt.Errorf("own folder of topics: %w", err)}
 		}
 	}
-	l.last = cid.Undef
+	l.last, l.looked = cid.Undef, lacking
 	if res.merged {
 		l.retries.clear()
+		l.taken.clear()
+		if res.denied {
+			l.retained = root // not to be tried: its nodes are not all here
+		}
 		l.retain(root)
 	} else if !res.cut && !res.due.IsZero() {
 		l.last, l.due = root, res.due
@@ -269,14 +291,14 @@ func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 }
 
 // compare walks the peer's folders, for as long as a round may.
-func (l *link) compare(ctx context.Context, t *turn, root, own cid.Cid, whole bool) (res result, err error) {
+func (l *link) compare(ctx context.Context, t *turn, root, own cid.Cid, how manner) (res result, err error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, l.r.bounds.roundTime, errTime)
 	defer cancel()
 	ctx, stop := t.bound(ctx)
 	defer stop()
 	err = l.open(ctx, func(src *source) error {
 		src.begin = t.begin
-		more, err := l.walk(ctx, src, root, own, whole)
+		more, err := l.walk(ctx, src, root, own, how)
 		res = more.plus(res)
 		return err
 	})
@@ -389,7 +411,7 @@ func (l *link) follow(ctx context.Context) {
 
 // event has a comment that the peer names fetched, if it is not here.
 func (l *link) event(e comntr.Event) {
-	if held, gone := l.c.store.Has(e.Topic, e.Comment); held || gone {
+	if l.c.settled(e.Topic, e.Comment) {
 		return
 	}
 	select {
@@ -432,7 +454,7 @@ func (l *link) fetchNamed(ctx context.Context) {
 }
 
 func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
-	if held, gone := l.c.store.Has(e.Topic, e.Comment); held || gone {
+	if l.c.settled(e.Topic, e.Comment) {
 		return nil
 	}
 	l.peer.mu.Lock()
@@ -441,7 +463,7 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 	if window.files() == 0 {
 		return nil
 	}
-	if _, ok := l.c.store.TopicSeq(e.Topic); !ok && !window.takeTopic(e.Topic) {
+	if _, ok := l.c.store.TopicSeq(e.Topic); !ok && !window.takeTopic(e.Topic, l.c.wants.has(e.Topic)) {
 		return nil
 	}
 	place := comntr.Place{Community: l.c.hash, Topic: e.Topic}
@@ -467,7 +489,7 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 	}
 	created, err := l.c.store.Add(ctx, doc, l.peer.key)
 	switch {
-	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrFull):
+	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrDenied), errors.Is(err, store.ErrFull):
 	default:
 		return &local{err}
 	}

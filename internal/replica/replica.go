@@ -4,8 +4,8 @@
 //
 // Its invariants: nothing that a peer sends is stored but a comntr.Document
 // through the store's one gate; a folder's node is marked merged only when
-// every comment below it is stored, invalid, refused for good or gone; and a
-// peer, whatever it sends, costs no more than the bounds in bounds.go.
+// every comment below it is stored, invalid, gone or denied; and a peer,
+// whatever it sends, costs no more than the bounds in bounds.go.
 package replica
 
 import (
@@ -32,6 +32,7 @@ type Store interface {
 	Has(topic, comment comntr.Hash) (held, settled bool)
 	TopicSeq(topic comntr.Hash) (seq uint64, ok bool)
 	Loosened() uint64
+	Denied(topic comntr.Hash) bool
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	AddAll(ctx context.Context, docs []*comntr.Document, from string) []store.Result
 	AddTopic(ctx context.Context, topic comntr.Hash, from string) (created bool, err error)
@@ -86,6 +87,8 @@ type Config struct {
 	Interval time.Duration
 	// Budget is what a peer that nobody named may bring a day.
 	Budget Budget
+	// StateFile keeps over restarts what each brought; "": nothing does.
+	StateFile string
 	// Changed, if given, is called after a peer brought something new. It must
 	// not block.
 	Changed func()
@@ -119,6 +122,13 @@ type community struct {
 	store   Store
 	folders Folders
 	claims  claims
+	wants   wants
+}
+
+// settled reports whether a comment need not be fetched.
+func (c *community) settled(topic, comment comntr.Hash) bool {
+	held, settled := c.store.Has(topic, comment)
+	return held || settled
 }
 
 type linkKey struct {
@@ -162,8 +172,9 @@ func New(cfg Config) *Replica {
 		r.named = comntr.Guard{AllowPrivate: true}.HTTPClient()
 	}
 	for _, c := range cfg.Communities {
-		r.communities = append(r.communities, &community{hash: c.Store.Community(), store: c.Store, folders: c.Folders})
+		r.communities = append(r.communities, &community{hash: c.Store.Community(), store: c.Store, folders: c.Folders, wants: newWants()})
 	}
+	r.loadBudgets()
 	return r
 }
 
@@ -171,9 +182,11 @@ func New(cfg Config) *Replica {
 // when all that it started has stopped.
 func (r *Replica) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	defer r.keepBudgets() // after the last round
 	defer wg.Wait()
 	ticker := time.NewTicker(lookAgain)
 	defer ticker.Stop()
+	saved := time.Now()
 	for {
 		changed := r.cfg.Peers.Changed()
 		for _, c := range r.communities {
@@ -184,6 +197,10 @@ func (r *Replica) Run(ctx context.Context) error {
 			return nil
 		case <-changed:
 		case <-ticker.C:
+			if time.Since(saved) >= saveEvery {
+				r.keepBudgets()
+				saved = time.Now()
+			}
 		}
 	}
 }

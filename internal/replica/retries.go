@@ -4,18 +4,18 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipfs/go-cid"
-
 	"github.com/comntr/comntr"
 )
 
-// retries remembers blocks of one peer that it named and did not give, and
-// comments whose date has not come, so that they are asked for again, but less
-// and less often. When it is full it forgets nothing and takes no more: what is
-// not remembered is asked for in each round, which maxMissing bounds.
-type retries struct {
+// retries remembers what one peer has and cannot be had now, so that it is
+// asked for again, but less and less often: by CID the blocks that the peer
+// named and did not give and the comments whose date has not come, by place the
+// comments whose slot another has. When it is full it forgets nothing and takes
+// no more: what is not remembered is asked for in each round, which maxMissing
+// or the budget bounds.
+type retries[K comparable] struct {
 	mu sync.Mutex
-	m  map[cid.Cid]retry
+	m  map[K]retry
 }
 
 type retry struct {
@@ -24,7 +24,7 @@ type retry struct {
 }
 
 // early reports whether it is too early to ask for c, and until when.
-func (r *retries) early(c cid.Cid, now time.Time) (due time.Time, early bool) {
+func (r *retries[K]) early(c K, now time.Time) (due time.Time, early bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, ok := r.m[c]
@@ -32,7 +32,7 @@ func (r *retries) early(c cid.Cid, now time.Time) (due time.Time, early bool) {
 }
 
 // add notes that c was not had, and returns when it is to be asked for again.
-func (r *retries) add(c cid.Cid, now time.Time) time.Time {
+func (r *retries[K]) add(c K, now time.Time) time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.m[c]
@@ -43,7 +43,7 @@ func (r *retries) add(c cid.Cid, now time.Time) time.Time {
 }
 
 // later notes that c's document is dated ahead.
-func (r *retries) later(c cid.Cid, now time.Time, doc *comntr.Document) time.Time {
+func (r *retries[K]) later(c K, now time.Time, doc *comntr.Document) time.Time {
 	due := now.Add(retryMax)
 	if date, ok := doc.Date(); ok && date.Add(-comntr.MaxAhead).Before(due) {
 		due = date.Add(-comntr.MaxAhead)
@@ -55,23 +55,23 @@ func (r *retries) later(c cid.Cid, now time.Time, doc *comntr.Document) time.Tim
 }
 
 // put is called with r.mu held.
-func (r *retries) put(c cid.Cid, e retry) {
+func (r *retries[K]) put(c K, e retry) {
 	if r.m == nil {
-		r.m = make(map[cid.Cid]retry)
+		r.m = make(map[K]retry)
 	}
 	if _, ok := r.m[c]; ok || len(r.m) < maxRetries {
 		r.m[c] = e
 	}
 }
 
-func (r *retries) forget(c cid.Cid) {
+func (r *retries[K]) forget(c K) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.m, c)
 }
 
 // clear forgets all: everything that the peer names has been had.
-func (r *retries) clear() {
+func (r *retries[K]) clear() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.m)

@@ -276,17 +276,26 @@ func TestManyAddresses(t *testing.T) {
 	}
 }
 
-// watched are folders whose Retain and PutNodes a test watches, and has fail.
+// watched are folders whose Node, Retain and PutNodes a test watches, and has
+// these two fail.
 type watched struct {
 	replica.Folders
 	mu          sync.Mutex
 	retained    []string
 	puts        int
+	looks       int // nodes read
 	retain, put error
 }
 
 func (f *watched) watch(cfg *replica.Config) {
 	f.Folders, cfg.Communities[0].Folders = cfg.Communities[0].Folders, f
+}
+
+func (f *watched) Node(c cid.Cid) (*comntr.Node, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.looks++
+	return f.Folders.Node(c)
 }
 
 func (f *watched) Retain(peer string, root cid.Cid) error {

@@ -16,7 +16,8 @@ import (
 )
 
 // walk is one look at a peer's folders. It goes depth first in chunks, so that
-// what waits to be looked at stays small, topics known here before new ones.
+// what waits to be looked at stays small: topics that readers asked for come
+// before those known here, and these before new ones.
 //
 // It prunes what is the same as our own at the same position (the same topic,
 // the same path of shards), and what is marked merged in the same scope. Never
@@ -29,23 +30,34 @@ type walk struct {
 	window *window
 	root   cid.Cid
 	own    cid.Cid // our own root when the round began
-	whole  bool    // look also below what is marked merged: for its nodes
+	manner
+	sought sought
 
-	known, fresh []*spot // stacks; fresh: of topics that are new here
-	leaves       []leaf  // to be fetched
-	deferred     []waiting
-	marks        map[comntr.Hash][]cid.Cid
-	marked       int
-	loosened     uint64 // Store.Loosened when the walk began: of the marks
-	ownNodes     map[cid.Cid]*comntr.Node
+	wanted, known, fresh []*spot // stacks; fresh: of topics that are new here
+	leaves               []leaf  // to be fetched
+	urgent               bool    // some of these are wanted
+	deferred             []waiting
+	marks                map[comntr.Hash][]cid.Cid
+	marked               int
+	loosened             uint64 // Store.Loosened when the walk began: of the marks
+	ownNodes             map[cid.Cid]*comntr.Node
 
 	result
 	stopped bool // nothing more is to be fetched: budget or disk
 }
 
+// manner is what a walk looks at besides what is not merged, or leaves out.
+type manner struct {
+	whole bool // look also below what is marked merged: for its nodes
+	// wantedBefore, if not zero, has the walk look at nothing but what readers
+	// want: the rest was looked at, and is not to be had before then.
+	wantedBefore time.Time
+}
+
 // result is what a round did.
 type result struct {
 	merged    bool // all that the root names is settled here
+	denied    bool // topics that the operator denies were passed over
 	cut       bool // a bound ended the round before the end of the folders
 	yielded   bool // it was cut because others waited
 	nodes     int
@@ -66,6 +78,7 @@ type spot struct {
 	scope  comntr.Hash // the topic, or above topics the community
 	topic  bool
 	fresh  bool // the topic is new here, and this is its root
+	wanted bool // readers want the topic, or one that may stand below
 	cid    cid.Cid
 	own    cid.Cid // our own node at this position, if there is one
 	path   []uint8
@@ -81,16 +94,18 @@ var (
 
 // walk looks at the peer's tree under root. The result tells what was done
 // also where there is an error.
-func (l *link) walk(ctx context.Context, src *source, root, own cid.Cid, whole bool) (result, error) {
+func (l *link) walk(ctx context.Context, src *source, root, own cid.Cid, how manner) (result, error) {
 	l.peer.mu.Lock()
 	window := l.peer.window
 	l.peer.mu.Unlock()
 	w := &walk{
-		l: l, src: src, bounds: l.r.bounds, window: window, root: root, own: own, whole: whole,
+		l: l, src: src, bounds: l.r.bounds, window: window, root: root, own: own,
+		manner: how, sought: l.c.wants.now(),
 		loosened: l.c.store.Loosened(),
 		marks:    make(map[comntr.Hash][]cid.Cid),
 		ownNodes: make(map[cid.Cid]*comntr.Node),
 	}
+	w.due = how.wantedBefore
 	err := w.run(ctx)
 	if errors.Is(err, errCut) {
 		w.cut, err = true, nil
@@ -106,8 +121,14 @@ func (l *link) walk(ctx context.Context, src *source, root, own cid.Cid, whole b
 }
 
 func (w *walk) run(ctx context.Context) error {
-	w.push(nil, &spot{scope: w.l.c.hash, cid: w.root, own: w.own})
+	w.push(nil, &spot{scope: w.l.c.hash, cid: w.root, own: w.own, wanted: true})
 	for !w.stopped {
+		if w.urgent && len(w.wanted) == 0 {
+			if err := w.fetchLeaves(ctx, false); err != nil {
+				return err
+			}
+			continue
+		}
 		if batch := w.pop(); len(batch) > 0 {
 			if err := w.look(ctx, batch); err != nil {
 				return err
@@ -136,7 +157,11 @@ func (w *walk) push(parent, s *spot) {
 		w.merged = w.merged || parent == nil
 		return
 	}
-	if len(w.known)+len(w.fresh) >= w.bounds.pending {
+	if !s.wanted && !w.wantedBefore.IsZero() {
+		parent.short = true
+		return
+	}
+	if len(w.wanted)+len(w.known)+len(w.fresh) >= w.bounds.pending {
 		w.cut = true
 		parent.short = true
 		return
@@ -145,15 +170,21 @@ func (w *walk) push(parent, s *spot) {
 	if parent != nil {
 		parent.open++
 	}
-	if s.fresh {
+	switch {
+	case s.wanted:
+		w.wanted = append(w.wanted, s)
+	case s.fresh:
 		w.fresh = append(w.fresh, s)
-	} else {
+	default:
 		w.known = append(w.known, s)
 	}
 }
 
 func (w *walk) pop() []*spot {
-	from := &w.known
+	from := &w.wanted
+	if len(*from) == 0 {
+		from = &w.known
+	}
 	if len(*from) == 0 {
 		from = &w.fresh
 	}
@@ -211,7 +242,7 @@ func (w *walk) look(ctx context.Context, batch []*spot) error {
 		if s.fresh {
 			// Counted now and not when it was found: a round that is cut short
 			// must not use up the budget for topics that it never got to.
-			if _, ok := w.l.c.store.TopicSeq(s.scope); !ok && !w.window.takeTopic(s.scope) {
+			if _, ok := w.l.c.store.TopicSeq(s.scope); !ok && !w.window.takeTopic(s.scope, s.wanted) {
 				w.wait(w.window.until())
 				w.done(s, false)
 				continue
@@ -364,6 +395,7 @@ func (w *walk) visit(ctx context.Context, s *spot, node *comntr.Node) error {
 		switch {
 		case l.Child:
 			child := &spot{scope: s.scope, topic: s.topic, cid: l.CID, path: append(slices.Clone(s.path), l.Index)}
+			child.wanted = s.wanted && (s.topic || w.sought.below(child.path))
 			if own != nil && own.Shard {
 				if o, ok := own.At(l.Index); ok && o.Child {
 					child.own = o.CID
@@ -374,9 +406,11 @@ func (w *walk) visit(ctx context.Context, s *spot, node *comntr.Node) error {
 			if err := w.leaf(ctx, s, l); err != nil {
 				return err
 			}
+		case w.l.c.store.Denied(l.Name):
+			w.denied = true
 		default:
 			_, held := w.l.c.store.TopicSeq(l.Name)
-			w.push(s, &spot{scope: l.Name, topic: true, fresh: !held, cid: l.CID, own: w.ownTopic(l.Name)})
+			w.push(s, &spot{scope: l.Name, topic: true, fresh: !held, wanted: w.sought.topics[l.Name], cid: l.CID, own: w.ownTopic(l.Name)})
 		}
 		if w.stopped {
 			s.short = true
@@ -404,7 +438,7 @@ func (w *walk) addTopic(ctx context.Context, s *spot) error {
 // judge tells what a store's answer means for the spot it was about.
 func (w *walk) judge(ctx context.Context, err error, s *spot) error {
 	switch {
-	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone):
+	case err == nil, errors.Is(err, store.ErrGone), errors.Is(err, store.ErrDenied):
 		return nil
 	case errors.Is(err, store.ErrFull):
 		w.wait(w.l.r.cfg.Now().Add(fullWait))

@@ -122,6 +122,7 @@ type server struct {
 	host    string
 	key     string
 	version comntr.Version
+	fs      vfs.FS // of the store, if it is in memory
 	store   *store.Store
 	folders *ipfs.Folders
 	replica *replica.Replica
@@ -166,7 +167,7 @@ func (w *world) serve(name string, v comntr.Version, change ...func(*replica.Con
 			w.t.Error(err)
 		}
 	})
-	s := &server{t: w.t, host: name + ".test:80", key: strings.Repeat(fmt.Sprintf("%02x", len(w.hosts)+1), 32), version: v, store: st, folders: fo, book: newBook(), log: &lines{}, absent: make(map[cid.Cid]bool)}
+	s := &server{t: w.t, host: name + ".test:80", key: strings.Repeat(fmt.Sprintf("%02x", len(w.hosts)+1), 32), version: v, fs: o.FS, store: st, folders: fo, book: newBook(), log: &lines{}, absent: make(map[cid.Cid]bool)}
 	cfg := replica.Config{
 		Communities: []replica.Community{{Store: st, Folders: fo}},
 		Peers:       s.book,

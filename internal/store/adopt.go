@@ -79,6 +79,9 @@ type adoption struct {
 	mtimes  map[comntr.Hash]int64
 
 	adopted map[comntr.Hash][]comntr.Hash // to be synced one by one where there is no syncfs
+	pending []comntr.Raw                  // files that were read and wait to be adopted
+	names   []comntr.Hash                 // theirs
+	bytes   int                           // of them
 	taken   int                           // files adopted
 	refused int                           // files that are deleted or denied, and were taken away
 	dropped int                           // files that were taken away
@@ -151,7 +154,7 @@ func (a *adoption) compare(topic comntr.Hash) error {
 	if err != nil {
 		return err
 	}
-	if err := upTo(nil); err != nil {
+	if err := errors.Join(upTo(nil), a.adoptPending()); err != nil {
 		return err
 	}
 	return a.flush()
@@ -203,7 +206,8 @@ func (a *adoption) flushFull() error {
 	return a.flush()
 }
 
-// take adopts a file that the index does not know, if it is a comment.
+// take reads a file that the index does not know, to be adopted if it is a
+// comment.
 func (a *adoption) take(topic, comment comntr.Hash) error {
 	path := a.s.path(topic, comment)
 	fi, err := a.s.lstat(path)
@@ -222,24 +226,40 @@ func (a *adoption) take(topic, comment comntr.Hash) error {
 	if err != nil {
 		return err
 	}
-	doc, err := comntr.ParseDocument(comntr.Place{Community: a.s.community, Topic: topic}, b)
-	if err != nil || doc.ID() != comment {
-		a.strays++
+	a.pending = append(a.pending, comntr.Raw{Place: comntr.Place{Community: a.s.community, Topic: topic}, Bytes: b})
+	a.names = append(a.names, comment)
+	if a.bytes += len(b); a.bytes < maxChunkBytes && len(a.pending) < maxChunkItems {
 		return nil
 	}
-	adopted, err := a.next().adopt(doc)
-	if err != nil {
-		return err
-	}
-	if adopted {
-		a.taken++
-		if !a.s.native {
-			a.adopted[topic] = append(a.adopted[topic], comment)
+	return a.adoptPending()
+}
+
+// adoptPending adopts the files that were read, which are verified on all
+// cores.
+func (a *adoption) adoptPending() error {
+	docs, _ := comntr.ParseDocuments(a.pending)
+	names := a.names
+	a.pending, a.names, a.bytes = nil, nil, 0
+	for i, doc := range docs {
+		if doc == nil || doc.ID() != names[i] {
+			a.strays++
+			continue
 		}
-	} else {
-		a.refused++
+		adopted, err := a.next().adopt(doc)
+		if err != nil {
+			return err
+		}
+		if !adopted {
+			a.refused++
+		} else if a.taken++; !a.s.native {
+			topic := doc.Place().Topic
+			a.adopted[topic] = append(a.adopted[topic], doc.ID())
+		}
+		if err := a.flushFull(); err != nil {
+			return err
+		}
 	}
-	return a.flushFull()
+	return nil
 }
 
 // again looks at a file that other hands have put back, or that was denied: a

@@ -24,6 +24,7 @@ const (
 	itemStrike           // a comment that is to be taken away
 	itemForget           // a comment that the deny list no longer denies
 	itemDropTopic        // the folder of a topic that the deny list denies
+	itemLoosen           // nothing: what was never here may be allowed now
 )
 
 // item is one thing asked of the committer.

@@ -199,7 +199,7 @@ func (a *denial) flush(ctx context.Context, all bool) error {
 	return nil
 }
 
-// topics takes the folders of denied topics away.
+// topics takes the folders of denied topics away, the last step.
 func (a *denial) topics(ctx context.Context) error {
 	a.s.mu.RLock()
 	for h, t := range a.s.topics {
@@ -208,6 +208,11 @@ func (a *denial) topics(ctx context.Context) error {
 		}
 	}
 	a.s.mu.RUnlock()
+	if a.loosened {
+		// What the old list denied by name was never fetched, so that no entry
+		// says so; but what peers have of it was noted as settled.
+		a.batch = append(a.batch, item{kind: itemLoosen})
+	}
 	return a.flush(ctx, true)
 }
 

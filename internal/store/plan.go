@@ -133,6 +133,9 @@ func (s *Store) plan(batch []work) (*plan, error) {
 			err = b.forgetDenied(w.topic, w.comment)
 		case itemDropTopic:
 			err = b.dropTopic(w.topic)
+		case itemLoosen:
+			b.seq++
+			b.loosened = true
 		}
 		if errors.Is(err, errIndex) {
 			b.abandon()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -455,5 +456,69 @@ func runConverge(t *testing.T, r *rand.Rand) {
 		if err != nil || stats.Comments < len(first) {
 			t.Errorf("check: %+v, %v", stats, err)
 		}
+	}
+}
+
+// TestRemovalVectors gives a store the documents of each case in many orders.
+func TestRemovalVectors(t *testing.T) {
+	raw, err := os.ReadFile("../../testdata/vectors/removals.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors struct {
+		Cases []struct {
+			Name, Why string
+			Documents []string
+			Remain    []string
+		}
+	}
+	if err := json.Unmarshal(raw, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	if len(vectors.Cases) < 15 {
+		t.Fatalf("%d cases", len(vectors.Cases))
+	}
+	for _, c := range vectors.Cases {
+		t.Run(c.Name, func(t *testing.T) {
+			for seed := range uint64(6) {
+				mem := newMem(t)
+				s := open(t, data, store.Options{FS: mem})
+				want := slices.Sorted(slices.Values(c.Remain))
+				texts := slices.DeleteFunc(slices.Clone(c.Documents), func(text string) bool {
+					_, rest, signed := strings.Cut(text, "\nTopic: ")
+					elsewhere := signed && strings.HasPrefix(text, "Signature: ") && !strings.HasPrefix(rest, reddit.String())
+					if elsewhere { // a store holds one community
+						want = slices.DeleteFunc(want, func(id string) bool { return id == comntr.SumHash([]byte(text)).String() })
+					}
+					return elsewhere
+				})
+				r := rand.New(rand.NewPCG(seed, 3))
+				r.Shuffle(len(texts), func(i, j int) { texts[i], texts[j] = texts[j], texts[i] })
+				topics := make(map[comntr.Hash]bool)
+				for _, text := range texts {
+					topic := news
+					if _, rest, ok := strings.Cut(text, "\nTopic: "+reddit.String()+"/"); ok && strings.HasPrefix(text, "Signature: ") {
+						topic, err = comntr.ParseHash(rest[:40])
+						if err != nil {
+							t.Fatal(err)
+						}
+					}
+					topics[topic] = true
+					if _, err := s.Add(t.Context(), doc(t, topic, text), ""); err != nil && !errors.Is(err, store.ErrGone) {
+						t.Fatal(err)
+					}
+				}
+				var remain []string
+				for topic := range topics {
+					remain = append(remain, listing(t, s, topic)...)
+				}
+				slices.Sort(remain)
+				if !slices.Equal(remain, want) {
+					t.Errorf("%s: remaining are %v, want %v", c.Why, remain, want)
+				}
+				closeStore(t, s)
+				CheckStore(t, data, mem)
+			}
+		})
 	}
 }

@@ -37,7 +37,8 @@ function cleanHost(host: string): string | undefined {
   const lower = host.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
   if (/^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)$/.test(lower)) return lower;
   // The rest must have letters beyond ASCII, and in ASCII nothing that the URL parser would read in a way of its own.
-  if (!/^[a-z0-9._\u0080-\u{10ffff}-]+$/u.test(lower) || lower.includes("xn--")) return undefined;
+  // Versions of UTS 46 map a few letters differently: the capital sharp s, and the letterlike Hebrew ones.
+  if (!/^[a-z0-9._\u0080-\u{10ffff}-]+$/u.test(lower) || lower.includes("xn--") || /[\u1e9e\u2135-\u2138]/.test(lower)) return undefined;
   let ascii: string;
   try {
     ascii = new URL(`http://${lower}/`).hostname;
