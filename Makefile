@@ -8,7 +8,7 @@ SUM       = $(TOOL) gotestsum --format pkgname
 JSON     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test e2e interop check web-test race vuln fuzz bench clean
+.PHONY: help run demo build test e2e interop check web web-check web-test race vuln fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ test: interop ## all tests but those of whole networks (the first build takes so
 	@echo "building and testing; the first time this takes some minutes" >&2
 	$(SUM) $(if $(JSON),--jsonfile=$(JSON)/test.json) -- $(FLAGS) ./...
 
-e2e: interop ## the tests of whole networks: thousands of comments, kill -9, IPFS clients
+e2e: interop web/node_modules/.package-lock.json ## the tests of whole networks: thousands of comments, kill -9, IPFS clients
 	COMNTR_E2E=1 $(SUM) --format testname $(if $(JSON),--jsonfile=$(JSON)/e2e.json) -- -count=1 -timeout 20m -run 'E2E' $(FLAGS) ./cmd/comntr
 
 interop: interop/node_modules/.package-lock.json ## the independent programs that tests talk to (needs Node)
@@ -44,11 +44,19 @@ check: ## gofmt, vet, staticcheck, and that go.mod is tidy
 	$(GO) mod tidy -diff
 	@echo "check: clean"
 
+web: web/node_modules/.package-lock.json ## the page, into web/dist: a folder for any static host (needs Node)
+	cd web && npm run --silent build
+
+web-check: web ## that web/dist is what its sources make
+	@git diff --exit-code --stat -- web/dist && test -z "$$(git ls-files --others web/dist)" || { echo "web/dist is not fresh: make web, and commit it"; exit 1; }
+	@echo "web-check: fresh"
+
 web-test: web/node_modules/.package-lock.json ## types and tests of the page (needs Node)
 	cd web && npm run --silent check && npm test --silent
 
 web/node_modules/.package-lock.json: web/package-lock.json
-	cd web && npm ci --no-audit --no-fund --loglevel=error
+	@if command -v npm >/dev/null; then echo "installing the npm packages of the page" >&2; cd web && npm ci --no-audit --no-fund --loglevel=error; \
+	else echo "no npm here: the page is neither built nor tested" >&2; fi
 
 race: ## the tests of our packages under the race detector
 	@echo "building with the race detector; the first time this takes some minutes" >&2

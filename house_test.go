@@ -18,12 +18,13 @@ const module = "github.com/comntr/comntr"
 func TestHouse(t *testing.T) {
 	mayImport := map[string][]string{
 		".":                 {},
+		"web":               {},
 		"internal/store":    {"."},
 		"internal/ipfs":     {"."},
 		"internal/discover": {"."},
 		"internal/api":      {".", "internal/store", "internal/ipfs"},
 		"internal/replica":  {".", "internal/store", "internal/ipfs", "internal/discover"},
-		"cmd/comntr":        {".", "internal/store", "internal/ipfs", "internal/discover", "internal/api", "internal/replica"},
+		"cmd/comntr":        {".", "internal/store", "internal/ipfs", "internal/discover", "internal/api", "internal/replica", "web"},
 	}
 	soleImporters := map[string][]string{
 		"github.com/ipfs/boxo":           {"internal/ipfs"},

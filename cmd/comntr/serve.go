@@ -26,6 +26,7 @@ import (
 	"github.com/comntr/comntr/internal/ipfs"
 	"github.com/comntr/comntr/internal/replica"
 	"github.com/comntr/comntr/internal/store"
+	"github.com/comntr/comntr/web"
 )
 
 const (
@@ -233,6 +234,10 @@ func (c *serveCmd) Run(e *env) (err error) {
 		if err != nil {
 			return fmt.Errorf("open the community %q: %w", name, err)
 		}
+		// A hash that was given is no name.
+		if s.id.String() != name {
+			s.name = name
+		}
 		served = append(served, s)
 		node.Add(s.folders)
 		dht.Announce(s.id, port)
@@ -337,6 +342,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 // community is one community's store and its folders' ids.
 type community struct {
 	id      comntr.Hash
+	name    string // in clear; empty where a hash was given
 	store   *store.Store
 	folders *ipfs.Folders
 }
@@ -350,7 +356,7 @@ func openCommunity(data string, id comntr.Hash, v comntr.Version, o store.Option
 	if err != nil {
 		return community{}, errors.Join(err, s.Close())
 	}
-	return community{id, s, f}, nil
+	return community{id: id, store: s, folders: f}, nil
 }
 
 func ids(cs []community) []comntr.Hash {
@@ -472,11 +478,12 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 		Rate:        c.Rate,
 		MinWork:     c.MinWork,
 		Gateway:     c.Gateway,
+		Page:        web.Page(),
 		Wanted:      repl.Want,
 		Log:         log.With("part", "api"),
 	}
 	for _, s := range served {
-		cfg.Communities = append(cfg.Communities, api.Community{ID: s.id, Store: s.store, Folders: s.folders})
+		cfg.Communities = append(cfg.Communities, api.Community{ID: s.id, Name: s.name, Store: s.store, Folders: s.folders})
 	}
 	cfg.Hello = func() comntr.Hello {
 		origins := c.urls(port, dht.PublicAddrs())

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -64,7 +65,9 @@ type Folders interface {
 
 // Community is one that the server holds.
 type Community struct {
-	ID      comntr.Hash
+	ID comntr.Hash
+	// Name in clear, for the page; may be empty.
+	Name    string
 	Store   Store
 	Folders Folders
 }
@@ -96,6 +99,9 @@ type Config struct {
 	MinWork int
 	// Gateway is whether /ipfs and /blocks are served.
 	Gateway bool
+	// Page is the web client that browsers get at /, with index.html at its
+	// root; may be nil.
+	Page fs.FS
 	// Wanted, if given, is called when a reader asks for a topic, here or not.
 	// It must not block.
 	Wanted func(community, topic comntr.Hash)
@@ -125,10 +131,15 @@ type API struct {
 	stop      func()
 }
 
-// New returns the API of cfg. It panics where cfg has no community.
+// New returns the API of cfg. It panics where cfg has no community or a page
+// that cannot be served, which is this program's own.
 func New(cfg Config) *API {
 	if cfg.MaxSize <= 0 || cfg.MaxSize > comntr.MaxDocument {
 		cfg.MaxSize = comntr.MaxDocument
+	}
+	files, err := newPage(cfg.Page, cfg.Communities[0])
+	if err != nil {
+		panic(err)
 	}
 	if cfg.Wanted == nil {
 		cfg.Wanted = func(community, topic comntr.Hash) {}
@@ -141,8 +152,8 @@ func New(cfg Config) *API {
 		toll:      newToll(cfg.MinWork, cfg.Rate),
 		listeners: newGauge(maxListeners, perAddress(cfg.Rate, maxListenersAddr)),
 		cars:      newGauge(maxCARs, perAddress(cfg.Rate, maxCARsAddr)),
+		page:      files,
 		actives:   make(map[comntr.Hash]activeList),
-		page:      newPage(indexHTML),
 		stopped:   make(chan struct{}),
 	}
 	a.stop = sync.OnceFunc(func() { close(a.stopped) })
@@ -208,7 +219,13 @@ func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
 		return
 	default:
 	}
-	rt, err := parsePath(r.URL.EscapedPath(), a.first, a.hosted)
+	var rt route
+	var err error
+	if path := r.URL.EscapedPath(); a.page.file(path) != nil {
+		rt = route{kind: kindPage, file: path}
+	} else {
+		rt, err = parsePath(path, a.first, a.hosted)
+	}
 	if err == nil {
 		err = a.route(w, r, rt)
 	}
@@ -251,6 +268,8 @@ func (a *API) route(w *answer, r *http.Request, rt route) error {
 		return a.active(w, r, rt)
 	case kindIPFS:
 		return a.ipfs(w, r, rt)
+	case kindPage:
+		return a.page.file(rt.file).answer(w, r)
 	case kindAnnounce:
 		return a.announce(w, r)
 	default:

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -68,13 +69,22 @@ func community(t testing.TB, data, name string) api.Community {
 
 // config is that of a server of m, or of a real community where m is nil.
 func config(t testing.TB, m *memory) api.Config {
-	c := api.Config{Gateway: true, Key: seed, Log: testLog(t), Hello: testHello}
+	c := api.Config{Gateway: true, Key: seed, Log: testLog(t), Hello: testHello, Page: testPage}
 	if m != nil {
 		c.Communities = []api.Community{{ID: m.id, Store: m, Folders: m}}
 	} else {
 		c.Communities = []api.Community{community(t, t.TempDir(), "reddit")}
 	}
 	return c
+}
+
+// testPage stands for the web client.
+var testPage = fstest.MapFS{
+	"index.html":   {Data: []byte("<!doctype html>\n<script type=module src=abc/main.js></script>\n")},
+	"config.json":  {Data: []byte("{}")},
+	"abc/main.js":  {Data: []byte("// runs\n")},
+	"abc/page.css": {Data: []byte("body { margin: 0 }\n")},
+	"abc/icon.svg": {Data: []byte("<svg xmlns=\"http://www.w3.org/2000/svg\"/>\n")},
 }
 
 func testHello() comntr.Hello {

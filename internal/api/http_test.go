@@ -51,7 +51,7 @@ func runHTTP(t *testing.T, file string) {
 		t.Fatal(err)
 	}
 	data := t.TempDir()
-	c := api.Config{Gateway: true, Key: seed, Log: testLog(t), Hello: testHello}
+	c := api.Config{Gateway: true, Key: seed, Log: testLog(t), Hello: testHello, Page: testPage}
 	var addr string
 	start := func() {
 		if addr == "" {

@@ -29,7 +29,8 @@ func (a *API) root(w *answer, r *http.Request, rt route) error {
 	h.Set("Vary", "Accept, Accept-Encoding")
 	h.Set("Cache-Control", cacheIDs)
 	offers := []string{typeText, typeHTML}
-	if rt.kind == kindFolder {
+	index := a.page.index()
+	if rt.kind == kindFolder || index == nil {
 		offers = offers[:1]
 	}
 	offer, named, ok := negotiate(parseAccept(r.Header["Accept"]), offers...)
@@ -37,11 +38,7 @@ func (a *API) root(w *answer, r *http.Request, rt route) error {
 		return notAcceptable(offers)
 	}
 	if offer == typeHTML && named.typ == "text" && named.sub == "html" {
-		h.Set("Content-Security-Policy", a.page.csp)
-		if !notModified(w, r, a.page.etag) {
-			writeBody(w, r, http.StatusOK, "text/html; charset=utf-8", a.page.body)
-		}
-		return nil
+		return index.answer(w, r)
 	}
 	c, err := a.held[rt.community].Folders.Root(r.Context())
 	if err != nil {

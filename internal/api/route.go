@@ -21,6 +21,7 @@ const (
 	kindIPFS
 	kindBlocks
 	kindHello
+	kindPage // a file of the web client
 	kindAnnounce
 )
 
@@ -38,6 +39,7 @@ type route struct {
 	topic     comntr.Hash
 	comment   comntr.Hash
 	cid       string
+	file      string
 }
 
 // path is the one spelling of the route with its community written out; of a
@@ -58,6 +60,8 @@ func (rt route) path() string {
 		return "/ipfs/" + rt.cid
 	case kindBlocks:
 		return "/blocks"
+	case kindPage:
+		return rt.file
 	case kindAnnounce:
 		return announcePath
 	default:

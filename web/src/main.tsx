@@ -1,0 +1,19 @@
+// The page's beginning. What is drawn first waits for nothing: the network, the database and what is remembered of the
+// reader come to it.
+
+import { render } from "preact";
+import { loadMe } from "./state/me.ts";
+import { applyLooks } from "./state/looks.ts";
+import { startPage } from "./state/page.ts";
+import { App } from "./ui/app.tsx";
+import { onKey } from "./ui/keys.ts";
+import { warmUp } from "./workers/pool.ts";
+
+applyLooks();
+warmUp();
+const ready = loadMe().catch(() => undefined);
+render(<App />, document.getElementById("page") as HTMLElement);
+document.addEventListener("keydown", onKey);
+void startPage();
+// What was left to send is sent when there is time for it.
+void ready.then(() => setTimeout(() => void import("./state/write.ts").then(({ sendWaiting }) => sendWaiting()), 3000));

@@ -1,0 +1,92 @@
+// Who the reader is, as far as the page needs it to read: his public keys and names, whom he muted, which lists he
+// chose. Nothing here signs; that is write.ts, which comes when it is needed.
+
+import { computed, signal } from "@preact/signals";
+import { type KeptKey, keptKeys } from "../keep/person.ts";
+import type { Place } from "../protocol/hash.ts";
+import { parsePlace, placeText } from "../protocol/hash.ts";
+import type { Order } from "../protocol/sort.ts";
+import { keeping } from "./page.ts";
+
+export interface Me {
+  /** 64 hex digits. */
+  readonly key: string;
+  readonly kept: KeptKey;
+}
+
+export interface ChosenList {
+  readonly place: Place;
+  /** What the reader calls it. */
+  readonly label: string;
+}
+
+/** Names that are muted, and lists that are used. */
+export const maxMuted = 1000;
+export const maxLists = 16;
+
+export const people = signal<readonly Me[]>([]);
+export const activeKey = signal("");
+export const me = computed(() => people.value.find(({ key }) => key === activeKey.value) ?? people.value[0]);
+export const muted = signal<readonly string[]>([]);
+export const lists = signal<readonly ChosenList[]>([]);
+export const order = signal<Order>("best");
+/** Notices that were dismissed for good. */
+export const dismissed = signal<readonly string[]>([]);
+export const notifies = signal(false);
+
+const orders: readonly string[] = ["newest", "oldest", "best", "discussed"] satisfies Order[];
+
+/** Reads what is kept. Where it cannot be read the page works as on a first visit. */
+export async function loadMe(): Promise<void> {
+  const keep = await keeping;
+  const [keys, settings] = await Promise.all([
+    keptKeys(keep).catch(() => []),
+    keep.list("settings").catch(() => []),
+  ]);
+  const of = new Map(settings);
+  people.value = keys.map(([key, kept]) => ({ key, kept }));
+  activeKey.value = String(of.get("active") ?? "");
+  muted.value = texts(of.get("muted"), maxMuted);
+  lists.value = texts(of.get("lists"), maxLists).flatMap((text) => {
+    const place = parsePlace(text.slice(0, 81));
+    return place === undefined ? [] : [{ place, label: text.slice(82) }];
+  });
+  const sorted = String(of.get("order") ?? "");
+  if (orders.includes(sorted)) order.value = sorted as Order;
+  dismissed.value = texts(of.get("dismissed"), 32);
+  notifies.value = of.get("notifies") === true;
+}
+
+function texts(value: unknown, max: number): string[] {
+  return Array.isArray(value) ? value.filter((each): each is string => typeof each === "string").slice(0, max) : [];
+}
+
+export async function keepSetting(name: string, value: unknown): Promise<void> {
+  await (await keeping).put("settings", name, value).catch(() => undefined);
+}
+
+export function setOrder(next: Order): void {
+  order.value = next;
+  void keepSetting("order", next);
+}
+
+export function mute(key: string, on: boolean): void {
+  const others = muted.value.filter((each) => each !== key);
+  muted.value = on ? [...others, key].slice(-maxMuted) : others;
+  void keepSetting("muted", muted.value);
+}
+
+export function setLists(next: readonly ChosenList[]): void {
+  lists.value = next.slice(0, maxLists);
+  void keepSetting("lists", lists.value.map(({ place, label }) => `${placeText(place)} ${label}`));
+}
+
+export function dismiss(what: string): void {
+  dismissed.value = [...new Set([...dismissed.value, what])];
+  void keepSetting("dismissed", dismissed.value);
+}
+
+export function setActive(key: string): void {
+  activeKey.value = key;
+  void keepSetting("active", key);
+}

@@ -1,0 +1,228 @@
+// The topic that is being read: what the worker made of its files, as signals that its screen follows.
+
+import { batch, effect, type Signal, signal } from "@preact/signals";
+import { packFiles } from "../keep/pack.ts";
+import { changeTopic, keptTopic } from "../keep/topics.ts";
+import type { File, ReadState, TopicReader } from "../net/net.ts";
+import { type Hash, type Place, placeText } from "../protocol/hash.ts";
+import type { Order } from "../protocol/sort.ts";
+import type { FromThread, Reading, Row, ThreadFacts } from "../workers/messages.ts";
+import { knownTree, openChannel, treeOf } from "../workers/pool.ts";
+import type { Tree } from "../workers/trees.ts";
+import { lists, muted, order, people } from "./me.ts";
+import { keeping, net } from "./page.ts";
+
+/** A row with the tree of its body; without one the body is shown as it is. */
+export interface DrawnRow {
+  readonly row: Row;
+  readonly tree: readonly Tree[] | undefined;
+}
+
+export interface DrawnSection {
+  readonly key: string;
+  readonly rows: Signal<readonly DrawnRow[]>;
+}
+
+const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0 };
+
+export interface Topic {
+  readonly place: Place;
+  /** In clear, from the address or a document. */
+  readonly name: Signal<string>;
+  readonly facts: Signal<ThreadFacts>;
+  readonly sections: Signal<readonly DrawnSection[]>;
+  readonly state: Signal<ReadState>;
+  readonly agreement: Signal<{ agree: number; asked: number }>;
+  /** Comments in the first folder that came, once known. */
+  readonly expected: Signal<number>;
+  /** Whether the worker drew at least once. */
+  readonly drawn: Signal<boolean>;
+  readonly followed: Signal<boolean>;
+  readonly showHidden: Signal<boolean>;
+  readonly sorted: Signal<Order>;
+  readonly collapsed: Signal<ReadonlySet<Hash>>;
+  /** Comments that only one server has. */
+  readonly onOne: Signal<ReadonlySet<Hash>>;
+  /** Own deletes that can still be taken back: the comment's id and when it goes. */
+  readonly going: Signal<ReadonlyMap<Hash, number>>;
+  own(bytes: Uint8Array): void;
+  undo(id: Hash): void;
+  sent(id: Hash): void;
+  settle(): void;
+  apply(): void;
+  retry(): void;
+  follow(on: boolean): void;
+  close(): void;
+}
+
+export function openTopic(place: Place, knownName: string): Topic {
+  const name = signal(knownName);
+  const facts = signal<ThreadFacts>(noFacts);
+  const sections = signal<readonly DrawnSection[]>([]);
+  const state = signal<ReadState>("searching");
+  const agreement = signal({ agree: 0, asked: 0 });
+  const expected = signal(0);
+  const drawn = signal(false);
+  const followed = signal(false);
+  const showHidden = signal(false);
+  const sorted = signal<Order>(order.peek());
+  const collapsed = signal<ReadonlySet<Hash>>(new Set<Hash>());
+  const going = signal<ReadonlyMap<Hash, number>>(new Map<Hash, number>());
+  const onOne = signal<ReadonlySet<Hash>>(new Set<Hash>());
+  const byKey = new Map<string, DrawnSection>();
+  const readers: TopicReader[] = [];
+  const listReaders = new Map<string, TopicReader>();
+  let closed = false;
+  let opened = false;
+  let isLive = false;
+
+  const channel = openChannel(take);
+  const { session } = channel;
+  const reading = (): Reading => ({
+    order: sorted.value,
+    mine: people.value.map(({ key }) => key),
+    muted: muted.value,
+    lists: lists.value.map((list) => list.place),
+    showHidden: showHidden.value,
+  });
+  const stopReading = effect(() => {
+    const now = reading();
+    channel.send(!opened ? { kind: "open", session, place, reading: now } : { kind: "reading", session, reading: now });
+    opened = true;
+  });
+  const stopLists = effect(() => {
+    const made = net.value;
+    if (made === undefined) return;
+    for (const { place: list } of lists.value) readList(list);
+  });
+
+  /** Reads a list, or a delegate's. */
+  function readList(where: Place): void {
+    const made = net.peek();
+    if (made === undefined || closed || listReaders.has(placeText(where))) return;
+    listReaders.set(
+      placeText(where),
+      made.read(where, new Set(), {
+        files: (files, server) => sendFiles(files, server, where),
+        total: () => undefined,
+        state: () => undefined,
+        agreement: () => undefined,
+        onOneServer: () => undefined,
+        folder: () => undefined,
+      }),
+    );
+  }
+
+  function sendFiles(files: readonly File[], server: string, list?: Place): void {
+    const pack = packFiles(files.map(({ bytes }) => bytes));
+    channel.send({ kind: "files", session, server, pack, ...(list !== undefined ? { list } : {}) }, [pack]);
+  }
+
+  function take(message: FromThread): void {
+    if (closed) return;
+    switch (message.kind) {
+      case "held":
+        startReading(new Set(message.ids), message.folder);
+        return;
+      case "thread": {
+        const keys = new Set(message.order);
+        for (const key of byKey.keys()) if (!keys.has(key)) byKey.delete(key);
+        for (const key of message.order) {
+          if (!byKey.has(key)) byKey.set(key, { key, rows: signal<readonly DrawnRow[]>([]) });
+        }
+        batch(() => {
+          facts.value = message.facts;
+          if (message.facts.name !== "") name.value = message.facts.name;
+          const before = sections.peek();
+          const same = before.length === message.order.length && before.every(({ key }, i) => key === message.order[i]);
+          if (!same) sections.value = message.order.map((key) => byKey.get(key) as DrawnSection);
+          if (message.order.length === 0) drawn.value = true;
+        });
+        return;
+      }
+      case "section":
+        void draw(message.section.key, message.section.rows);
+        return;
+      case "delegates":
+        for (const where of message.places) readList(where);
+        return;
+      case "refused":
+      case "found":
+      case "slow":
+        return;
+    }
+  }
+
+  const turns = new Map<string, number>();
+  /** Shows a section once all its bodies are trees: drawn twice, they would move. */
+  async function draw(key: string, rows: readonly Row[]): Promise<void> {
+    const turn = (turns.get(key) ?? 0) + 1;
+    turns.set(key, turn);
+    const known = rows.map((row) => (row.plain || row.body === "" ? { tree: undefined } : knownTree(row.body)));
+    const trees = known.every((each) => each !== undefined)
+      ? known.map(({ tree }) => tree)
+      : await Promise.all(rows.map((row, i) => known[i] === undefined ? treeOf(row.body) : known[i].tree));
+    if (closed || turns.get(key) !== turn) return;
+    const section = byKey.get(key);
+    if (section === undefined) return;
+    batch(() => {
+      section.rows.value = rows.map((row, i) => ({ row, tree: trees[i] }));
+      drawn.value = true;
+    });
+  }
+
+  function startReading(held: ReadonlySet<Hash>, folder: string): void {
+    const stop = effect(() => {
+      const made = net.value;
+      if (made === undefined || closed || readers.length > 0) return;
+      readers.push(
+        made.read(place, held, {
+          files: (files, server) => sendFiles(files, server),
+          total: (n) => (expected.value = n),
+          state: (next) => {
+            state.value = next;
+            if ((next === "live" || next === "empty") && !isLive) {
+              isLive = true;
+              channel.send({ kind: "live", session });
+            }
+          },
+          agreement: (agree, asked) => (agreement.value = { agree, asked }),
+          onOneServer: (ids) => (onOne.value = ids),
+          folder: (id) => channel.send({ kind: "folder", session, id }),
+        }, folder === "" ? undefined : folder),
+      );
+    });
+    stops.push(stop);
+  }
+  const stops: (() => void)[] = [stopReading, stopLists];
+
+  void keeping.then(async (keep) => {
+    const kept = await keptTopic(keep, place).catch(() => undefined);
+    followed.value = kept?.followed ?? false;
+    if (kept !== undefined && kept.name !== "" && name.peek() === "") name.value = kept.name;
+    if ((kept?.replies.length ?? 0) > 0) await changeTopic(keep, place, { replies: [] }).catch(() => undefined);
+  });
+
+  return {
+    place, name, facts, sections, state, agreement, expected, drawn, followed, showHidden, sorted, collapsed, going, onOne,
+    own: (bytes) => channel.send({ kind: "own", session, bytes }),
+    undo: (id) => channel.send({ kind: "undo", session, id }),
+    sent: (id) => channel.send({ kind: "sent", session, id }),
+    settle: () => channel.send({ kind: "settle", session }),
+    apply: () => channel.send({ kind: "apply", session }),
+    retry: () => readers.forEach((reader) => reader.retry()),
+    follow(on) {
+      followed.value = on;
+      void keeping.then((keep) => changeTopic(keep, place, { followed: on, name: name.peek() })).catch(() => undefined);
+    },
+    close() {
+      closed = true;
+      for (const stop of stops) stop();
+      for (const reader of [...readers, ...listReaders.values()]) reader.close();
+      channel.send({ kind: "close", session });
+      channel.close();
+      const [known, comments] = [name.peek(), facts.peek().total];
+      void keeping.then((keep) => changeTopic(keep, place, { name: known, comments })).catch(() => undefined);
+    },
+  };
+}

@@ -1,0 +1,87 @@
+// All that the page says, in English: the first screen's part, and en-later.ts the rest. Sentences are for who reads comments: servers, names, keys; nothing of how it is
+// built but under Details.
+
+export const plural = (n: number, one: string, many: string): string => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+
+export const page = {
+  title: "comntr",
+  home: "Topics",
+  you: "You",
+  help: "Help",
+  search: "Search",
+  skip: "Skip to the content",
+  servers: (n: number): string => plural(n, "server", "servers"),
+  noServers: "No servers",
+  offline: "Offline",
+  network: (state: string): string => `Network: ${state}`,
+  dismiss: "Dismiss",
+  close: "Close",
+  cancel: "Cancel",
+  back: "Back",
+  update: "There is a newer version of this page.",
+  reload: "Reload",
+  about: "About this page",
+  first: "No account. Your name is a key in this browser; servers are volunteers.",
+  failed: "A part of this page did not load.",
+} as const;
+
+export const thread = {
+  comments: (n: number): string => plural(n, "comment", "comments"),
+  fresh: (n: number): string => `${n.toLocaleString("en")} new`,
+  sort: "Sort",
+  orders: { best: "Best first", newest: "Newest first", oldest: "Oldest first", discussed: "Most discussed" },
+  follow: "Follow",
+  following: "Following",
+  unnamed: (hash: string): string => `Topic ${hash.slice(0, 8)}`,
+  searching: "Looking for servers…",
+  addServer: "Add a server",
+  reading: (have: number, all: number): string => (all > have ? `Reading ${plural(all, "comment", "comments")}…` : "Reading…"),
+  checking: (n: number): string => `Checking ${plural(n, "signature", "signatures")}…`,
+  empty: "No comments yet.",
+  beFirst: "Write the first",
+  noneFound: "No server was found. Somebody who runs one can tell you its address.",
+  unreachable: "No server answers. The page goes on trying.",
+  offline: "You are offline. What was read here before is shown.",
+  retry: "Try again",
+  missing: "This comment is not here, or not yet.",
+  showAll: "Show the whole topic",
+  pending: (n: number): string => `${n.toLocaleString("en")} new`,
+  showPending: (n: number): string => `Show ${plural(n, "new comment", "new comments")}`,
+  hiddenBy: (n: number, who: string): string => `${n.toLocaleString("en")} hidden by ${who}`,
+  hiddenMuted: (n: number): string => `${n.toLocaleString("en")} from names you muted`,
+  show: "Show",
+  hide: "Hide",
+  locked: "Moderators of your lists closed this topic.",
+  newest: "New here",
+} as const;
+
+export const comment = {
+  unsigned: "Not signed",
+  noName: "No name",
+  edited: "edited",
+  editedAt: (date: string): string => `Edited ${date}`,
+  deleted: "Deleted by its author.",
+  muted: "From a name that you muted.",
+  hiddenBy: (who: string): string => `Hidden by ${who}.`,
+  pinned: "pinned",
+  onOne: "on one server",
+  to: (name: string): string => `to ${name}`,
+  answers: (name: string): string => `answers ${name}`,
+  missing: "Answers a comment that is not here.",
+  up: "Vote up",
+  down: "Vote down",
+  score: (up: number, down: number): string => `${up} up, ${down} down`,
+  reply: "Reply",
+  more: "More",
+  fresh: "New.",
+  collapse: "Collapse",
+  expand: (n: number): string => (n === 0 ? "Expand" : `Show ${plural(n, "reply", "replies")}`),
+  collapsed: (name: string, n: number): string => (n === 0 ? name : `${name} and ${plural(n, "reply", "replies")}`),
+  undated: "undated",
+  going: "Deleted in a moment, and then gone for good.",
+  undo: "Undo",
+  key: (key: string): string => `Key ${key}`,
+} as const;
+
+/** The composer's line, before what is behind it comes. */
+export const composeLine = "Write a comment";

@@ -1,0 +1,168 @@
+// What the buttons of a comment do, but reading: votes, deletes, and the menu.
+
+import { render, type VNode } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { writeRoute } from "../route.ts";
+import { composing } from "../state/composing.ts";
+import { mute, muted } from "../state/me.ts";
+import { panel, route, servers, tell } from "../state/page.ts";
+import type { Topic } from "../state/topic.ts";
+import { ownerOf, remove, undoRemove, vote } from "../state/write.ts";
+import { comment as commentText, page } from "../strings/en.ts";
+import { compose, menu as t, report } from "../strings/en-later.ts";
+import type { Row } from "../workers/messages.ts";
+import { goTo, toggleCollapsed } from "./thread.tsx";
+
+export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {
+  switch (what) {
+    case "up":
+    case "down":
+      void cast(topic, row, what, element);
+      return;
+    case "undo":
+      void undoRemove(topic, row.id).then(() => goTo(row.id));
+      return;
+    case "more":
+      openMenu(topic, row, element);
+      return;
+  }
+}
+
+/** The arrow is pressed at once; the score follows when the vote is paid for. */
+async function cast(topic: Topic, row: Row, what: "up" | "down", element: HTMLElement): Promise<void> {
+  if (row.mine || row.hidden !== undefined || element.getAttribute("aria-busy") === "true") return;
+  const say = row.vote === what ? "none" : what;
+  const pressed = element.getAttribute("aria-pressed");
+  element.setAttribute("aria-busy", "true");
+  element.setAttribute("aria-pressed", String(say !== "none"));
+  const done = await vote(topic, row, say, () => undefined).catch(() => false);
+  element.removeAttribute("aria-busy");
+  if (!done && pressed !== null) element.setAttribute("aria-pressed", pressed);
+  if (!done) tell({ text: compose.voteFailed, lasts: 6000 });
+}
+
+interface Item {
+  readonly label: string;
+  readonly act: () => void;
+}
+
+function itemsOf(topic: Topic, row: Row): Item[] {
+  const items: Item[] = [{ label: t.link, act: () => void copyLink(row) }];
+  const add = (when: boolean, label: string, does: () => void): void => {
+    if (when) items.push({ label, act: does });
+  };
+  const owner = ownerOf(row);
+  add(row.parent !== undefined && row.missing !== true, t.parent, () => void goTo(row.parent as Row["id"]));
+  add(true, t.collapse, () => toggleCollapsed(topic, row.id, true));
+  add(owner !== undefined, t.edit, () => (composing.value = { kind: "edit", row }));
+  add(owner !== undefined, t.remove, () => {
+    void remove(topic, row, () => tell({ text: compose.deleteFailed, lasts: 6000 }));
+    requestAnimationFrame(() => document.querySelector<HTMLElement>(`#c-${CSS.escape(row.id)} [data-act=undo]`)?.focus());
+  });
+  const { key } = row;
+  if (owner === undefined && key !== undefined) {
+    const isMuted = muted.peek().includes(key);
+    add(true, isMuted ? t.unmute : t.mute, () => {
+      mute(key, !isMuted);
+      if (!isMuted) tell({ text: t.muted, action: { label: commentText.undo, act: () => mute(key, false) }, lasts: 8000 });
+    });
+  }
+  add(owner === undefined, t.report, () => openReport(row));
+  return items;
+}
+
+function linkOf(row: Row): string {
+  const here = route.peek();
+  return here.screen === "thread" ? new URL(writeRoute({ ...here, comment: row.id }), location.href).href : location.href;
+}
+
+async function copyLink(row: Row): Promise<void> {
+  const link = linkOf(row);
+  try {
+    await navigator.clipboard.writeText(link);
+    tell({ text: t.copied, lasts: 3000 });
+  } catch {
+    // An http:// address has no clipboard: the link is shown where links can be copied.
+    location.hash = new URL(link).hash;
+    tell({ text: t.copyFailed, lasts: 8000 });
+  }
+}
+
+/** A menu below its button; it goes when anything else is done. */
+function openMenu(topic: Topic, row: Row, button: HTMLElement): void {
+  const place = document.createElement("div");
+  // In the landmark that it belongs to.
+  (document.getElementById("main") ?? document.body).append(place);
+  const close = (): void => {
+    render(null, place);
+    place.remove();
+    if (button.isConnected) button.focus();
+  };
+  render(<Menu items={itemsOf(topic, row)} button={button} close={close} />, place);
+}
+
+function Menu({ items, button, close }: { readonly items: readonly Item[]; readonly button: HTMLElement; readonly close: () => void }): VNode {
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const box = list.current as HTMLDivElement;
+    const { left, bottom, top } = button.getBoundingClientRect();
+    const below = bottom + box.offsetHeight < innerHeight;
+    box.style.left = `${Math.max(8, Math.min(left, innerWidth - box.offsetWidth - 8))}px`;
+    box.style.top = `${below ? bottom + 4 : Math.max(8, top - box.offsetHeight - 4)}px`;
+    box.querySelector("button")?.focus();
+    const out = (event: Event): void => {
+      if (!box.contains(event.target as Node)) close();
+    };
+    addEventListener("pointerdown", out, true);
+    addEventListener("scroll", close, { passive: true });
+    return () => {
+      removeEventListener("pointerdown", out, true);
+      removeEventListener("scroll", close);
+    };
+  }, []);
+  function move(event: KeyboardEvent): void {
+    const all = [...(list.current as HTMLDivElement).querySelectorAll("button")];
+    const at = all.indexOf(document.activeElement as HTMLButtonElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+    if (to !== undefined) all[(to + all.length) % all.length]?.focus();
+    else if (event.key === "Escape" || event.key === "Tab") close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+  return (
+    <div ref={list} class="menu" role="menu" aria-label={commentText.more} onKeyDown={move}>
+      {items.map(({ label, act: does }) => (
+        <button key={label} role="menuitem" tabIndex={-1} onClick={() => { close(); does(); }}>{label}</button>
+      ))}
+    </div>
+  );
+}
+
+/** Tells who decides what servers keep. */
+function openReport(row: Row): void {
+  const dialog = document.createElement("dialog");
+  dialog.className = "sheet";
+  dialog.setAttribute("aria-labelledby", "report-title");
+  document.body.append(dialog);
+  dialog.addEventListener("close", () => {
+    render(null, dialog);
+    dialog.remove();
+  });
+  const known = servers.peek().filter(({ state }) => state === "working");
+  render(
+    <form method="dialog">
+      <h2 id="report-title">{report.title}</h2>
+      <p>{report.text}</p>
+      {known.length === 0 ? <p class="meta">{report.none}</p> : (
+        <ul class="plain">{known.map(({ id, origin, contact }) => <li key={id}><bdi>{origin ?? id.slice(0, 12)}</bdi>: {contact === "" ? <span class="meta">{report.noContact}</span> : <bdi>{contact}</bdi>}</li>)}</ul>
+      )}
+      <p>{report.link}</p>
+      <p><input readOnly aria-label={report.link} value={linkOf(row)} onFocus={(event) => event.currentTarget.select()} /></p>
+      <p class="actions"><button class="primary">{page.close}</button></p>
+    </form>,
+    dialog,
+  );
+  dialog.showModal();
+  panel.value = undefined;
+}

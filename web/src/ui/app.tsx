@@ -1,0 +1,96 @@
+// The frame: the bar, the screen that the address names, what lies over it, and the keys.
+
+import { signal, useSignalEffect } from "@preact/signals";
+import type { VNode } from "preact";
+import { hashOfPart, writeRoute } from "../route.ts";
+import { dismiss, dismissed } from "../state/me.ts";
+import { config, net, notice, online, panel, route, tell, working } from "../state/page.ts";
+import type { Topic } from "../state/topic.ts";
+import { page as t, thread as threadText } from "../strings/en.ts";
+import { lazy } from "./lazy.tsx";
+import { Thread } from "./thread.tsx";
+
+const Home = lazy(async () => (await import("./home.tsx")).Home);
+const You = lazy(async () => (await import("./you.tsx")).You);
+const Help = lazy(async () => (await import("./help.tsx")).Help);
+const Search = lazy(async () => (await import("./search.tsx")).Search);
+const Network = lazy(async () => (await import("./network.tsx")).Network);
+
+/** The topic that is read now. */
+export const current = signal<Topic | undefined>(undefined);
+
+export function App(): VNode {
+  const here = route.value;
+  useSignalEffect(() => {
+    const { value } = route;
+    const topic = current.value;
+    const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen];
+    const news = topic?.facts.value.pending ?? 0;
+    document.title = `${news > 0 ? `(${news}) ` : ""}${name} · ${t.title}`;
+  });
+  return (
+    <>
+      <a class="skip" href="#main" onClick={(event) => skip(event)}>{t.skip}</a>
+      <Bar />
+      {!dismissed.value.includes("first") && <First />}
+      {here.screen === "thread" ? <Thread route={here} />
+        : here.screen === "home" ? <Home community={here.community ?? config.value.community} />
+        : here.screen === "you" ? <You /> : here.screen === "help" ? <Help /> : <Search />}
+      {panel.value === "network" && <Network />}
+      <NoticeLine />
+    </>
+  );
+}
+
+/** The address's fragment is the route, so this link cannot be one. */
+function skip(event: Event): void {
+  event.preventDefault();
+  (document.getElementById("comments") ?? document.getElementById("main"))?.focus();
+}
+
+function Bar(): VNode {
+  const here = route.value;
+  const community = ("community" in here ? here.community : undefined) ?? config.value.community;
+  const topic = current.value;
+  const n = working.value;
+  const state = !online.value ? t.offline : n === 0 ? t.noServers : t.servers(n);
+  return (
+    <header class="bar">
+      <nav>
+        <a href={writeRoute({ screen: "home", community })}><bdi>{/^[0-9a-f]{40}$/.test(community) ? community.slice(0, 8) : community}</bdi></a>
+        {here.screen === "thread" && <span class="where"><bdi>{topic?.name.value || threadText.unnamed(topic?.place.topic ?? "")}</bdi></span>}
+      </nav>
+      <a href="#search" class={here.screen === "search" ? "here icon find" : "icon find"} aria-label={t.search} title={t.search} />
+      <a href="#you" class={here.screen === "you" ? "here" : ""}>{t.you}</a>
+      <a href="#help" class={here.screen === "help" ? "here wide-only" : "wide-only"}>{t.help}</a>
+      <button class="status" aria-haspopup="dialog" aria-label={t.network(state)} onClick={() => (panel.value = panel.value === "network" ? undefined : "network")}>
+        <span class={n > 0 && online.value ? "dot ok" : net.value === undefined ? "dot" : "dot warn"} />
+        <span class="count">{state}</span>
+      </button>
+    </header>
+  );
+}
+
+function First(): VNode {
+  return (
+    <aside class="first meta" aria-label={t.about}>
+      <span>{t.first}</span>
+      <button class="link" onClick={() => dismiss("first")}>{t.dismiss}</button>
+    </aside>
+  );
+}
+
+function NoticeLine(): VNode {
+  const now = notice.value;
+  return (
+    <div class="notice" role="status">
+      {now !== undefined && (
+        <p>
+          <span>{now.text}</span>
+          {now.action !== undefined && <button class="link" onClick={() => { now.action?.act(); tell(undefined); }}>{now.action.label}</button>}
+          <button class="icon shut" aria-label={t.dismiss} title={t.dismiss} onClick={() => tell(undefined)} />
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,119 @@
+// One comment as a row. What its buttons do is decided once for the whole thread, by their data-act: thousands of rows
+// have no listeners of their own.
+
+import type { ComponentChildren, VNode } from "preact";
+import type { DrawnRow } from "../state/topic.ts";
+import { comment as t } from "../strings/en.ts";
+import type { Row } from "../workers/messages.ts";
+import { Body } from "./body.tsx";
+import { Mark, shortKey } from "./mark.tsx";
+import { ago, fullDate } from "./when.ts";
+
+/** Indents at most; what is deeper says whom it answers. */
+const maxIndent = 8;
+const maxIndentPhone = 4;
+
+export interface CommentProps {
+  readonly drawn: DrawnRow;
+  readonly link: string;
+  readonly collapsed: boolean;
+  /** An own delete that can be taken back. */
+  readonly going: boolean;
+  /** Only one of the servers has it. */
+  readonly onOne: boolean;
+  readonly focused: boolean;
+  /** The names of the reader's lists, for what they hide. */
+  readonly listNames: readonly string[];
+  /** What is written below it: an answer, or its edit in the body's place. */
+  readonly below?: ComponentChildren;
+  readonly editing: boolean;
+}
+
+export function nameOf(row: Row): string {
+  return row.user ?? (row.key === undefined ? t.unsigned : shortKey(row.key));
+}
+
+export function Comment({ drawn: { row, tree }, link, collapsed, going, onOne, focused, listNames, below, editing }: CommentProps): VNode {
+  const kind = [
+    "comment", `d${Math.min(row.depth, maxIndent)}`, row.fresh && "fresh", row.deleted && "gone", row.hidden !== undefined && "hidden",
+    collapsed && "collapsed", focused && "focused",
+  ];
+  const line = lineOf(row, listNames);
+  return (
+    <article id={`c-${row.id}`} class={kind.filter(Boolean).join(" ")} tabIndex={-1} aria-labelledby={`n-${row.id}`}>
+      {row.depth > 0 && <div class="lines" data-act="line" aria-hidden="true" />}
+      {line !== undefined && (collapsed || row.deleted || row.body === "") ? (
+        <header>
+          <span class="meta" id={`n-${row.id}`}>{line}</span>
+          {collapsed && <Expand row={row} />}
+        </header>
+      ) : (
+        <>
+          <header>
+            <Mark keyHex={row.key} />
+            <span class="name" id={`n-${row.id}`}>
+              {row.fresh && <span class="sr">{t.fresh} </span>}
+              {row.key === undefined ? <span class="meta">{t.unsigned}</span> : row.user === undefined ? <code>{shortKey(row.key)}</code> : <bdi title={t.key(row.key)}>{row.user}</bdi>}
+              {row.to !== undefined && <span class="sr"> {t.answers(row.to)}</span>}
+            </span>
+            {row.clash && row.key !== undefined && <code class="key">{shortKey(row.key)}</code>}
+            <a class="meta time" href={link} data-act="permalink"><When date={row.date} /></a>
+            {row.edited !== undefined && <span class="meta" title={row.edited === "" ? undefined : t.editedAt(fullDate(Date.parse(row.edited)))}>{t.edited}</span>}
+            {onOne && <span class="meta">{t.onOne}</span>}
+            {row.pinned && <span class="meta">{t.pinned}</span>}
+            {row.to !== undefined && row.depth > maxIndentPhone && (
+              <a class={row.depth > maxIndent ? "meta to" : "meta to narrow"} href="#" data-act="parent">{toName(row.to)}</a>
+            )}
+            {collapsed && <Expand row={row} />}
+          </header>
+          {!collapsed && (
+            <div class="content">
+              {row.missing && <p class="meta">{t.missing}</p>}
+              {line !== undefined && <p class="meta">{line}</p>}
+              {going ? <p class="meta going" role="status">{t.going} <button class="link" data-act="undo">{t.undo}</button></p>
+                : editing ? below : <Body text={row.body} tree={tree} />}
+              {!going && !editing && <Actions row={row} />}
+            </div>
+          )}
+        </>
+      )}
+      {!editing && !collapsed && below !== undefined && <div class="below">{below}</div>}
+    </article>
+  );
+}
+
+function toName(name: string): VNode {
+  const [before = "", after = ""] = t.to("\0").split("\0");
+  return <>{before}<bdi>{name}</bdi>{after}</>;
+}
+
+/** What stands in the place of a comment that is not shown. */
+function lineOf(row: Row, listNames: readonly string[]): string | undefined {
+  if (row.deleted) return t.deleted;
+  if (row.hidden === "muted") return t.muted;
+  return row.hidden === undefined ? undefined : t.hiddenBy(listNames[row.hidden] ?? "");
+}
+
+function Expand({ row }: { readonly row: Row }): VNode {
+  return <button class="link expand" data-act="expand">{t.expand(row.replies)}</button>;
+}
+
+function When({ date }: { readonly date: string | undefined }): VNode {
+  if (date === undefined) return <>{t.undated}</>;
+  const millis = Date.parse(date);
+  return <time dateTime={date} title={fullDate(millis)}>{ago(millis, Date.now())}</time>;
+}
+
+function Actions({ row }: { readonly row: Row }): VNode {
+  const { up, down, vote } = row;
+  const canVote = row.mine !== true && row.hidden === undefined;
+  return (
+    <footer>
+      {canVote && <button class="vote up" data-act="up" aria-pressed={vote === "up"} aria-label={t.up} title={t.up} />}
+      {(canVote || up + down > 0) && <span class={canVote ? "score" : "score alone"} title={t.score(up, down)}>{up + down === 0 ? "" : up - down}</span>}
+      {canVote && <button class="vote down" data-act="down" aria-pressed={vote === "down"} aria-label={t.down} title={t.down} />}
+      {!row.locked && <button data-act="reply">{t.reply}</button>}
+      <button class="more" data-act="more" aria-haspopup="menu" aria-label={t.more} title={t.more} />
+    </footer>
+  );
+}

@@ -1,0 +1,69 @@
+// How a name outlives its browser: its words, or a file behind a passphrase.
+
+import { useSignal } from "@preact/signals";
+import type { VNode } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { dismiss, type Me } from "../state/me.ts";
+import { changeKey } from "../state/write.ts";
+import { wordsOf } from "../state/words.ts";
+import { page } from "../strings/en.ts";
+import { keepName as t } from "../strings/en-later.ts";
+import { sealInWorker } from "../workers/sealing.ts";
+
+export interface KeepNameProps {
+  readonly who: Me;
+  /** Right after the first post. */
+  readonly after?: boolean;
+  readonly close: () => void;
+}
+
+export function KeepName({ who, after, close }: KeepNameProps): VNode {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const shown = useSignal(false);
+  const pass = useSignal("");
+  const said = useSignal("");
+  useEffect(() => dialog.current?.showModal(), []);
+
+  async function save(event: Event): Promise<void> {
+    event.preventDefault();
+    said.value = t.sealing;
+    const sealed = await sealInWorker(`${wordsOf(who.kept.seed)}\n`, pass.value);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([sealed], { type: "text/plain" }));
+    link.download = `comntr-${who.key.slice(0, 12)}.age`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    said.value = t.saved;
+    await changeKey(who, { saved: true });
+  }
+
+  return (
+    <dialog ref={dialog} class="sheet" aria-labelledby="keep" onClose={close}>
+      <header>
+        <h2 id="keep">{t.title}</h2>
+        <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
+      </header>
+      {after && <p>{t.after}</p>}
+      <p>{t.text}</p>
+      {shown.value ? (
+        <ol class="words">{wordsOf(who.kept.seed).split(" ").map((word, i) => <li key={i}><code>{word}</code></li>)}</ol>
+      ) : (
+        <p><button onClick={() => (shown.value = true)}>{t.show}</button></p>
+      )}
+      <form onSubmit={(event) => void save(event)}>
+        <label for="pass">{t.file}</label>
+        <div class="box">
+          <input class="sr" type="text" autocomplete="username" aria-hidden="true" tabIndex={-1} readOnly value={who.key} />
+          <input id="pass" type="password" autocomplete="new-password" placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />
+          <button disabled={pass.value === "" || said.value === t.sealing}>{t.save}</button>
+        </div>
+        <p class="meta" role="status">{said.value}</p>
+      </form>
+      <p class="meta">{t.warning}</p>
+      <p class="actions">
+        <button onClick={() => { dismiss("keep"); dialog.current?.close(); }}>{t.later}</button>
+        <button class="primary" disabled={!shown.value && said.value !== t.saved} onClick={() => { void changeKey(who, { saved: true }); dialog.current?.close(); }}>{t.done}</button>
+      </p>
+    </dialog>
+  );
+}

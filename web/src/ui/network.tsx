@@ -1,0 +1,109 @@
+// What the page reads from, in words; numbers and addresses under Details.
+
+import { useSignal } from "@preact/signals";
+import type { VNode } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { ServerView } from "../net/net.ts";
+import { canonicalOrigin } from "../protocol/hello.ts";
+import { net, panel, servers, working } from "../state/page.ts";
+import { page } from "../strings/en.ts";
+import { network as t } from "../strings/en-later.ts";
+import { current } from "./app.tsx";
+import { ago } from "./when.ts";
+
+export function Network(): VNode {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const address = useSignal("");
+  const said = useSignal("");
+  useEffect(() => {
+    const box = dialog.current as HTMLDialogElement;
+    box.showModal();
+    const shut = (event: MouseEvent): void => {
+      // What lies over the page takes clicks on the page, too.
+      if (event.target === box) panel.value = undefined;
+    };
+    box.addEventListener("click", shut);
+    return () => box.removeEventListener("click", shut);
+  }, []);
+  const topic = current.value;
+  // Told of with the servers.
+  const trackers = (servers.value, net.value?.trackers() ?? []);
+  const { agree, asked } = topic?.agreement.value ?? { agree: 0, asked: 0 };
+
+  async function add(event: Event): Promise<void> {
+    event.preventDefault();
+    const text = address.value.trim();
+    const origin = canonicalOrigin(/^https?:\/\//i.test(text) ? text.replace(/\/+$/, "") : `${guess(text)}://${text.replace(/\/+$/, "")}`);
+    if (origin === undefined) {
+      said.value = t.notAddress;
+      return;
+    }
+    said.value = t.adding;
+    const view = await net.peek()?.add(origin).catch(() => undefined);
+    const answers = view?.state === "working";
+    said.value = answers ? t.added : t.notAdded;
+    if (!answers) return;
+    address.value = "";
+    topic?.retry();
+  }
+
+  return (
+    <dialog ref={dialog} class="side" aria-labelledby="network" onClose={() => (panel.value = undefined)}>
+      <header>
+        <h2 id="network">{t.title}</h2>
+        <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => (panel.value = undefined)} />
+      </header>
+      <p>{asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : t.none}</p>
+      <ul class="plain servers">
+        {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
+      </ul>
+      <form class="add" onSubmit={(event) => void add(event)}>
+        <label for="address">{t.addLabel}</label>
+        <div class="box">
+          <input id="address" type="text" inputMode="url" autocapitalize="off" autocomplete="url" spellcheck={false} placeholder={t.addPlace} value={address.value} onInput={(event) => (address.value = event.currentTarget.value)} />
+          <button class="primary" disabled={address.value.trim() === ""}>{t.add}</button>
+        </div>
+        <p class="meta" role="status">{said.value}</p>
+      </form>
+      <details>
+        <summary>{t.details}</summary>
+        <dl class="facts">
+          {topic !== undefined && <><dt>{t.community}</dt><dd><code>{topic.place.community}</code></dd><dt>{t.topic}</dt><dd><code>{topic.place.topic}</code></dd></>}
+          {trackers.length > 0 && <dt>{t.trackers}</dt>}
+          {trackers.map(({ url, state, found, reason }) => (
+            <dd key={url}>
+              <bdi>{url}</bdi> <span class="meta">{[t[state], found > 0 ? t.led(found) : "", state === "failed" && reason !== undefined ? (t.reasons[reason.code] ?? reason.detail) : ""].filter((part) => part !== "").join(" · ")}</span>
+            </dd>
+          ))}
+        </dl>
+      </details>
+    </dialog>
+  );
+}
+
+/** Names have certificates; addresses mostly have none. */
+function guess(text: string): "http" | "https" {
+  return /^(\d+\.\d+\.\d+\.\d+|\[|localhost)/.test(text) ? "http" : "https";
+}
+
+function Server({ server }: { readonly server: ServerView }): VNode {
+  const { id, origin, state, carrier, foundBy, answered, took, reason, contact } = server;
+  const how = [state === "asking" ? t.asking : t[state], state === "working" && carrier !== undefined ? t.carriers[carrier] : "", t.found[foundBy]];
+  return (
+    <>
+      <p><span class={state === "working" ? "dot ok" : state === "asking" || state === "unused" ? "dot" : "dot warn"} /> <bdi class="name">{origin?.replace(/^https?:\/\//, "") ?? id.slice(0, 12)}</bdi></p>
+      <p class="meta">{how.filter((part) => part !== "").join(" · ")}</p>
+      {answered !== undefined && took !== undefined && <p class="meta">{t.answered(ago(answered, Date.now()), took)}</p>}
+      {state !== "working" && reason !== undefined && <p class="meta warn">{t.reasons[reason.code] ?? reason.detail}</p>}
+      <details>
+        <summary>{t.details}</summary>
+        <dl class="facts">
+          {origin !== undefined && <><dt>{t.address}</dt><dd><code>{origin}</code></dd></>}
+          {/^[0-9a-f]{64}$/.test(id) && <><dt>{t.key}</dt><dd><code>{id}</code></dd></>}
+          {contact !== "" && <><dt>{t.contact}</dt><dd><bdi>{contact}</bdi></dd></>}
+          {reason !== undefined && <dd class="meta">{reason.detail}</dd>}
+        </dl>
+      </details>
+    </>
+  );
+}

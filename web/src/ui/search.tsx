@@ -1,0 +1,67 @@
+// Search over what this browser holds. Nothing is asked of anybody.
+
+import { useSignal } from "@preact/signals";
+import type { VNode } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { writeRoute } from "../route.ts";
+import { comment as commentText, thread as threadText } from "../strings/en.ts";
+import { search as t } from "../strings/en-later.ts";
+import type { Found } from "../workers/messages.ts";
+import { openChannel } from "../workers/pool.ts";
+import { ago } from "./when.ts";
+
+/** Words are looked for when the typing pauses. */
+const typeMillis = 200;
+
+export function Search(): VNode {
+  const words = useSignal("");
+  const found = useSignal<readonly Found[]>([]);
+  const done = useSignal(true);
+  const box = useRef<HTMLInputElement>(null);
+  useEffect(() => box.current?.focus(), []);
+  useEffect(() => {
+    if (words.value.trim() === "") {
+      found.value = [];
+      done.value = true;
+      return undefined;
+    }
+    let close = (): void => undefined;
+    const timer = setTimeout(() => {
+      let first = true;
+      done.value = false;
+      const channel = openChannel((message) => {
+        if (message.kind !== "found") return;
+        found.value = first ? message.found : [...found.value, ...message.found];
+        first = false;
+        done.value = message.done;
+      });
+      channel.send({ kind: "search", session: channel.session, words: words.value });
+      close = () => channel.close();
+    }, typeMillis);
+    return () => {
+      clearTimeout(timer);
+      close();
+    };
+  }, [words.value]);
+  const some = words.value.trim() !== "";
+  return (
+    <main id="main" tabIndex={-1}>
+      <h1 class="sr">{t.title}</h1>
+      <form class="box" role="search" onSubmit={(event) => event.preventDefault()}>
+        <label class="sr" for="words">{t.box}</label>
+        <input id="words" ref={box} type="search" placeholder={t.box} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
+      </form>
+      <p class="meta state" role="status">{!some ? "" : !done.value ? t.searching : found.value.length === 0 ? t.none : t.found(found.value.length)}</p>
+      <ul class="plain results">
+        {found.value.map(({ place, id, topic, user, text, date }) => (
+          <li key={id}>
+            <a href={writeRoute({ screen: "thread", community: place.community, topic: topic === "" ? place.topic : topic, comment: id })}>
+              <span class="meta"><bdi>{user === "" ? commentText.unsigned : user}</bdi> · <bdi>{topic === "" ? threadText.unnamed(place.topic) : topic}</bdi>{date !== "" && <> · {ago(Date.parse(date), Date.now())}</>}</span>
+              <span class="excerpt" dir="auto">{text}</span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </main>
+  );
+}

@@ -1,0 +1,384 @@
+// The screen of a topic: its comments in sections of fifty, drawn slice by slice, and what is said where there are none.
+
+import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { Fragment, type VNode } from "preact";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { draftKey, keptDraft } from "../keep/person.ts";
+import type { Hash } from "../protocol/hash.ts";
+import type { Order } from "../protocol/sort.ts";
+import { placeOf, type Route, writeRoute } from "../route.ts";
+import { composing } from "../state/composing.ts";
+import { lists, setOrder } from "../state/me.ts";
+import { keeping, net, online, panel, servers } from "../state/page.ts";
+import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
+import { composeLine, thread as t } from "../strings/en.ts";
+import type { Row } from "../workers/messages.ts";
+import { current } from "./app.tsx";
+import { Comment } from "./comment.tsx";
+import { lazy, loader } from "./lazy.tsx";
+import { refreshDates } from "./when.ts";
+
+const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
+const actions = loader(() => import("./actions.tsx"));
+
+type ThreadRoute = Extract<Route, { screen: "thread" }>;
+
+/** Nothing is said of waiting before. */
+const quietMillis = 300;
+/** Sections that are drawn in one go; then the browser has a turn. */
+const slice = 1;
+
+export function Thread({ route }: { readonly route: ThreadRoute }): VNode {
+  const { community, topic: part } = route;
+  const topic = useMemo(() => {
+    const { place, name } = placeOf({ community, topic: part });
+    return openTopic(place, name);
+  }, [community, part]);
+  useEffect(() => {
+    current.value = topic;
+    return () => {
+      current.value = undefined;
+      composing.value = undefined;
+      topic.close();
+    };
+  }, [topic]);
+  useEffect(() => {
+    const timer = setInterval(() => refreshDates(Date.now()), 60_000);
+    return () => clearInterval(timer);
+  }, []);
+  return <Shown key={`${community}/${part}`} topic={topic} route={route} />;
+}
+
+function Shown({ topic, route }: { readonly topic: Topic; readonly route: ThreadRoute }): VNode {
+  const container = useRef<HTMLElement>(null);
+  const mounted = useSignal(1);
+  const target = useSignal<Hash | undefined>(route.comment);
+  target.value = route.comment;
+
+  // Sections come one after the other, so that no task is long.
+  useSignalEffect(() => {
+    const all = topic.sections.value.length;
+    if (mounted.value >= all || !topic.drawn.value) return undefined;
+    const timer = setTimeout(() => (mounted.value += slice), 0);
+    return () => clearTimeout(timer);
+  });
+
+  // The comment that the address names, once it is there.
+  const gone = useRef<Hash | undefined>(undefined);
+  useSignalEffect(() => {
+    const id = target.value;
+    const last = topic.sections.value[mounted.value - 1]?.rows.value;
+    if (id === undefined || gone.current === id || last === undefined) return;
+    requestAnimationFrame(() => {
+      if (gone.current !== id && goTo(id)) gone.current = id;
+    });
+  });
+
+  // Who reads is not to be moved.
+  useEffect(() => {
+    const settle = (): void => {
+      if (topic.drawn.peek() && scrollY > 80) topic.settle();
+    };
+    addEventListener("scroll", settle, { passive: true });
+    return () => removeEventListener("scroll", settle);
+  }, [topic]);
+
+  function onClick(event: MouseEvent): void {
+    const element = (event.target as Element).closest<HTMLElement>("[data-act]");
+    const article = element?.closest("article");
+    if (element === null || article === null || article === undefined) return;
+    const act = element.dataset["act"] as string;
+    // Opening a link in another tab is the browser's.
+    if (act === "permalink") return;
+    event.preventDefault();
+    run(topic, act, article.id.slice(2) as Hash, element, event);
+  }
+
+  const hiddenRows = useComputed(() => rowsUnder(topic.sections.value, topic.collapsed.value)).value;
+  // A section's node is made once: the same node again is not looked at again, and there are hundreds.
+  const nodes = useMemo(() => new Map<DrawnSection, VNode>(), [hiddenRows, route, topic]);
+  const nodeOf = (section: DrawnSection): VNode => {
+    const node = nodes.get(section) ?? <SectionView key={section.key} topic={topic} section={section} hiddenRows={hiddenRows} route={route} />;
+    nodes.set(section, node);
+    return node;
+  };
+  const locked = topic.facts.value.locked;
+  return (
+    <main id="main" tabIndex={-1} ref={container} onClick={onClick}>
+      <Head topic={topic} />
+      {!locked && <TopicComposer topic={topic} />}
+      <State topic={topic} />
+      <Hidden topic={topic} />
+      <div class="comments" id="comments" tabIndex={-1}>
+        <Sections topic={topic} mounted={mounted} nodeOf={nodeOf} />
+      </div>
+      <Pill topic={topic} />
+    </main>
+  );
+}
+
+/** Drawn by itself, so that a section more draws nothing else. */
+function Sections({ topic, mounted, nodeOf }: { readonly topic: Topic; readonly mounted: Signal<number>; readonly nodeOf: (section: DrawnSection) => VNode }): VNode {
+  return <>{topic.sections.value.slice(0, mounted.value).map(nodeOf)}</>;
+}
+
+const nothing: ReadonlySet<Hash> = new Set();
+
+/** All rows below one that is collapsed. */
+function rowsUnder(sections: readonly DrawnSection[], collapsed: ReadonlySet<Hash>): ReadonlySet<Hash> {
+  if (collapsed.size === 0) return nothing;
+  const under = new Set<Hash>();
+  let limit = Number.POSITIVE_INFINITY;
+  for (const { rows } of sections) {
+    for (const { row } of rows.value) {
+      if (row.depth <= limit) limit = Number.POSITIVE_INFINITY;
+      if (limit !== Number.POSITIVE_INFINITY) under.add(row.id);
+      else if (collapsed.has(row.id)) limit = row.depth;
+    }
+  }
+  return under;
+}
+
+function SectionView({ topic, section, hiddenRows, route }: {
+  readonly topic: Topic;
+  readonly section: DrawnSection;
+  readonly hiddenRows: ReadonlySet<Hash>;
+  readonly route: ThreadRoute;
+}): VNode | null {
+  // Each of these changes for few sections, and only those are drawn again.
+  const writing = useComputed(() => {
+    const now = composing.value;
+    return now !== undefined && section.rows.value.some(({ row }) => row.id === now.row.id) ? now : undefined;
+  });
+  const collapsed = useComputed(() => section.rows.value.filter(({ row }) => topic.collapsed.value.has(row.id)).map(({ row }) => row.id).join());
+  const going = useComputed(() => section.rows.value.filter(({ row }) => topic.going.value.has(row.id)).map(({ row }) => row.id).join());
+  const alone = useComputed(() => section.rows.value.filter(({ row }) => topic.onOne.value.has(row.id)).map(({ row }) => row.id).join());
+  const rows = section.rows.value.filter(({ row }) => !hiddenRows.has(row.id));
+  const labels = lists.value.map(({ label }) => label);
+  const key = [rows, writing.value, collapsed.value, going.value, alone.value, route.comment, labels] as const;
+  const drawn = useMemo(() => {
+    const shut = collapsed.value.split(",");
+    const leaving = going.value.split(",");
+    const single = alone.value.split(",");
+    return rows.map((each) => {
+      const { row } = each;
+      const write = writing.value?.row.id === row.id ? writing.value : undefined;
+      return (
+        <Fragment key={row.id}>
+          <Comment
+            drawn={each}
+            link={writeRoute({ ...route, comment: row.id })}
+            collapsed={shut.includes(row.id)}
+            going={leaving.includes(row.id)}
+            onOne={single.includes(row.id)}
+            focused={route.comment === row.id}
+            listNames={labels}
+            editing={write?.kind === "edit"}
+            below={write === undefined ? undefined : <Composer topic={topic} about={write} />}
+          />
+        </Fragment>
+      );
+    });
+  }, [section.rows.value, hiddenRows, ...key.slice(1)]);
+  return drawn.length === 0 ? null : <section class="part">{drawn}</section>;
+}
+
+function Head({ topic }: { readonly topic: Topic }): VNode {
+  const { total, fresh } = topic.facts.value;
+  const name = topic.name.value;
+  return (
+    <header class="topic">
+      <h1>{name === "" ? t.unnamed(topic.place.topic) : /^https?:/.test(name) ? <a href={name} rel="noopener noreferrer" target="_blank"><bdi>{name.replace(/^https?:\/\//, "")}</bdi></a> : <bdi>{name}</bdi>}</h1>
+      <p class="meta line">
+        {topic.drawn.value && total > 0 && <span>{t.comments(total)}{fresh > 0 && <>, <b class="news">{t.fresh(fresh)}</b></>}</span>}
+        <label>
+          <span class="sr">{t.sort}</span>
+          <select value={topic.sorted.value} onChange={(event) => sort(topic, event.currentTarget.value as Order)}>
+            {Object.entries(t.orders).map(([value, label]) => <option key={value} value={value}>{label}</option>)}
+          </select>
+        </label>
+        <button class="link" aria-pressed={topic.followed.value} onClick={() => topic.follow(!topic.followed.value)}>
+          {topic.followed.value ? t.following : t.follow}
+        </button>
+      </p>
+    </header>
+  );
+}
+
+function sort(topic: Topic, order: Order): void {
+  topic.sorted.value = order;
+  setOrder(order);
+}
+
+/** One line; what is behind it comes when somebody writes. */
+function TopicComposer({ topic }: { readonly topic: Topic }): VNode {
+  const line = useRef<HTMLTextAreaElement>(null);
+  const wanted = useSignal(false);
+  const typed = useSignal("");
+  useEffect(() => {
+    let here = true;
+    void keeping.then((keep) => keptDraft(keep, draftKey(topic.place, ""))).then(
+      (text) => {
+        if (here && text !== "") wanted.value = true;
+      },
+      () => undefined,
+    );
+    return () => {
+      here = false;
+    };
+  }, [topic]);
+  const stub = (
+    <div class="composer">
+      <textarea
+        ref={line} rows={1} aria-label={composeLine} placeholder={composeLine} value={typed.value}
+        onInput={(event) => (typed.value = event.currentTarget.value)} onFocus={() => (wanted.value = true)}
+      />
+    </div>
+  );
+  return wanted.value ? <Composer topic={topic} typed={typed} meanwhile={stub} /> : stub;
+}
+
+/** What is said instead of comments, or while they come: a sentence and one action. */
+function State({ topic }: { readonly topic: Topic }): VNode | null {
+  const quiet = useSignal(true);
+  useEffect(() => {
+    const timer = setTimeout(() => (quiet.value = false), quietMillis);
+    return () => clearTimeout(timer);
+  }, []);
+  const state = topic.state.value;
+  const { unverified, total } = topic.facts.value;
+  const has = topic.sections.value.length > 0;
+  const say = (text: string, label?: string, act?: () => void): VNode => (
+    <p class="state meta" role="status">
+      {text} {label !== undefined && act !== undefined && <button class="link" onClick={act}>{label}</button>}
+    </p>
+  );
+  const retry = (): void => topic.retry();
+  if (!online.value) return say(t.offline, t.retry, retry);
+  if (state === "unreachable") {
+    if (net.value !== undefined && servers.value.length === 0) return say(t.noneFound, t.addServer, () => (panel.value = "network"));
+    return say(t.unreachable, t.retry, retry);
+  }
+  if (state === "empty" && !has && topic.drawn.value) {
+    return say(t.empty, t.beFirst, () => document.querySelector<HTMLElement>(".composer textarea")?.focus());
+  }
+  if (quiet.value) return null;
+  if (state === "searching") return has ? null : say(t.searching, t.addServer, () => (panel.value = "network"));
+  if (state === "reading" || (state === "live" && !topic.drawn.value)) return say(t.reading(total, topic.expected.value));
+  return unverified > 0 ? say(t.checking(unverified)) : null;
+}
+
+function Hidden({ topic }: { readonly topic: Topic }): VNode | null {
+  const { hiddenBy, locked } = topic.facts.value;
+  const chosen = lists.value;
+  const parts = hiddenBy.flatMap((n, i): VNode[] => {
+    if (n === 0) return [];
+    const label = chosen[i]?.label;
+    if (i === hiddenBy.length - 1 || label === undefined) return [<span key={i}>{t.hiddenMuted(n)}</span>];
+    const [before = "", after = ""] = t.hiddenBy(n, "\0").split("\0");
+    return [<span key={i}>{before}<em><bdi>{label}</bdi></em>{after}</span>];
+  });
+  if (parts.length === 0 && !locked) return null;
+  return (
+    <p class="state meta">
+      {locked && <span>{t.locked} </span>}
+      {parts.map((part, i) => <Fragment key={i}>{i > 0 && ", "}{part}</Fragment>)}
+      {parts.length > 0 && <> <button class="link" onClick={() => (topic.showHidden.value = !topic.showHidden.value)}>{topic.showHidden.value ? t.hide : t.show}</button></>}
+    </p>
+  );
+}
+
+function Pill({ topic }: { readonly topic: Topic }): VNode {
+  const n = topic.facts.value.pending;
+  return (
+    <div class="pill" role="status">
+      {n > 0 && <button onClick={() => showPending(topic)} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
+    </div>
+  );
+}
+
+/** Shows what waits and goes to the first of it. */
+export function showPending(topic: Topic): void {
+  const before = new Set([...document.querySelectorAll("article.fresh")].map(({ id }) => id));
+  topic.apply();
+  const stop = topic.facts.subscribe(({ pending }) => {
+    if (pending > 0) return;
+    setTimeout(() => {
+      stop();
+      const first = [...document.querySelectorAll<HTMLElement>("article.fresh")].find(({ id }) => !before.has(id));
+      if (first !== undefined) goTo(first.id.slice(2) as Hash);
+    }, 60);
+  });
+}
+
+/** Moves to a comment and puts the focus there. */
+export function goTo(id: Hash): boolean {
+  const article = document.getElementById(`c-${id}`);
+  if (article === null) return false;
+  article.scrollIntoView({ block: "center" });
+  article.focus({ preventScroll: true });
+  return true;
+}
+
+/** The rows of a topic in reading order. */
+export function* allRows(topic: Topic): Generator<Row> {
+  for (const section of topic.sections.peek()) for (const { row } of section.rows.peek()) yield row;
+}
+
+export function rowOf(topic: Topic, id: Hash): Row | undefined {
+  for (const row of allRows(topic)) if (row.id === id) return row;
+  return undefined;
+}
+
+export function toggleCollapsed(topic: Topic, id: Hash, on: boolean): void {
+  const next = new Set(topic.collapsed.peek());
+  if (on) next.add(id);
+  else next.delete(id);
+  topic.collapsed.value = next;
+}
+
+/** Does what a button or a key asks for. What is not needed to read comes from another file. */
+export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
+  const row = rowOf(topic, id);
+  if (row === undefined) return;
+  switch (act) {
+    case "expand":
+      toggleCollapsed(topic, id, false);
+      return;
+    case "collapse":
+      toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
+      return;
+    case "line":
+      collapseLine(topic, row, element, event);
+      return;
+    case "reply":
+      composing.value = { kind: "reply", row };
+      return;
+    case "parent":
+      if (row.parent !== undefined) goTo(row.parent);
+      return;
+    default:
+      void actions().then((loaded) => loaded?.act(topic, act, row, element));
+  }
+}
+
+/** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
+function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
+  const lines = element.getBoundingClientRect();
+  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
+  const shown = Math.max(1, Math.round(lines.width / step));
+  const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
+  const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));
+  // Of those deeper than there are lines, the last line is the parent's.
+  const depth = level === shown - 1 ? row.depth - 1 : level;
+  let above: Row | undefined;
+  for (const each of allRows(topic)) {
+    if (each.id === row.id) break;
+    if (each.depth === depth) above = each;
+  }
+  if (above === undefined) return;
+  toggleCollapsed(topic, above.id, true);
+  const article = document.getElementById(`c-${above.id}`);
+  article?.scrollIntoView({ block: "nearest" });
+  article?.focus({ preventScroll: true });
+}

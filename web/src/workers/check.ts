@@ -1,0 +1,74 @@
+// Checking signatures: by the browser where it decides as SPEC.md says, which takes a tenth of a millisecond; else by
+// this program, in as many workers as there are.
+
+import { chooseVerifier, decidesAlike, verify } from "../protocol/signature.ts";
+import type { Claim } from "./messages.ts";
+import type { CheckAll } from "./session.ts";
+
+/** What a helper is asked, and what it answers: the number of the question and a verdict for each claim. */
+interface Question {
+  readonly n: number;
+  readonly claims: readonly Claim[];
+}
+interface Answer {
+  readonly n: number;
+  readonly verdicts: readonly boolean[];
+}
+
+/** Answers questions until the other side is gone. */
+export function help(port: MessagePort): void {
+  port.onmessage = ({ data }: MessageEvent<Question>) => {
+    const verdicts = data.claims.map(({ key, message, signature }) => verify(key, message, signature));
+    port.postMessage({ n: data.n, verdicts } satisfies Answer);
+  };
+}
+
+export interface Checker {
+  readonly checkAll: CheckAll;
+  addHelpers(ports: readonly MessagePort[]): void;
+}
+
+/** slow is called once if the browser is of no help. */
+export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void): Checker {
+  const helpers: MessagePort[] = [];
+  const waiting = new Map<number, (verdicts: readonly boolean[]) => void>();
+  let questions = 0;
+  const alike = decidesAlike(subtle).then((yes) => {
+    if (!yes) slow();
+    return yes;
+  });
+  const fast = chooseVerifier(subtle);
+
+  const ask = (helper: MessagePort, claims: readonly Claim[]): Promise<readonly boolean[]> =>
+    new Promise((resolve) => {
+      const n = questions++;
+      waiting.set(n, resolve);
+      // What is sent is copied whole: a view of a pack would bring all of it.
+      const own = claims.map(({ key, message, signature }) => ({ key: key.slice(), message: message.slice(), signature: signature.slice() }));
+      helper.postMessage({ n, claims: own } satisfies Question);
+    });
+
+  return {
+    async checkAll(claims) {
+      if (await alike) {
+        const verifier = await fast;
+        return Promise.all(claims.map(({ key, message, signature }) => verifier(key, message, signature)));
+      }
+      // Each helper takes its share; this worker takes one, too.
+      const shares = helpers.length + 1;
+      const size = Math.ceil(claims.length / shares);
+      const asked = helpers.map((helper, i) => ask(helper, claims.slice((i + 1) * size, (i + 2) * size)));
+      const own = claims.slice(0, size).map(({ key, message, signature }) => verify(key, message, signature));
+      return [...own, ...(await Promise.all(asked)).flat()];
+    },
+    addHelpers(ports) {
+      for (const port of ports) {
+        port.onmessage = ({ data }: MessageEvent<Answer>) => {
+          waiting.get(data.n)?.(data.verdicts);
+          waiting.delete(data.n);
+        };
+        helpers.push(port);
+      }
+    },
+  };
+}

@@ -1,0 +1,178 @@
+// The page's workers: how they are made, and how Markdown that takes too long is given up.
+
+import type { FromThread, ToThread } from "./messages.ts";
+import type { MarkdownAnswer } from "./markdown.ts";
+import type { WorkAnswer, WorkQuestion } from "./work.ts";
+import { toPlainTree, type Tree } from "./trees.ts";
+
+interface Policy {
+  createScriptURL(url: string): unknown;
+}
+interface Policies {
+  createPolicy(name: string, rules: { createScriptURL(url: string): string }): Policy;
+}
+
+// The one policy of the page: scripts that lie beside this one, by their names, and nothing else.
+const policy = (globalThis as { trustedTypes?: Policies }).trustedTypes?.createPolicy("comntr", {
+  createScriptURL(url) {
+    if (!/^[a-z]+\.js$/.test(url)) throw new TypeError(`no script of this page: ${url}`);
+    return new URL(url, import.meta.url).href;
+  },
+});
+
+/** Starts a worker of this page, by its file's name. */
+export function startWorker(name: string): Worker {
+  const url = policy === undefined ? new URL(`${name}.js`, import.meta.url) : policy.createScriptURL(`${name}.js`);
+  return new Worker(url as URL, { type: "module" });
+}
+
+/** How many workers check signatures where the browser does not. */
+const maxHelpers = 4;
+
+let thread: Worker | undefined;
+const listeners = new Map<number, (message: FromThread) => void>();
+
+function threadWorker(): Worker {
+  if (thread !== undefined) return thread;
+  const worker = startWorker("thread");
+  thread = worker;
+  worker.onmessage = ({ data }: MessageEvent<FromThread>) => {
+    if (data.kind === "slow") addHelpers(worker);
+    else listeners.get(data.session)?.(data);
+  };
+  return worker;
+}
+
+/** One core is left to the page. */
+function addHelpers(worker: Worker): void {
+  const count = Math.max(1, Math.min(maxHelpers, (navigator.hardwareConcurrency || 2) - 1));
+  const ports = Array.from({ length: count }, () => {
+    const { port1, port2 } = new MessageChannel();
+    startWorker("thread").postMessage({ kind: "help", port: port1 } satisfies ToThread, [port1]);
+    return port2;
+  });
+  worker.postMessage({ kind: "helpers", ports } satisfies ToThread, ports);
+}
+
+/** Starts the worker before anything is asked of it: its code comes while the page looks for servers. */
+export function warmUp(): void {
+  threadWorker();
+}
+
+let sessions = 0;
+
+/** Opens a channel to the worker that reads topics. */
+export function openChannel(listener: (message: FromThread) => void): {
+  readonly session: number;
+  send(message: ToThread, transfer?: Transferable[]): void;
+  close(): void;
+} {
+  const session = ++sessions;
+  listeners.set(session, listener);
+  return {
+    session,
+    send: (message, transfer = []) => threadWorker().postMessage(message, transfer),
+    close: () => listeners.delete(session),
+  };
+}
+
+/** A text's lexing may take so long. */
+export const markdownMillis = 100;
+/** Texts sent at once. */
+const maxSent = 64;
+/** Trees that are remembered, for what is drawn again. */
+const maxTrees = 2000;
+
+interface Job {
+  readonly text: string;
+  readonly done: (tree: readonly Tree[] | undefined) => void;
+}
+
+let markdown: Worker | undefined;
+let ready = false;
+let questions = 0;
+const waiting: Job[] = [];
+const sent = new Map<number, Job>();
+let timer: ReturnType<typeof setTimeout> | undefined;
+const trees = new Map<string, readonly Tree[] | undefined>();
+
+/** The tree of a text, at once if it is known or simple; undefined is text that is shown as it is. */
+export function knownTree(text: string): { readonly tree: readonly Tree[] | undefined } | undefined {
+  if (trees.has(text)) return { tree: trees.get(text) };
+  const tree = toPlainTree(text);
+  return tree === undefined ? undefined : { tree };
+}
+
+/** The tree of a text. It takes 100 ms at most once it is the text's turn. */
+export function treeOf(text: string): Promise<readonly Tree[] | undefined> {
+  return new Promise((resolve) => {
+    waiting.push({
+      text,
+      done: (tree) => {
+        if (trees.size >= maxTrees) trees.clear();
+        trees.set(text, tree);
+        resolve(tree);
+      },
+    });
+    sendMore();
+  });
+}
+
+function sendMore(): void {
+  if (markdown === undefined) {
+    const worker = startWorker("markdown");
+    markdown = worker;
+    worker.onmessage = ({ data }: MessageEvent<MarkdownAnswer | "ready">) => {
+      if (data === "ready") ready = true;
+      else {
+        sent.get(data.n)?.done(data.tree);
+        sent.delete(data.n);
+      }
+      sendMore();
+    };
+    worker.onerror = () => giveUp();
+  }
+  if (!ready) return;
+  if (sent.size === 0 && waiting.length > 0) {
+    const jobs = waiting.splice(0, maxSent).map((job) => ({ n: ++questions, job }));
+    for (const { n, job } of jobs) sent.set(n, job);
+    markdown.postMessage(jobs.map(({ n, job }) => ({ n, text: job.text })));
+  }
+  clearTimeout(timer);
+  // Answers that are here already are read before the second timer: this thread may have been what took so long.
+  if (sent.size > 0) timer = setTimeout(() => (timer = setTimeout(giveUp, 0)), markdownMillis);
+}
+
+/** The first text that was not answered took too long. A worker cannot be interrupted, only ended. */
+function giveUp(): void {
+  markdown?.terminate();
+  markdown = undefined;
+  ready = false;
+  const [guilty, ...others] = [...sent.values()];
+  sent.clear();
+  waiting.unshift(...others);
+  guilty?.done(undefined);
+  if (waiting.length > 0) sendMore();
+}
+
+/** Pays work in a worker of its own. */
+export function payWork(question: WorkQuestion, tell: (tried: number) => void, signal: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const worker = startWorker("work");
+    const end = (): void => worker.terminate();
+    signal.addEventListener("abort", () => {
+      end();
+      reject(signal.reason as Error);
+    });
+    worker.onerror = () => {
+      end();
+      reject(new Error("the work cannot be done"));
+    };
+    worker.onmessage = ({ data }: MessageEvent<WorkAnswer>) => {
+      if ("tried" in data) return tell(data.tried);
+      end();
+      resolve(data.nonce);
+    };
+    worker.postMessage(question);
+  });
+}

@@ -1,0 +1,534 @@
+// One topic as it is read: files in, rows out. A document counts here only once its signature is verified, and so does
+// whatever edits, deletes or hides it; the first screen is verified first. Once the reader reads, nothing moves: what is
+// new waits until he wants it.
+
+import { fold, type Comment, type Thread } from "../protocol/thread.ts";
+import { readFilter, type Filter } from "../protocol/filter.ts";
+import { type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
+import { type Hash, type Place, placeText } from "../protocol/hash.ts";
+import { kindOf, listTopic, tagOf, targetKeyOf, targetOf, targetTagOf, voteOf } from "../protocol/kinds.ts";
+import { isNewer } from "../protocol/living.ts";
+import { shownName } from "../strings/name.ts";
+import type { Claim, FromThread, Reading, Row, Section, ThreadFacts } from "./messages.ts";
+
+/** Rows that are drawn as one; a section grows to maxSection before it is cut. */
+export const sectionSize = 50;
+export const maxSection = 75;
+/** Signatures that are checked at once. */
+const batch = 64;
+/** The first screen. */
+const firstRows = 50;
+/** Fewer are verified in the order in which they came. */
+const orderedFrom = 100;
+/** Fewer documents than that are not drawn before all is verified. */
+const minDrawn = 250;
+// Without word that all is here, so long is waited for more files before the first fold.
+const firstMillis = 300;
+/** What one server may make this page take for one topic; more is not looked at. */
+export const maxSourceFiles = 100_000;
+export const maxSourceBytes = 64 << 20;
+
+/** Says of each claim whether it verifies. */
+export type CheckAll = (claims: readonly Claim[]) => Promise<readonly boolean[]>;
+
+export interface SessionDeps {
+  readonly checkAll: CheckAll;
+  readonly now: () => number;
+  readonly tell: (message: SessionMessage, transfer?: Transferable[]) => void;
+  /** Keeps verified files, or all that are left after a removal. */
+  readonly keepFiles: (files: readonly Uint8Array[], all: boolean) => void;
+  /** Remembers a folder all of whose files were kept before. */
+  readonly keepFolder: (id: string) => void;
+  /** Lets other messages be read. */
+  readonly pause: () => Promise<void>;
+}
+
+type WithoutSession<M> = M extends { session: number } ? Omit<M, "session"> : never;
+export type SessionMessage = WithoutSession<FromThread>;
+
+/** A document that is parsed and whose signature is not checked yet. */
+interface Unverified {
+  readonly document: Document;
+  readonly claim: Claim;
+  /** It came when all that the network had was here already. */
+  readonly news?: boolean;
+}
+
+export interface Session {
+  /** Files that are kept: verified before. visited: whether the reader was here before; folder: one that they are all of. */
+  restore(files: readonly Uint8Array[], visited: boolean, folder: string): Promise<void>;
+  files(files: readonly Uint8Array[], server: string, list?: Place): Promise<void>;
+  own(bytes: Uint8Array, list?: Place): Promise<void>;
+  undo(id: Hash): void;
+  sent(id: Hash): void;
+  read(reading: Reading): void;
+  settle(): void;
+  live(): void;
+  folder(id: string): void;
+  apply(): void;
+  close(): void;
+}
+
+export function openSession(place: Place, first: Reading, { checkAll, now, tell, keepFiles, keepFolder, pause }: SessionDeps): Session {
+  let reading = first;
+  let closed = false;
+  let settled = false;
+  let isLive = false;
+  let visited = false;
+  let shownOnce = false;
+  const documents = new Map<Hash, Document>();
+  /** Of the lists that the reader chose and of their delegates. */
+  const listDocuments = new Map<Hash, Document>();
+  const unverified = new Map<Hash, Unverified>();
+  /** All ids that came, so that none is looked at twice. */
+  const seen = new Set<Hash>();
+  /** Comments that the reader has not asked for yet. */
+  const pending = new Set<Hash>();
+  /** Comments that came after he was here last. */
+  const fresh = new Set<Hash>();
+  /** Own documents that no server is known to have. */
+  const held = new Set<Hash>();
+  const given = new Map<string, { files: number; bytes: number }>();
+  let toKeep: Uint8Array[] = [];
+  let kept = 0;
+  let filters: Filter[] = [];
+  let sections: Section[] = [];
+  let sent = new Map<string, string>();
+  let topOrder: Hash[] | undefined;
+  let pumping: Promise<void> | undefined;
+  let firstCount = 0;
+  let isWhole = true;
+  let folderId: string | undefined;
+  let drawnSize = 0;
+  let firstFile: number | undefined;
+  let firstTimer: ReturnType<typeof setTimeout> | undefined;
+
+  const isHere = ({ topic, community }: Place): boolean => topic === place.topic && community === place.community;
+
+  /** Parses a file; its signature is left for later. */
+  async function parse(bytes: Uint8Array, where: Place): Promise<Document | Unverified | undefined> {
+    let claim: Claim | undefined;
+    const verdict = await judgeDocument(bytes, where, async (key, message, signature) => {
+      claim = { key, message, signature };
+      return true;
+    });
+    if (isRefusal(verdict)) return undefined;
+    return claim === undefined ? verdict : { document: verdict, claim };
+  }
+
+  function enter(document: Document, how: "restored" | "came" | "news" | "own"): void {
+    if (!isHere(document.place)) {
+      listDocuments.set(document.id, document);
+      return;
+    }
+    documents.set(document.id, document);
+    // What the reader wrote is kept once a server has it: until then it may be taken back, and the outbox has it.
+    if (how === "own") held.add(document.id);
+    else if (how !== "restored") toKeep.push(document.bytes);
+    const mine = document.signed !== undefined && reading.mine.includes(document.signed.key);
+    if (kindOf(document) !== "comment" || how === "own" || how === "restored" || mine) return;
+    if (visited || how === "news") fresh.add(document.id);
+    if (shownOnce && (settled || how === "news")) pending.add(document.id);
+  }
+
+  /** Verifies what waits, the first screen first, and draws when there is twice as much as before. */
+  async function pump(): Promise<void> {
+    const queue = unverified.size > orderedFrom ? byPriority() : [...unverified.keys()];
+    for (let at = 0; at < queue.length && !closed; at += batch) {
+      const some = queue.slice(at, at + batch).flatMap((id) => {
+        const one = unverified.get(id);
+        return one === undefined ? [] : [one];
+      });
+      const verdicts = await checkAll(some.map(({ claim }) => claim));
+      some.forEach(({ document, news }, i) => {
+        unverified.delete(document.id);
+        if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
+      });
+      const done = at + batch;
+      if (done < queue.length && (shownOnce ? documents.size >= 2 * drawnSize : done >= firstCount)) draw();
+      await pause();
+    }
+    if (!closed) draw();
+  }
+
+  /** What waits in the order in which it is needed: all that the first screen shows, then in reading order. */
+  function byPriority(): Hash[] {
+    const all = [...documents.values(), ...[...unverified.values()].map(({ document }) => document)];
+    const comments = foldAll(all).comments;
+    const firstIds = new Set<Hash>();
+    for (const { id, aliases = [], parent } of comments.slice(0, firstRows)) {
+      for (const each of [id, ...aliases]) firstIds.add(each);
+      if (parent !== undefined) firstIds.add(parent);
+    }
+    const acts: Hash[] = [];
+    const rest: Hash[] = [];
+    for (const { document } of unverified.values()) {
+      if (kindOf(document) === "comment") continue;
+      const target = targetOf(document);
+      // A name is said by any document; those of the first screen will do.
+      (target !== undefined && firstIds.has(target) ? acts : rest).push(document.id);
+    }
+    const inOrder = comments.flatMap(({ id, aliases = [] }) => [id, ...aliases]).filter((id) => unverified.has(id));
+    const head = inOrder.filter((id) => firstIds.has(id));
+    firstCount = head.length + acts.length;
+    const ordered = new Set([...head, ...acts, ...inOrder, ...rest]);
+    // Comments under what is deleted or not here, and what the fold leaves out.
+    for (const id of unverified.keys()) ordered.add(id);
+    return [...ordered];
+  }
+
+  function wake(): void {
+    if (closed || pumping !== undefined) return;
+    if (!shownOnce && !isLive) {
+      // The first fold is of as much as comes at once.
+      firstFile ??= now();
+      const left = firstFile + firstMillis - now();
+      if (left > 0) {
+        firstTimer ??= setTimeout(() => {
+          firstTimer = undefined;
+          wake();
+        }, left);
+        return;
+      }
+    }
+    pumping = pump().finally(() => {
+      pumping = undefined;
+      if (unverified.size > 0) wake();
+    });
+  }
+
+  function foldAll(all: Iterable<Document>): Thread {
+    return fold(place, all, filters, now(), reading.order);
+  }
+
+  /** The reader's votes: the newest on each comment of each of his keys; the last key's counts for what is shown. */
+  function ownVotes(): Map<Hash, "up" | "down"> {
+    const newest = new Map<Hash, Document>();
+    for (const document of documents.values()) {
+      const key = document.signed?.key;
+      const target = targetOf(document);
+      if (key === undefined || target === undefined || !reading.mine.includes(key) || voteOf(document) === undefined) continue;
+      const other = newest.get(target);
+      if (other === undefined || isNewer(document, other)) newest.set(target, document);
+    }
+    const votes = new Map<Hash, "up" | "down">();
+    for (const [target, document] of newest) {
+      const vote = voteOf(document);
+      if (vote === "up" || vote === "down") votes.set(target, vote);
+    }
+    return votes;
+  }
+
+  function readLists(): void {
+    const all = [...listDocuments.values(), ...documents.values()];
+    filters = reading.lists.map((list) => readFilter(list, all, now()));
+    for (const list of reading.lists) {
+      const places = all.flatMap((document): Place[] => {
+        if (placeText(document.place) !== placeText(list) || kindOf(document) !== "delegate") return [];
+        const [key, tag] = [targetKeyOf(document), targetTagOf(document)];
+        return key === undefined || tag === undefined || tagOf(document) === undefined
+          ? []
+          : [{ community: list.community, topic: listTopic(key, tag) }];
+      });
+      if (places.length > 0) tell({ kind: "delegates", list, places: places.slice(0, maxDelegates) });
+    }
+  }
+
+  /** Folds what is verified and sends what changed. */
+  function draw(): void {
+    if (closed) return;
+    if (reading.lists.length > 0) readLists();
+    const shown = pending.size === 0 ? documents.values() : [...documents.values()].filter(({ id }) => !pending.has(id));
+    let thread = foldAll(shown);
+    if (pending.size > 0 && !isLive) thread = letEndIn(thread);
+    const comments = inOrder(thread.comments);
+    const rows = toRows(comments);
+    const facts: ThreadFacts = {
+      name: thread.name ?? "",
+      total: thread.total,
+      pending: pending.size === 0 ? 0 : foldAll(documents.values()).total - thread.total,
+      hiddenBy: countHidden(comments),
+      locked: thread.locked !== undefined,
+      unverified: unverified.size,
+      visited,
+      fresh: rows.filter(({ fresh: isFresh }) => isFresh).length,
+    };
+    sections = cutSections(rows, sections);
+    tell({ kind: "thread", facts, order: sections.map(({ key }) => key) });
+    const before = sent;
+    sent = new Map();
+    for (const section of sections) {
+      const print = JSON.stringify(section.rows);
+      sent.set(section.key, print);
+      if (before.get(section.key) !== print) tell({ kind: "section", section });
+    }
+    if (comments.length > 0 || isLive) shownOnce = true;
+    // From here on all that comes is news, and the order stays.
+    if (isLive && unverified.size === 0) settled = true;
+    drawnSize = Math.max(documents.size, minDrawn);
+    keepNow();
+  }
+
+  /** While a thread is loading, what comes after all that is shown moves nothing: it need not wait. */
+  function letEndIn(thread: Thread): Thread {
+    const shown = new Set(thread.comments.map(({ id }) => id));
+    const all = foldAll(documents.values()).comments;
+    let last = all.length - 1;
+    while (last >= 0 && !shown.has((all[last] as Comment).id)) last--;
+    const end = all.slice(last + 1);
+    if (end.length === 0) return thread;
+    for (const { id } of end) pending.delete(id);
+    return foldAll([...documents.values()].filter(({ id }) => !pending.has(id)));
+  }
+
+  /** Once the reader reads, top-level comments keep their places: a vote must not move what he reads. */
+  function inOrder(comments: readonly Comment[]): readonly Comment[] {
+    const branches: Comment[][] = [];
+    for (const comment of comments) {
+      if (comment.depth === 0) branches.push([comment]);
+      else branches[branches.length - 1]?.push(comment);
+    }
+    const topOf = (branch: readonly Comment[]): Hash => (branch[0] as Comment).id;
+    if (settled && topOrder !== undefined) {
+      const places = new Map(topOrder.map((id, i) => [id, i]));
+      // New ones go where they are looked for: at the end of what is read oldest first, else at the beginning.
+      const none = reading.order === "oldest" ? Number.POSITIVE_INFINITY : -1;
+      const at = (branch: readonly Comment[]): number => places.get(topOf(branch)) ?? none;
+      branches.sort((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)));
+    }
+    topOrder = branches.map(topOf);
+    return branches.flat();
+  }
+
+  const isMuted = ({ key }: Comment): boolean => key !== undefined && reading.muted.includes(key) && !reading.mine.includes(key);
+
+  function hiddenBy(comment: Comment): number | "muted" | undefined {
+    if (isMuted(comment)) return "muted";
+    const [list] = comment.hidden ?? [];
+    return list === undefined ? undefined : reading.lists.findIndex(({ topic }) => topic === list);
+  }
+
+  function countHidden(comments: readonly Comment[]): number[] {
+    const counts = new Array<number>(reading.lists.length + 1).fill(0);
+    for (const comment of comments) {
+      const why = hiddenBy(comment);
+      if (why !== undefined) {
+        const at = why === "muted" ? reading.lists.length : why;
+        counts[at] = (counts[at] ?? 0) + 1;
+      }
+    }
+    return counts;
+  }
+
+  function toRows(comments: readonly Comment[]): Row[] {
+    const votes = ownVotes();
+    const names = new Map<Hash, string>();
+    const keysOf = new Map<string, Set<string>>();
+    const byId = new Map<Hash, Comment>();
+    for (const comment of comments) {
+      byId.set(comment.id, comment);
+      const name = comment.user === undefined ? "" : shownName(comment.user);
+      names.set(comment.id, name);
+      if (name === "" || comment.key === undefined) continue;
+      const folded = name.toLowerCase();
+      const keys = keysOf.get(folded) ?? new Set();
+      keysOf.set(folded, keys.add(comment.key));
+    }
+    const rows: Row[] = [];
+    for (const comment of comments) {
+      const { id, key, date, depth, body, score, replies, parent } = comment;
+      const row: { -readonly [name in keyof Row]: Row[name] } = {
+        id, depth, body, up: score.up, down: score.down, replies, shown: comment.edited?.id ?? id,
+      };
+      const why = hiddenBy(comment);
+      if (why !== undefined && !reading.showHidden) {
+        // A hidden comment keeps its place only for the sake of what is read below it.
+        if (replies === 0) continue;
+        row.body = "";
+      }
+      if (why !== undefined) row.hidden = why;
+      const name = names.get(id) as string;
+      if (name !== "") row.user = name;
+      if (key !== undefined) {
+        row.key = key;
+        if (name !== "" && (keysOf.get(name.toLowerCase())?.size ?? 0) > 1) row.clash = true;
+        if (reading.mine.includes(key)) row.mine = true;
+      } else if (comment.deleted !== true) row.plain = true;
+      if (date !== undefined) row.date = date;
+      if (comment.edited !== undefined) row.edited = comment.edited.date ?? "";
+      if (comment.deleted === true) row.deleted = true;
+      const vote = [id, ...(comment.aliases ?? [])].map((each) => votes.get(each)).find((each) => each !== undefined);
+      if (vote !== undefined) row.vote = vote;
+      if (parent !== undefined) {
+        row.parent = parent;
+        const answered = byId.get(parent);
+        const to = answered === undefined ? "" : (names.get(parent) ?? "") || (answered.key?.slice(0, 12) ?? "");
+        if (to !== "") row.to = to;
+      }
+      if (comment.missing === true) row.missing = true;
+      if (comment.pinned !== undefined) row.pinned = true;
+      if (comment.locked !== undefined) row.locked = true;
+      if (fresh.has(id) && row.mine !== true) row.fresh = true;
+      rows.push(row);
+    }
+    return rows;
+  }
+
+  function keepNow(): void {
+    // What was removed is dropped from what is kept, and not only from what is shown.
+    const removed = removeDeleted();
+    if (removed) {
+      kept = documents.size;
+      toKeep = [];
+      keepFiles([...documents.values()].filter(({ id }) => !held.has(id)).map(({ bytes }) => bytes), true);
+    } else if (toKeep.length > 0 && (unverified.size === 0 || documents.size > 2 * kept)) {
+      kept = documents.size;
+      keepFiles(toKeep, false);
+      toKeep = [];
+    }
+    if (folderId !== undefined && isWhole && unverified.size === 0 && toKeep.length === 0) {
+      keepFolder(folderId);
+      folderId = undefined;
+    }
+  }
+
+  /** Takes from memory what its author removed. The fold would leave it out anyway. */
+  function removeDeleted(): boolean {
+    const words = new Set<string>();
+    for (const document of documents.values()) {
+      if (kindOf(document) === "delete" && !held.has(document.id)) words.add(`${document.signed?.key} ${targetOf(document)}`);
+    }
+    if (words.size === 0) return false;
+    let removed = false;
+    for (const document of [...documents.values()]) {
+      const key = document.signed?.key;
+      const kind = kindOf(document);
+      if (key === undefined || kind === "delete") continue;
+      if (words.has(`${key} ${document.id}`) || (kind === "edit" && words.has(`${key} ${targetOf(document)}`))) {
+        documents.delete(document.id);
+        removed = true;
+      }
+    }
+    return removed;
+  }
+  return {
+    async restore(files, wasHere, folder) {
+      visited = wasHere;
+      for (const bytes of files) {
+        const parsed = await parse(bytes, place);
+        if (parsed === undefined) continue;
+        const document = "claim" in parsed ? parsed.document : parsed;
+        seen.add(document.id);
+        enter(document, "restored");
+      }
+      kept = documents.size;
+      tell({ kind: "held", ids: [...documents.keys()], folder });
+      if (documents.size > 0) draw();
+    },
+    async files(files, server, list) {
+      const where = list ?? place;
+      const source = given.get(server) ?? { files: 0, bytes: 0 };
+      given.set(server, source);
+      let refused = 0;
+      let plain = false;
+      for (const bytes of files) {
+        source.files++;
+        source.bytes += bytes.length;
+        if (source.files > maxSourceFiles || source.bytes > maxSourceBytes) {
+          isWhole = false;
+          break;
+        }
+        const parsed = await parse(bytes, where);
+        if (parsed === undefined) {
+          refused++;
+          continue;
+        }
+        const document = "claim" in parsed ? parsed.document : parsed;
+        if (seen.has(document.id)) continue;
+        seen.add(document.id);
+        if ("claim" in parsed) unverified.set(document.id, { ...parsed, news: isLive });
+        else {
+          enter(document, isLive ? "news" : "came");
+          plain = true;
+        }
+      }
+      if (refused > 0) tell({ kind: "refused", server, count: refused });
+      if (unverified.size > 0 || plain) wake();
+    },
+    async own(bytes, list) {
+      const parsed = await parse(bytes, list ?? place);
+      if (parsed === undefined) return;
+      const document = "claim" in parsed ? parsed.document : parsed;
+      seen.add(document.id);
+      enter(document, "own");
+      draw();
+    },
+    undo(id) {
+      documents.delete(id);
+      listDocuments.delete(id);
+      seen.delete(id);
+      held.delete(id);
+      draw();
+    },
+    sent(id) {
+      const document = documents.get(id);
+      if (!held.delete(id) || document === undefined) return;
+      toKeep.push(document.bytes);
+      if (unverified.size === 0) keepNow();
+    },
+    read(next) {
+      const sorted = next.order !== reading.order;
+      reading = next;
+      if (sorted) {
+        topOrder = undefined;
+        sections = [];
+      }
+      draw();
+    },
+    settle() {
+      settled = true;
+    },
+    live() {
+      isLive = true;
+      if (pumping === undefined) {
+        if (unverified.size > 0) wake();
+        else draw();
+      }
+    },
+    folder(id) {
+      folderId = id;
+      if (pumping === undefined && firstTimer === undefined) keepNow();
+    },
+    apply() {
+      pending.clear();
+      draw();
+    },
+    close() {
+      closed = true;
+      clearTimeout(firstTimer);
+      keepNow();
+    },
+  };
+}
+
+/** Delegates of one list that are followed. */
+export const maxDelegates = 16;
+
+/**
+ * Cuts rows into sections. Sections keep the rows at which they began, so that a new comment changes the section that
+ * it stands in and no other.
+ */
+export function cutSections(rows: readonly Row[], before: readonly Section[]): Section[] {
+  const starts = new Set(before.map(({ key }) => key));
+  const sections: { key: string; rows: Row[] }[] = [];
+  let current: { key: string; rows: Row[] } | undefined;
+  for (const row of rows) {
+    const full = current !== undefined && current.rows.length >= (before.length === 0 ? sectionSize : maxSection);
+    if (current === undefined || full || starts.has(row.id)) {
+      current = { key: row.id, rows: [] };
+      sections.push(current);
+    }
+    current.rows.push(row);
+  }
+  return sections;
+}

@@ -1,0 +1,93 @@
+// The worker that reads topics: parsing, signatures, folds, what is kept of files, and search over it.
+
+import { openKeep } from "../keep/keep.ts";
+import { addFiles, changeTopic, keptFiles, keptTopic, replaceFiles } from "../keep/topics.ts";
+import { unpackFiles } from "../keep/pack.ts";
+import { help, makeChecker } from "./check.ts";
+import type { FromThread, ToThread } from "./messages.ts";
+import { openSession, type Session } from "./session.ts";
+
+interface Scope {
+  postMessage(message: FromThread): void;
+  onmessage: ((event: MessageEvent<ToThread>) => void) | null;
+  readonly crypto: Crypto;
+}
+const scope = globalThis as unknown as Scope;
+
+const keeping = openKeep();
+const checker = makeChecker(scope.crypto.subtle as SubtleCrypto | undefined, () => scope.postMessage({ kind: "slow" }));
+const sessions = new Map<number, Session>();
+// What changes one topic's packs happens one after the other.
+let writing: Promise<unknown> = Promise.resolve();
+// Messages of one session are worked off in their order.
+let working: Promise<unknown> = Promise.resolve();
+
+/** A turn of the event loop, so that messages get through between batches. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}
+
+async function open({ session, place, reading }: Extract<ToThread, { kind: "open" }>): Promise<void> {
+  let keptAll = true;
+  const opened = openSession(place, reading, {
+    checkAll: checker.checkAll,
+    now: () => Date.now(),
+    tell: (message) => scope.postMessage({ ...message, session } as FromThread),
+    keepFiles: (files, all) => {
+      writing = writing
+        .then(async () => (all ? replaceFiles : addFiles)(await keeping, place, files))
+        .then((kept) => (keptAll &&= kept))
+        // A full disk costs the memory of this topic, and not the reading of it.
+        .catch(() => (keptAll = false));
+    },
+    keepFolder: (folder) => {
+      writing = writing.then(async () => (keptAll ? changeTopic(await keeping, place, { folder }) : undefined)).catch(() => undefined);
+    },
+    pause,
+  });
+  sessions.set(session, opened);
+  const keep = await keeping;
+  const before = await keptTopic(keep, place).catch(() => undefined);
+  const files = await keptFiles(keep, place).catch(() => []);
+  await opened.restore(files, (before?.visited ?? 0) > 0, before?.folder ?? "");
+  await changeTopic(keep, place, { visited: Date.now() }).catch(() => undefined);
+}
+
+async function take(message: ToThread): Promise<void> {
+  if (message.kind === "open") return open(message);
+  if (message.kind === "help") return help(message.port);
+  if (message.kind === "helpers") return checker.addHelpers(message.ports);
+  if (message.kind === "search") {
+    const { search } = await import("./search.ts");
+    return search(await keeping, message.words, (found, done) => scope.postMessage({ kind: "found", session: message.session, found, done }), pause);
+  }
+  const session = sessions.get(message.session);
+  switch (message.kind) {
+    case "files": return session?.files(unpackFiles(message.pack), message.server, message.list);
+    case "own": return session?.own(message.bytes, message.list);
+    case "undo": return session?.undo(message.id);
+    case "sent": return session?.sent(message.id);
+    case "reading": return session?.read(message.reading);
+    case "settle": return session?.settle();
+    case "live": return session?.live();
+    case "folder": return session?.folder(message.id);
+    case "apply": return session?.apply();
+    case "close":
+      session?.close();
+      sessions.delete(message.session);
+      return undefined;
+  }
+}
+
+scope.onmessage = ({ data }) => {
+  // What a person waits for does not wait for what the network brings.
+  if (data.kind === "search" || data.kind === "help" || data.kind === "helpers") void take(data);
+  else working = working.then(() => take(data)).catch((error: unknown) => console.error(error));
+};
