@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/ipfs/go-cid"
 
 	"github.com/comntr/comntr"
@@ -463,8 +464,21 @@ func TestE2EStop(t *testing.T) {
 	servers := network(t, 2, func(int) []string { return nil })
 	postAll(t, servers[0], 2000, 100)
 	go servers[1].client.Events(context.Background(), comntr.NameHash("reddit"), nil, "", func(comntr.Event) error { return nil })
+	ws, _, err := websocket.Dial(t.Context(), "ws"+strings.TrimPrefix(servers[0].client.Origin(), "http")+"/announce", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.CloseNow()
+	told := make(chan websocket.StatusCode, 1)
+	go func() {
+		_, _, err := ws.Read(context.Background())
+		told <- websocket.CloseStatus(err)
+	}()
 	for _, s := range servers {
 		s.stop()
+	}
+	if status := <-told; status != websocket.StatusGoingAway {
+		t.Errorf("the tracker's client was told %d", status)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,10 +27,27 @@ func binaryText(b [20]byte) string {
 	return s.String()
 }
 
-// TestWebRTC is a browser's way to a server that it knows no address of: the
+// TestWebRTC is a browser's way to a server that it knows no address of: a
 // tracker, an offer, the data channel, the hello, and over it a comment.
 func TestWebRTC(t *testing.T) {
-	s := serve(t, t.TempDir())
+	announce := func(s *server) string { return "ws" + strings.TrimPrefix(s.http, "http") + "/announce" }
+	t.Run("by its own tracker", func(t *testing.T) {
+		s := serve(t, t.TempDir())
+		overWebRTC(t, s, announce(s))
+	})
+	t.Run("by another's", func(t *testing.T) {
+		other := serve(t, t.TempDir(), "--rtc-listen", "none")
+		tracker := announce(other)
+		s := serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker")
+		h, err := s.client.Hello(t.Context())
+		if err != nil || !slices.Equal(h.Trackers, []string{tracker}) {
+			t.Errorf("the hello's trackers are %q, %v", h.Trackers, err)
+		}
+		overWebRTC(t, s, tracker)
+	})
+}
+
+func overWebRTC(t *testing.T, s *server, tracker string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	reddit, topic := comntr.NameHash("reddit"), comntr.NameHash("/r/news")
@@ -62,28 +80,41 @@ func TestWebRTC(t *testing.T) {
 	check(pc.SetLocalDescription(offer))
 	<-gathered
 
-	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(s.http, "http")+"/announce", nil)
+	ws, _, err := websocket.Dial(ctx, tracker, nil)
 	check(err)
 	defer ws.CloseNow()
-	check(wsSend(ctx, ws, map[string]any{
-		"action": "announce", "info_hash": binaryText(reddit), "peer_id": binaryText([20]byte{1}), "event": "started", "left": 1, "numwant": 1,
-		"offers": []any{map[string]any{"offer_id": binaryText([20]byte{2}), "offer": map[string]string{"type": "offer", "sdp": pc.LocalDescription().SDP}}},
-	}))
+	answers := make(chan string, 1)
+	go func() {
+		for {
+			_, b, err := ws.Read(ctx)
+			if err != nil {
+				return
+			}
+			var m struct {
+				Answer struct {
+					SDP string `json:"sdp"`
+				} `json:"answer"`
+			}
+			if json.Unmarshal(b, &m) == nil && m.Answer.SDP != "" {
+				select {
+				case answers <- m.Answer.SDP:
+				default:
+				}
+			}
+		}
+	}()
 	var answer string
-	for answer == "" {
-		_, b, err := ws.Read(ctx)
-		check(err)
-		var m struct {
-			Failure string `json:"failure reason"`
-			Answer  struct {
-				SDP string `json:"sdp"`
-			} `json:"answer"`
+	for id := byte(0); answer == ""; id++ { // until the server has come
+		check(wsSend(ctx, ws, map[string]any{
+			"action": "announce", "info_hash": binaryText(reddit), "peer_id": binaryText([20]byte{1}), "event": "started", "left": 1, "numwant": 1,
+			"offers": []any{map[string]any{"offer_id": binaryText([20]byte{id}), "offer": map[string]string{"type": "offer", "sdp": pc.LocalDescription().SDP}}},
+		}))
+		select {
+		case answer = <-answers:
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			t.Fatal("no answer")
 		}
-		check(json.Unmarshal(b, &m))
-		if m.Failure != "" {
-			t.Fatal(m.Failure)
-		}
-		answer = m.Answer.SDP
 	}
 	check(pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
 	var raw datachannel.ReadWriteCloser

@@ -87,15 +87,20 @@ func (c *serveCmd) AfterApply() error {
 		return fmt.Errorf("--community: at most %d", comntr.MaxHelloCommunities)
 	}
 	var err error
-	if len(c.trackers()) > comntr.MaxHelloTrackers {
+	if len(c.joined()) > comntr.MaxHelloTrackers {
 		return fmt.Errorf("--tracker: at most %d", comntr.MaxHelloTrackers)
 	}
-	for _, t := range c.trackers() {
+	for _, t := range c.joined() {
 		if _, err := discover.NewTrackerClient(discover.TrackerClientConfig{URL: t}); err != nil {
 			return fmt.Errorf("--tracker: %w", err)
 		}
 		if len(t) > comntr.MaxHelloString {
 			return fmt.Errorf("--tracker: a URL of more than %d bytes", comntr.MaxHelloString)
+		}
+	}
+	for _, s := range off(c.STUN) {
+		if _, _, err := net.SplitHostPort(s); err != nil {
+			return fmt.Errorf("--stun: %w; HOST:PORT is wanted", err)
 		}
 	}
 	if c.PublicURL != "" {
@@ -247,7 +252,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
 
 	if rtc != nil {
-		log.Info("answering browsers over WebRTC", "address", rtc.Addr(), "trackers", c.trackers())
+		log.Info("answering browsers over WebRTC", "address", rtc.Addr(), "trackers", c.joined())
 	}
 
 	g, ctx := errgroup.WithContext(e.ctx)
@@ -343,8 +348,8 @@ func (c *serveCmd) webRTC(dht *discover.DHT, guard comntr.Guard, log *slog.Logge
 	})
 }
 
-// trackers are others' that this server announces itself at.
-func (c *serveCmd) trackers() []string {
+// joined are others' trackers that this server announces itself at.
+func (c *serveCmd) joined() []string {
 	if c.RTCListen == "none" {
 		return nil
 	}
@@ -366,10 +371,10 @@ func (c *serveCmd) join(rtc *discover.RTC, own *discover.Tracker, communities []
 		}
 	}
 	var out []*discover.TrackerClient
-	for _, t := range c.trackers() {
+	for _, t := range c.joined() {
 		client, err := discover.NewTrackerClient(discover.TrackerClientConfig{
 			URL: t, Infohashes: communities, PeerID: rtc.PeerID(), Answer: rtc.Answerer,
-			Guard: comntr.Guard{AllowPrivate: true}, // the operator named them
+			Guard: comntr.Guard{AllowPrivate: c.AllowPrivate || c.Trackers != nil}, // those that the operator named
 			Log:   log.With("part", "tracker"),
 		})
 		if err != nil {
@@ -415,6 +420,7 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 		cfg.Communities = append(cfg.Communities, api.Community{ID: s.id, Store: s.store, Folders: s.folders})
 	}
 	cfg.Hello = func() comntr.Hello {
+		origins := c.urls(port, dht.PublicAddrs())
 		return comntr.Hello{
 			Protocol:    comntr.ProtocolVersion,
 			Software:    "comntr/" + version,
@@ -423,11 +429,11 @@ func (c *serveCmd) apiConfig(served []community, key ed25519.PrivateKey, port in
 			Expires:     time.Now().Add(helloLife).UTC().Truncate(time.Second),
 			CIDVersion:  c.CIDVersion,
 			Communities: ids(served),
-			URLs:        c.urls(port, dht.PublicAddrs()),
+			URLs:        origins,
 			Multiaddrs:  node.Addrs(),
 			Limits:      comntr.Limits{MaxSize: int(c.MaxSize), Rate: c.Rate},
 			Contact:     c.Contact,
-			Trackers:    c.helloTrackers(c.urls(port, dht.PublicAddrs())),
+			Trackers:    c.trackers(origins),
 			Servers:     known(book, ids(served)),
 		}
 	}
@@ -446,17 +452,16 @@ func (c *serveCmd) urls(port int, public []netip.Addr) []string {
 	return out
 }
 
-// helloTrackers are the trackers to name in a hello: this server's own at each
-// of its URLs, and those that it announces itself at.
-func (c *serveCmd) helloTrackers(urls []string) []string {
+// trackers are those to name in a hello: the embedded one at these origins, and
+// those that this server announces itself at.
+func (c *serveCmd) trackers(origins []string) []string {
 	var out []string
-	if c.Tracker {
-		for _, u := range urls {
-			// An origin is http or https and has no path: ws or wss.
-			out = append(out, "ws"+strings.TrimPrefix(u, "http")+discover.TrackerPath)
+	for _, o := range origins {
+		if c.Tracker { // http becomes ws, https wss
+			out = append(out, "ws"+strings.TrimPrefix(o, "http")+discover.TrackerPath)
 		}
 	}
-	out = append(out, c.trackers()...)
+	out = append(out, c.joined()...)
 	out = slices.DeleteFunc(out, func(t string) bool { return len(t) > comntr.MaxHelloString })
 	return out[:min(len(out), comntr.MaxHelloTrackers)]
 }

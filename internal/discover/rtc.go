@@ -28,7 +28,7 @@ import (
 // 210 KB and 20 goroutines, nearly all of it pion's (BenchmarkRTCMemory).
 const (
 	maxRTC        = 256 // open at once
-	maxRTCAddr    = 8   // of one address: tabs of one household
+	maxRTCAddr    = 16  // of one address: tabs of one household, or readers of one office
 	maxRTCPending = 64  // answered and not open yet. An offer too many ends the oldest, which honest ones do not live to be
 	maxRTCClosing = 64  // closed and not gone yet
 	evictIdle     = 10 * time.Second
@@ -265,6 +265,12 @@ func (r *RTC) closeAll() {
 // follows later). The error is ErrRTCBusy, ErrRTCClosed, or says what is wrong
 // with the offer.
 func (r *RTC) Answer(ctx context.Context, sdp string) (string, error) {
+	r.mu.Lock()
+	serving := r.handler != nil && !r.closed
+	r.mu.Unlock()
+	if !serving {
+		return "", ErrRTCClosed
+	}
 	o, err := parseOffer(sdp, r.cfg.Guard)
 	if err != nil {
 		return "", err

@@ -35,7 +35,6 @@ type rtcClient struct {
 	fingerprint [32]byte
 	server      [32]byte // the fingerprint in the answer
 	number      byte     // the server's for comntr
-	grant       func(q *rtcAnswer, n int)
 
 	mu      sync.Mutex
 	writing sync.Mutex
@@ -391,7 +390,7 @@ func (c *rtcClient) ended() {
 	c.t.Helper()
 	select {
 	case <-c.done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(9 * time.Second): // less than helloTime
 		c.t.Fatal("the server keeps the connection")
 	}
 }

@@ -1,7 +1,6 @@
 package discover_test
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -175,13 +174,18 @@ func TestRTCAnswersSTUN(t *testing.T) {
 			t.Errorf("%s is answered: %x", name, a)
 		}
 	}
+	const batch = 50
 	answered := 0
-	for range 2000 {
-		conn.Write(stunRequest(id))
-	}
-	for conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond)); ; answered++ {
-		if _, err := conn.Read(make([]byte, 1500)); err != nil {
-			break
+	for range 2000 / batch {
+		for range batch {
+			conn.Write(stunRequest(id))
+		}
+		conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+		for range batch {
+			if _, err := conn.Read(make([]byte, 1500)); err != nil {
+				break
+			}
+			answered++
 		}
 	}
 	if answered == 0 || answered > 3*discover.STUNPerSource {
@@ -252,8 +256,8 @@ func TestRTCGuard(t *testing.T) {
 	}
 	tcp := must(net.Dial("tcp", r.Addr().String()))
 	defer tcp.Close()
-	tcp.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := tcp.Read(make([]byte, 1)); err == nil || errors.Is(err, context.DeadlineExceeded) || isTimeout(err) {
+	tcp.SetReadDeadline(time.Now().Add(4 * time.Second)) // less than who says nothing has
+	if _, err := tcp.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 		t.Errorf("a connection from loopback is kept: %v", err)
 	}
 }
@@ -276,34 +280,10 @@ func TestRTCTCPIsBounded(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 		t.Errorf("one too many is kept: %v", err)
 	}
-}
-
-// TestRTCAddressesComeAndGo: sockets follow the machine's addresses.
-func TestRTCAddressesComeAndGo(t *testing.T) {
-	r := serveRTC(t, echo, func(c *discover.RTCConfig) { c.Listen = ":0" })
-	set := func(addrs ...string) {
-		t.Helper()
-		if err := r.SetInterfaces(func() (list []net.Addr, err error) {
-			for _, a := range addrs {
-				list = append(list, &net.IPNet{IP: net.ParseIP(a), Mask: net.CIDRMask(8, 32)})
-			}
-			return list, nil
-		}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set("127.0.0.1")
-	if s := r.Sockets(); len(s) != 1 || s[0].Addr() != netip.MustParseAddr("127.0.0.1") {
-		t.Errorf("sockets on %v", s)
-	}
-	set("127.0.0.2", "127.0.0.3", "169.254.1.1")
-	if s := r.Sockets(); len(s) != 2 {
-		t.Errorf("sockets on %v", s)
-	}
-	c := dialRTC(t, r.Answer, nil)
-	c.start(reddit, nil)
-	if status, _ := c.get("/"); status != http.StatusTeapot {
-		t.Errorf("status %d", status)
+	began := time.Now()
+	r.Close()
+	if d := time.Since(began); d > 4*time.Second {
+		t.Errorf("closing took %s", d)
 	}
 }
 

@@ -275,7 +275,12 @@ func TestRTCDeadlines(t *testing.T) {
 		if err := c.frame(f); err != nil {
 			t.Fatal(err)
 		}
-		err := <-errs
+		var err error
+		select {
+		case err = <-errs:
+		case <-time.After(9 * time.Second): // less than sendStall
+			t.Fatalf("%s: no deadline passed", f.Payload)
+		}
 		var timeout interface{ Timeout() bool }
 		if !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("%s: %v", f.Payload, err)

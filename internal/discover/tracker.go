@@ -23,7 +23,7 @@ import (
 // TrackerPath is where a server's tracker is reached.
 const TrackerPath = "/announce"
 
-// Bounds of a Tracker. An idle socket costs about 20 KB (BenchmarkIdleSocket), one that does
+// Bounds of a Tracker. An idle socket costs about 20 KB (BenchmarkTrackerIdleSocket), one that does
 // all it may 250 KB more.
 const (
 	maxSockets     = 2048 // in all; half of the HTTP server's connections

@@ -184,6 +184,9 @@ func TestTrackerClientBounds(t *testing.T) {
 		URL: "ws" + strings.TrimPrefix(srv.URL, "http"), Infohashes: []comntr.Hash{reddit}, PeerID: discover.PeerID([]byte(peerID("me"))),
 		Answer: func(ctx context.Context, o discover.Offer) (string, bool) {
 			n.Add(1)
+			if o.Infohash != reddit || string(o.PeerID[:]) != peerID("p") || o.SDP != "v=0" {
+				t.Errorf("a lie is answered: %+v", o)
+			}
 			select {
 			case <-release:
 			case <-ctx.Done():
