@@ -147,6 +147,20 @@ describe("two servers", () => {
     expect(net.servers().find(({ origin }) => origin === dying.origin)).toMatchObject({ reason: { code: "broke" } });
   });
 
+  test("of which one says nothing: what the other has counts as all after a while", async () => {
+    const place = fresh();
+    const silent = await before(a.origin);
+    silent.rule = ({ path }) => (path.endsWith(place.topic) ? { wait: new Promise(() => undefined) } : undefined);
+    const net = page({ servers: [silent.origin] }, { bounds: { headStart: 50, others: 50, answer: 60_000 } });
+    const seen = watch();
+    net.read(place, new Set(), seen);
+    await shows(net, "asked", () => silent.asked.some(({ path }) => path.endsWith(place.topic)));
+    await net.add(b.origin);
+    await seen.until("empty", ({ states }) => last(states) === "empty");
+    await b.post(place, utf8("the first"));
+    await seen.until("live", ({ states, bodies }) => last(states) === "live" && bodies.size === 1);
+  });
+
   test("what came is shown while the rest is waited for", async () => {
     const place = fresh();
     await fill([a], place, 0, 100);
