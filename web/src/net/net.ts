@@ -38,7 +38,7 @@ export type ReadState =
   | "searching"
   /** A server answered; files are coming. */
   | "reading"
-  /** All that the servers asked have is here, and news comes as it is posted. */
+  /** All that the servers asked have is here, or of those that answered in time, and news comes as it is posted. */
   | "live"
   /** The servers asked know nothing of the topic: nobody has posted. */
   | "empty"

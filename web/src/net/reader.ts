@@ -29,6 +29,8 @@ export interface Bounds {
   /** Waits for the beginning of an answer, and for more of it. */
   readonly answer: number;
   readonly stall: number;
+  /** When all of one server's folder is here, the others are waited for so long before it counts as all there is. */
+  readonly others: number;
   /** Between comparisons with all servers. */
   readonly tick: number;
   /** Servers that differ are compared again so soon, before it is told: they may just be copying. */
@@ -51,6 +53,7 @@ export const bounds: Bounds = {
   slow: 6000,
   answer: 10_000,
   stall: 15_000,
+  others: 3000,
   tick: 60_000,
   recheck: 5000,
   alone: 120_000,
@@ -128,6 +131,9 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   let early: { readonly line: Line; readonly response: Promise<Response>; readonly transfer: Transfer } | undefined;
   /** Since when nobody is asked. */
   let lonely = now();
+  /** When the first server's folder was here. */
+  let firstSynced: number | undefined;
+  let othersTimer: ReturnType<typeof setTimeout> | undefined;
   let lonelyTimer: ReturnType<typeof setTimeout> | undefined;
   /** A folder was read whole, so that others are compared with it. */
   let anyWhole = false;
@@ -198,7 +204,12 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     const all = [...sources];
     const synced = all.filter((source) => source.synced);
     const first = all.filter((source) => source.busy && !source.synced);
-    if (synced.length > 0 && (state === "live" || first.length === 0)) {
+    if (synced.length > 0 && firstSynced === undefined) {
+      firstSynced = now();
+      othersTimer = setTimeout(update, bound.others + 1);
+    }
+    const isAll = state === "live" || first.length === 0 || (firstSynced !== undefined && now() - firstSynced >= bound.others);
+    if (synced.length > 0 && isAll) {
       flush();
       const isEmpty = seen.size === 0 && synced.every(({ root }) => root === undefined || tree.names(root).next().done === true);
       setState(isEmpty ? "empty" : "live");
@@ -702,6 +713,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       stopPeers();
       stopChanges();
       clearTimeout(lonelyTimer);
+      clearTimeout(othersTimer);
       clearTimeout(checkTimer);
       clearTimeout(batchTimer);
       life.abort(new Trouble("broke", "closed"));

@@ -5,7 +5,7 @@ import { carHeader } from "../../src/protocol/car.ts";
 import { parseCid } from "../../src/protocol/cid.ts";
 import { type Hash, hashOfName, type Place } from "../../src/protocol/hash.ts";
 import type { Net } from "../../src/net/net.ts";
-import { build, community, proxy, type Proxy, serve, type Served } from "./served.ts";
+import { build, community, prepare, proxy, type Proxy, type Served, serveFolder } from "./served.ts";
 import { last, open, type Page, shows, watch } from "./watch.ts";
 
 let a: Served;
@@ -13,10 +13,13 @@ let b: Served;
 let nets: Net[] = [];
 let proxies: Proxy[] = [];
 let topics = 0;
+/** A topic that both servers have found at their start, with more comments than a plain folder lists. */
+const sharded: Place = { community, topic: hashOfName("sharded") };
 
 beforeAll(async () => {
   build();
-  [a, b] = await Promise.all([serve(), serve()]);
+  const bodies = Array.from({ length: 3600 }, (_, i) => utf8(`comment ${i}`));
+  [a, b] = await Promise.all([0, 1].map(() => serveFolder(prepare(sharded, bodies)))) as [Served, Served];
 }, 300_000);
 
 afterEach(async () => {
@@ -95,11 +98,9 @@ describe("two servers", () => {
   });
 
   test("that differ in sharded folders: only the shards that do", async () => {
-    const place = fresh();
-    await fill([a, b], place, 0, 3600);
+    const place = sharded;
     await fill([b], place, 3600, 3603);
     const [first, second] = [await before(a.origin), await before(b.origin)];
-    // The second one is slower, so that the first gives the whole folder.
     const net = page({ servers: [first.origin] });
     const seen = watch(false);
     net.read(place, new Set(), seen);
@@ -144,6 +145,20 @@ describe("two servers", () => {
     await seen.until("all", ({ bodies, states }) => bodies.size === 2000 && last(states) === "live");
     expect([...seen.bodies.keys()].sort()).toEqual(ids.sort());
     expect(net.servers().find(({ origin }) => origin === dying.origin)).toMatchObject({ reason: { code: "broke" } });
+  });
+
+  test("of which one says nothing: what the other has counts as all after a while", async () => {
+    const place = fresh();
+    const silent = await before(a.origin);
+    silent.rule = ({ path }) => (path.endsWith(place.topic) ? { wait: new Promise(() => undefined) } : undefined);
+    const net = page({ servers: [silent.origin] }, { bounds: { headStart: 50, others: 50, answer: 60_000 } });
+    const seen = watch();
+    net.read(place, new Set(), seen);
+    await shows(net, "asked", () => silent.asked.some(({ path }) => path.endsWith(place.topic)));
+    await net.add(b.origin);
+    await seen.until("empty", ({ states }) => last(states) === "empty");
+    await b.post(place, utf8("the first"));
+    await seen.until("live", ({ states, bodies }) => last(states) === "live" && bodies.size === 1);
   });
 
   test("what came is shown while the rest is waited for", async () => {
