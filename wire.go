@@ -45,7 +45,7 @@ const (
 	FrameWindow = 1 << 20
 )
 
-var wireProtocol = [20]byte([]byte("\x13BitTorrent protocol"))
+const wireProtocol = "\x13BitTorrent protocol"
 
 // Errors of who speaks another protocol.
 var (
@@ -66,7 +66,7 @@ func (h WireHandshake) Append(b []byte) []byte {
 	if h.Extended {
 		reserved[5] |= 0x10
 	}
-	b = append(append(b, wireProtocol[:]...), reserved[:]...)
+	b = append(append(b, wireProtocol...), reserved[:]...)
 	return append(append(b, h.Infohash[:]...), h.PeerID[:]...)
 }
 
@@ -76,7 +76,7 @@ func ReadWireHandshake(r io.Reader) (WireHandshake, error) {
 	if _, err := io.ReadFull(r, b[:]); err != nil {
 		return WireHandshake{}, err
 	}
-	if [20]byte(b[:20]) != wireProtocol {
+	if string(b[:20]) != wireProtocol {
 		return WireHandshake{}, errWire
 	}
 	return WireHandshake{Infohash: Hash(b[28:48]), PeerID: [20]byte(b[48:]), Extended: b[25]&0x10 != 0}, nil

@@ -265,6 +265,12 @@ func (r *RTC) closeAll() {
 // follows later). The error is ErrRTCBusy, ErrRTCClosed, or says what is wrong
 // with the offer.
 func (r *RTC) Answer(ctx context.Context, sdp string) (string, error) {
+	r.mu.Lock()
+	serving := r.handler != nil && !r.closed
+	r.mu.Unlock()
+	if !serving {
+		return "", ErrRTCClosed
+	}
 	o, err := parseOffer(sdp, r.cfg.Guard)
 	if err != nil {
 		return "", err

@@ -35,7 +35,6 @@ type rtcClient struct {
 	fingerprint [32]byte
 	server      [32]byte // the fingerprint in the answer
 	number      byte     // the server's for comntr
-	grant       func(q *rtcAnswer, n int)
 
 	mu      sync.Mutex
 	writing sync.Mutex

@@ -49,7 +49,9 @@ func (r *RTC) Reachable() bool { return r.isReachable() }
 // SetInterfaces replaces what r takes for the machine's addresses, and follows
 // it at once.
 func (r *RTC) SetInterfaces(f func() ([]net.Addr, error)) error {
+	r.ports.mu.Lock()
 	r.ports.interfaces = f
+	r.ports.mu.Unlock()
 	return r.ports.refresh()
 }
 

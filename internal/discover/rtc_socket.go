@@ -55,12 +55,11 @@ type rtcPorts struct {
 	tcp      *rtcListener
 	tcpMux   *ice.TCPMuxDefault
 	flood    flood
-	// interfaces is net.InterfaceAddrs but in tests.
-	interfaces func() ([]net.Addr, error)
 
-	mu     sync.Mutex
-	closed bool
-	socks  map[netip.Addr]*rtcSocket
+	mu         sync.Mutex
+	interfaces func() ([]net.Addr, error) // net.InterfaceAddrs but in tests
+	closed     bool
+	socks      map[netip.Addr]*rtcSocket
 }
 
 var _ ice.UDPMux = (*rtcPorts)(nil)
@@ -123,7 +122,10 @@ func (p *rtcPorts) own() ([]netip.Addr, error) {
 	if p.host.IsValid() {
 		return []netip.Addr{p.host}, nil
 	}
-	list, err := p.interfaces()
+	p.mu.Lock()
+	interfaces := p.interfaces
+	p.mu.Unlock()
+	list, err := interfaces()
 	if err != nil {
 		return nil, fmt.Errorf("this machine's addresses: %w", err)
 	}

@@ -95,7 +95,8 @@ function isLocalName(hostname: string): boolean {
 
 /** Whether a page stands in a private network itself, so that servers there are its neighbours. */
 export function isPrivatePage(page: URL | undefined): boolean {
-  if (page === undefined) return false;
+  // A page from a file stands nowhere.
+  if (page === undefined || page.hostname === "") return false;
   const address = parseAddress(page.hostname);
   return address === undefined ? isLocalName(page.hostname) : !isPublic(address);
 }

@@ -397,11 +397,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   function checkAll(): void {
     clearTimeout(checkTimer);
     checkTimer = setTimeout(checkAll, about(bound.tick));
-    for (const source of sources) {
-      // All are busy until the last one is done, so that they are compared as they were at one time.
-      if (source.synced) source.busy = true;
-      source.wake();
-    }
+    // All are busy until the last one is done, so they are compared as they were at one time.
+    for (const source of sources) source.wake();
     pick();
   }
 
@@ -643,8 +640,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     let tries = 0;
     while (!life.signal.aborted) {
       const ready = [...sources].filter((source) => source.synced);
-      // The one that failed is tried last.
-      const source = ready.find((each) => each === on && tries === 0) ?? ready.find((each) => each !== on) ?? ready[0];
+      // After a break the same one is asked once, since it knows what came since. Then the others.
+      const source = ready.find((each) => each === on && tries <= 1) ?? ready.find((each) => each !== on) ?? ready[0];
       if (source === undefined) break;
       if (source !== on) since = undefined;
       on = source;
@@ -665,6 +662,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
         }
       } catch (error) {
         if (error instanceof Lie) servers.failed(source.peer, error);
+        // Busy with other listeners, perhaps.
+        else if (error instanceof Problem) tries++;
         else if (error instanceof Trouble && error.code === "too-much") {
           servers.remark(source.peer, { code: "too-much", detail: error.message });
           break;
@@ -673,6 +672,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
         end.done();
       }
       if (source.end.signal.aborted) continue;
+      // A server that is gone is noticed by asking it.
+      if (tries === 0) source.wake();
       tries++;
       await pause(about(Math.min(bound.reconnect * 2 ** (tries - 1), bound.lastReconnect)), life.signal);
     }

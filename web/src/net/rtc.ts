@@ -94,6 +94,8 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
     if (signal.aborted) return;
     const without = missing();
     const isNeeded = without.length > 0;
+    // What was offered for no need holds connections of this page, and perhaps of servers.
+    if (!isNeeded) for (const id of [...waiting.keys()]) drop(id);
     const isUrgent = without.some((community) => servers.peers(community).length === 0);
     // Those that failed least often first.
     const sorted = [...trackers.values()].sort((a, b) => a.failures() - b.failures());
@@ -127,6 +129,7 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
         // What was gathered until then will do.
         if (!(error instanceof Trouble) || connection.localDescription === null) throw error;
       });
+      signal.throwIfAborted();
       const id = toHex(crypto.getRandomValues(new Uint8Array(10)));
       const timer = setTimeout(() => drop(id), offerMillis);
       waiting.set(id, { connection, channel, timer, tracker });

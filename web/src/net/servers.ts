@@ -462,23 +462,19 @@ export function createServers(host: ServersHost): Servers {
     onPeer,
     first(community, millis, signal) {
       return new Promise((resolve) => {
-        const look = (): void => {
-          if (!signal.aborted && !life.signal.aborted && working().every(({ hello }) => hello?.communities.includes(community) !== true)) return;
+        const isThere = (): boolean => working().some(({ hello }) => hello?.communities.includes(community) === true);
+        if (isThere() || signal.aborted || life.signal.aborted) return resolve();
+        const end = (): void => {
           clearTimeout(timer);
           stop();
-          signal.removeEventListener("abort", look);
-          life.signal.removeEventListener("abort", look);
-          resolve();
-        };
-        const end = (): void => {
-          stop();
+          signal.removeEventListener("abort", end);
+          life.signal.removeEventListener("abort", end);
           resolve();
         };
         const timer = setTimeout(end, millis);
-        const stop = onPeer(look);
-        signal.addEventListener("abort", look);
-        life.signal.addEventListener("abort", look);
-        look();
+        const stop = onPeer(() => isThere() && end());
+        signal.addEventListener("abort", end);
+        life.signal.addEventListener("abort", end);
       });
     },
     searching: () => [...entries].some(({ state, peer, tries, again }) => state === "asking" || (state === "unused" && peer === undefined && tries === 0 && again === 0)),

@@ -70,6 +70,7 @@ test.each([
   ["http://server.local/", true],
   ["http://1.1.1.1:4080/", false],
   ["https://comntr.github.io/", false],
+  ["file:///home/alice/index.html", false],
 ])("the page %s is private: %s", (page, is) => expect(isPrivatePage(new URL(page))).toBe(is));
 
 test.each([

@@ -22,7 +22,8 @@ beforeAll(async () => {
   server = await serveFolder(prepare(place, bodies()));
 }, 300_000);
 
-afterAll(() => server.stop());
+// Their files go one by one.
+afterAll(() => server.stop(), 60_000);
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;

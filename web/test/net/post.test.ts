@@ -28,7 +28,7 @@ afterEach(async () => {
   await Promise.all(proxies.splice(0).map((each) => each.stop()));
 });
 
-afterAll(() => Promise.all([a, b, dear].map((each) => each.stop())));
+afterAll(() => Promise.all([a, b, dear].map((each) => each.stop())), 60_000);
 
 function page(...args: Parameters<typeof open>): Page {
   const net = open(...args);

@@ -1,10 +1,11 @@
+import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { concat, utf8, varint } from "../../src/protocol/bytes.ts";
 import { carHeader } from "../../src/protocol/car.ts";
 import { parseCid } from "../../src/protocol/cid.ts";
 import { type Hash, hashOfName, type Place } from "../../src/protocol/hash.ts";
 import type { Net } from "../../src/net/net.ts";
-import { build, community, proxy, type Proxy, serve, type Served } from "./served.ts";
+import { build, community, prepare, proxy, type Proxy, type Served, serveFolder } from "./served.ts";
 import { last, open, type Page, shows, watch } from "./watch.ts";
 
 let a: Served;
@@ -12,10 +13,13 @@ let b: Served;
 let nets: Net[] = [];
 let proxies: Proxy[] = [];
 let topics = 0;
+/** A topic that both servers have found at their start, with more comments than a plain folder lists. */
+const sharded: Place = { community, topic: hashOfName("sharded") };
 
 beforeAll(async () => {
   build();
-  [a, b] = await Promise.all([serve(), serve()]);
+  const bodies = Array.from({ length: 3600 }, (_, i) => utf8(`comment ${i}`));
+  [a, b] = await Promise.all([0, 1].map(() => serveFolder(prepare(sharded, bodies)))) as [Served, Served];
 }, 300_000);
 
 afterEach(async () => {
@@ -23,7 +27,7 @@ afterEach(async () => {
   await Promise.all(proxies.splice(0).map((each) => each.stop()));
 });
 
-afterAll(() => Promise.all([a, b].map((each) => each.stop())));
+afterAll(() => Promise.all([a, b].map((each) => each.stop())), 60_000);
 
 /** A topic that no other test uses. */
 function fresh(): Place {
@@ -94,11 +98,9 @@ describe("two servers", () => {
   });
 
   test("that differ in sharded folders: only the shards that do", async () => {
-    const place = fresh();
-    await fill([a, b], place, 0, 3600);
+    const place = sharded;
     await fill([b], place, 3600, 3603);
     const [first, second] = [await before(a.origin), await before(b.origin)];
-    // The second one is slower, so that the first gives the whole folder.
     const net = page({ servers: [first.origin] });
     const seen = watch(false);
     net.read(place, new Set(), seen);
@@ -120,6 +122,11 @@ describe("two servers", () => {
     net.read(place, new Set(), seen);
     await seen.until("alone", (each) => each.alone.size === 1);
     expect([...seen.alone]).toEqual([alone]);
+    // Not so soon.
+    const [patient, asked] = [watch(), await before(a.origin)];
+    page({ servers: [asked.origin, b.origin] }, { bounds: { tick: 20, recheck: 20, alone: 1e6 } }).read(place, new Set(), patient);
+    await shows(net, "several times", () => asked.asked.filter(({ accept }) => accept === "text/plain").length > 5);
+    expect([last(patient.agreements), patient.alone.size]).toEqual(["1/2", 0]);
     await fill([a], place, 10, 11);
     await seen.until("not alone", (each) => each.alone.size === 0 && last(each.agreements) === "2/2");
   });
@@ -138,6 +145,25 @@ describe("two servers", () => {
     await seen.until("all", ({ bodies, states }) => bodies.size === 2000 && last(states) === "live");
     expect([...seen.bodies.keys()].sort()).toEqual(ids.sort());
     expect(net.servers().find(({ origin }) => origin === dying.origin)).toMatchObject({ reason: { code: "broke" } });
+  });
+
+  test("what came is shown while the rest is waited for", async () => {
+    const place = fresh();
+    await fill([a], place, 0, 100);
+    const slow = await before(a.origin);
+    let release = (): void => undefined;
+    const until = new Promise<void>((resolve) => (release = resolve));
+    // Behind the folder's node, of 9 KB, and some comments.
+    slow.rule = (request) => (isWhole(request) ? { hold: { after: 12_400, until } } : undefined);
+    const net = page({ servers: [slow.origin] });
+    const seen = watch();
+    net.read(place, new Set(), seen);
+    await seen.until("some", ({ bodies }) => bodies.size > 0);
+    // Less than a batch.
+    expect(seen.bodies.size).toBeLessThan(50);
+    expect(last(seen.states)).toBe("reading");
+    release();
+    await seen.until("all", ({ bodies, states }) => bodies.size === 100 && last(states) === "live");
   });
 
   test("of which one is slow: it is not waited for", async () => {
@@ -288,12 +314,15 @@ describe("a server that refuses", () => {
     await fill([b], place, 3, 8);
     const closed = await before(b.origin);
     closed.rule = ({ path }) => (path === "/blocks" ? { status: 404, body: "{}" } : undefined);
-    const net = page({ servers: [a.origin] });
+    const net = page({ servers: [a.origin] }, { bounds: { tick: 50 } });
     const seen = watch();
     net.read(place, new Set(), seen);
     await seen.until("five", ({ bodies }) => bodies.size === 5);
     await net.add(closed.origin);
     await seen.until("all", ({ bodies }) => bodies.size === 8);
+    await fill([b], place, 8, 9);
+    await seen.until("another", ({ bodies }) => bodies.size === 9);
+    expect(closed.asked.filter(({ path }) => path === "/blocks").length).toBe(1);
   });
 });
 
@@ -354,6 +383,7 @@ describe("news", () => {
     line.cut();
     await a.post(place, utf8("the fifth"));
     await seen.until("five", ({ bodies }) => bodies.size === 5);
+    await shows(net, "listening again", () => streams().length > 1);
     expect(last(streams())?.lastEventId).toMatch(/^[0-9a-f]{16}-\d+$/);
     expect(seen.states.filter((state) => state === "live").length).toBe(1);
   });
@@ -395,17 +425,26 @@ describe("news", () => {
     const place = fresh();
     await fill([a], place, 0, 3);
     const line = await before(a.origin);
-    let streams = 0;
-    line.rule = ({ path }) => (path.includes("/events") && streams++ === 0 ? { status: 200, body: "id: x-1\nevent: reset\ndata: {}\n\n" } : undefined);
-    const net = page({ servers: [line.origin] }, { bounds: { reconnect: 1e6, lastReconnect: 1e6 } });
+    let events: ServerResponse | undefined;
+    line.rule = ({ path }) =>
+      path.includes("/events")
+        ? {
+            take(answer) {
+              events = answer;
+              answer.writeHead(200).write("id: x-1\n\n");
+            },
+          }
+        : undefined;
+    const net = page({ servers: [line.origin] });
     const seen = watch();
-    let looked = 0;
     net.read(place, new Set(), seen);
-    await shows(net, "looked again", () => {
-      looked = line.asked.filter(({ path, accept }) => path.endsWith(place.topic) && accept === "text/plain").length;
-      return looked >= 1;
-    });
-    expect(seen.bodies.size).toBe(3);
+    const looked = (): number => line.asked.filter(({ path, accept }) => path.endsWith(place.topic) && accept === "text/plain").length;
+    // Once the stream has begun: what was posted before it did.
+    await shows(net, "looked again", () => looked() === 1);
+    await a.post(place, utf8("not told of"));
+    events?.write("event: reset\ndata: {}\n\n");
+    await seen.until("four", ({ bodies }) => bodies.size === 4);
+    expect(looked()).toBe(2);
   });
 
   test("of a topic that nobody had posted to", async () => {

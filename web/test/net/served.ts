@@ -97,8 +97,10 @@ export interface Act {
   readonly body?: string | Uint8Array;
   /** Changes the answer's body; undefined breaks the connection there. */
   readonly change?: (part: Buffer, at: number) => Buffer | undefined;
-  /** Takes the answer of this server. */
-  readonly from?: string;
+  /** After so many bytes of the answer it waits. */
+  readonly hold?: { readonly after: number; readonly until: Promise<unknown> };
+  /** Answers as it likes. */
+  readonly take?: (answer: ServerResponse) => void;
 }
 
 export interface Proxy {
@@ -147,8 +149,9 @@ export async function proxy(to: string, rule: Rule = () => undefined): Promise<P
       return;
     }
     // Uncompressed, so that a rule knows which bytes it changes.
+    if (act.take !== undefined) return act.take(answer);
     const { host: _, connection: __, "accept-encoding": ___, ...rest } = headers;
-    const onward = request(new URL(url, act.from ?? to), { method, headers: rest, agent: false });
+    const onward = request(new URL(url, to), { method, headers: rest, agent: false });
     onward.on("error", () => answer.destroy());
     answer.on("close", () => onward.destroy());
     onward.on("response", (response) => {
@@ -160,7 +163,16 @@ export async function proxy(to: string, rule: Rule = () => undefined): Promise<P
         const sent = act.change === undefined ? part : act.change(part, at);
         at += part.length;
         if (sent === undefined) answer.destroy();
-        else answer.write(sent);
+        else if (act.hold === undefined || at <= act.hold.after || at - part.length > act.hold.after) answer.write(sent);
+        else {
+          const now = act.hold.after - (at - part.length);
+          answer.write(sent.subarray(0, now));
+          response.pause();
+          void act.hold.until.then(() => {
+            answer.write(sent.subarray(now));
+            response.resume();
+          });
+        }
       });
       response.on("end", () => answer.end());
       response.on("error", () => answer.destroy());

@@ -256,6 +256,7 @@ describe("the swarm", () => {
     await vi.advanceTimersByTimeAsync(20 * 60_000);
     expect(Idle.open).toBeLessThanOrEqual(24);
     net.close();
+    await vi.advanceTimersByTimeAsync(0);
     expect(Idle.open).toBe(0);
     expect(Socket.made.every(({ readyState }) => readyState === 3)).toBe(true);
   });
@@ -289,6 +290,7 @@ describe("the swarm", () => {
     await vi.advanceTimersByTimeAsync(21_000);
     expect(net.trackers()).toMatchObject([{ reason: { code: "no-way" }, found: 0 }]);
     net.close();
+    await vi.advanceTimersByTimeAsync(0);
     expect(Idle.open).toBe(0);
   });
 });
