@@ -161,6 +161,27 @@ try {
   await checkAccess(page, "a collapsed thread");
   await page.keyboard.press("c");
 
+  step = "Markdown that takes for ever";
+  // What these cost a lexer: seconds, and more stack than there is. Meanwhile the page must answer.
+  for (const [n, text] of ["_a__b".repeat(12_000), ">".repeat(2048)].entries()) {
+    await write(page, text);
+    await page.getByRole("tab", { name: "Preview" }).click();
+    const start = Date.now();
+    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 50)));
+    expect(`the page answers within a second, not ${Date.now() - start} ms`, Date.now() - start < 1000);
+    await page.waitForFunction((length) => (document.querySelector(".preview .body")?.textContent ?? "").length >= length, text.length);
+    await page.getByRole("tab", { name: "Write" }).click();
+    await page.locator(".composer textarea").press("Control+Enter");
+    await page.waitForFunction((length) => [...document.querySelectorAll("article .body.text")].some((each) => each.textContent.length === length), text.length);
+    expect(`it is on other pages, too: ${n}`, await other.waitForFunction(() => document.querySelector(".pill button") !== null).then(() => true));
+  }
+
+  step = "hidden by the own list";
+  await article(other, "A first comment").first().getByRole("button", { name: "More" }).click();
+  await other.getByRole("menuitem", { name: "Hide for who uses your list" }).click();
+  await other.getByText("1 hidden by your list").waitFor();
+  await gone(other, "A first comment");
+
   step = "the network";
   await page.locator("button.status").click();
   await page.getByText("Reading from 1 server.").waitFor();

@@ -16,4 +16,9 @@ render(<App />, document.getElementById("page") as HTMLElement);
 document.addEventListener("keydown", onKey);
 void startPage();
 // What was left to send is sent when there is time for it.
-void ready.then(() => setTimeout(() => void import("./state/write.ts").then(({ sendWaiting }) => sendWaiting()), 3000));
+void ready.then(() =>
+  setTimeout(() => {
+    void import("./state/write.ts").then(({ sendWaiting }) => sendWaiting()).catch(() => undefined);
+    void import("./state/background.ts").then(({ startBackground }) => startBackground()).catch(() => undefined);
+  }, 3000),
+);

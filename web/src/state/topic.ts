@@ -23,7 +23,7 @@ export interface DrawnSection {
   readonly rows: Signal<readonly DrawnRow[]>;
 }
 
-const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0 };
+const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0, replies: [] };
 
 export interface Topic {
   readonly place: Place;
@@ -45,7 +45,8 @@ export interface Topic {
   readonly onOne: Signal<ReadonlySet<Hash>>;
   /** Own deletes that can still be taken back: the comment's id and when it goes. */
   readonly going: Signal<ReadonlyMap<Hash, number>>;
-  own(bytes: Uint8Array): void;
+  /** list: where it stands, if it is an act of the reader's list. */
+  own(bytes: Uint8Array, list?: Place): void;
   undo(id: Hash): void;
   sent(id: Hash): void;
   settle(): void;
@@ -87,7 +88,7 @@ export function openTopic(place: Place, knownName: string): Topic {
   });
   const stopReading = effect(() => {
     const now = reading();
-    channel.send(!opened ? { kind: "open", session, place, reading: now } : { kind: "reading", session, reading: now });
+    channel.send(!opened ? { kind: "open", session, place, reading: now, quiet: false } : { kind: "reading", session, reading: now });
     opened = true;
   });
   const stopLists = effect(() => {
@@ -205,7 +206,7 @@ export function openTopic(place: Place, knownName: string): Topic {
 
   return {
     place, name, facts, sections, state, agreement, expected, drawn, followed, showHidden, sorted, collapsed, going, onOne,
-    own: (bytes) => channel.send({ kind: "own", session, bytes }),
+    own: (bytes, list) => channel.send({ kind: "own", session, bytes, ...(list !== undefined ? { list } : {}) }),
     undo: (id) => channel.send({ kind: "undo", session, id }),
     sent: (id) => channel.send({ kind: "sent", session, id }),
     settle: () => channel.send({ kind: "settle", session }),

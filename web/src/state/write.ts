@@ -8,12 +8,13 @@ import { type Draft, signDraft } from "../protocol/build.ts";
 import { toHex } from "../protocol/bytes.ts";
 import { type Document, isRefusal, maxDocument } from "../protocol/document.ts";
 import type { Hash, Place } from "../protocol/hash.ts";
+import { listTopic } from "../protocol/kinds.ts";
 import { hashOfName } from "../protocol/hash.ts";
 import { publicKey } from "../protocol/signature.ts";
 import { voteWork } from "../protocol/work.ts";
 import type { Row } from "../workers/messages.ts";
 import { payWork } from "../workers/pool.ts";
-import { activeKey, type Me, me, people, setActive } from "./me.ts";
+import { activeKey, lists, type Me, me, people, setActive, setLists } from "./me.ts";
 import { keeping, net, servers } from "./page.ts";
 import type { Topic } from "./topic.ts";
 
@@ -185,6 +186,24 @@ export async function vote(topic: Topic, row: Row, say: "up" | "down" | "none", 
   const who = await author();
   const draft = draftOf(topic, who, { kind: "vote", target: row.id, body: say });
   return send(topic, who, draft, voteWork, tell, new AbortController().signal);
+}
+
+/** The tag of the list on which a reader hides things. */
+export const ownTag = "hidden";
+
+/** Hides a comment on the reader's own list, which others may use, too. */
+export async function hide(topic: Topic, row: Row, label: string): Promise<boolean> {
+  const who = await author();
+  const list: Place = { community: topic.place.community, topic: listTopic(who.key, ownTag) };
+  const draft: Draft = { place: list, date: new Date(), kind: "hide", target: row.id, tag: ownTag, body: "" };
+  const bits = Math.min(usualWork(), maxFreeWork);
+  const signal = new AbortController().signal;
+  const document = signed(bits === 0 ? draft : await pay(draft, who, bits, () => undefined, signal), who);
+  // Sent first: a list that no server has is asked for in vain.
+  const { saved } = await deliver(list, document.bytes, () => undefined, signal);
+  if (!lists.peek().some(({ place }) => place.topic === list.topic)) setLists([...lists.peek(), { place: list, label }]);
+  topic.own(document.bytes, list);
+  return saved > 0;
 }
 
 const timers = new Map<Hash, ReturnType<typeof setTimeout>>();

@@ -7,7 +7,7 @@ import { composing } from "../state/composing.ts";
 import { mute, muted } from "../state/me.ts";
 import { panel, route, servers, tell } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
-import { ownerOf, remove, undoRemove, vote } from "../state/write.ts";
+import { hide, ownerOf, remove, undoRemove, vote } from "../state/write.ts";
 import { comment as commentText, page } from "../strings/en.ts";
 import { compose, menu as t, report } from "../strings/en-later.ts";
 import type { Row } from "../workers/messages.ts";
@@ -67,6 +67,12 @@ function itemsOf(topic: Topic, row: Row): Item[] {
       if (!isMuted) tell({ text: t.muted, action: { label: commentText.undo, act: () => mute(key, false) }, lasts: 8000 });
     });
   }
+  add(owner === undefined && row.hidden === undefined, t.hide, () => {
+    void hide(topic, row, t.ownList).then(
+      (saved) => tell({ text: saved ? t.hidden : t.hiddenHere, lasts: 4000 }),
+      () => tell({ text: t.hideFailed, lasts: 6000 }),
+    );
+  });
   add(owner === undefined, t.report, () => openReport(row));
   return items;
 }

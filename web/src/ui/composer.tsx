@@ -138,7 +138,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
         {tab.value === "preview" ? <Preview text={text.value} /> : (
           <textarea
             ref={field} rows={1} dir="auto" aria-label={label} placeholder={label} value={text.value} readOnly={isBusy}
-            onFocus={() => (open.value = true)} onInput={(event) => input(event.currentTarget.value)}
+            onFocus={() => (open.value = true)} onClick={() => (open.value = true)} onInput={(event) => input(event.currentTarget.value)}
           />
         )}
         {isOpen && (

@@ -61,6 +61,8 @@ export interface ThreadFacts {
   readonly visited: boolean;
   /** Comments that are new to him. */
   readonly fresh: number;
+  /** Answers to the reader's own comments that he has not seen before this visit. */
+  readonly replies: readonly Hash[];
 }
 
 /** How the reader reads. */
@@ -75,7 +77,9 @@ export interface Reading {
 }
 
 export type ToThread =
-  | { readonly kind: "open"; readonly session: number; readonly place: Place; readonly reading: Reading }
+  | { readonly kind: "open"; readonly session: number; readonly place: Place; readonly reading: Reading;
+      /** To see what is new without having been there: nothing is kept. */
+      readonly quiet: boolean }
   | { readonly kind: "files"; readonly session: number; readonly server: string; readonly pack: ArrayBuffer; readonly list?: Place }
   /** A document that the reader just signed: shown at once. */
   | { readonly kind: "own"; readonly session: number; readonly bytes: Uint8Array; readonly list?: Place }

@@ -6,7 +6,7 @@ import { fold, type Comment, type Thread } from "../protocol/thread.ts";
 import { readFilter, type Filter } from "../protocol/filter.ts";
 import { type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
-import { kindOf, listTopic, tagOf, targetKeyOf, targetOf, targetTagOf, voteOf } from "../protocol/kinds.ts";
+import { kindOf, listTopic, parentOf, tagOf, targetKeyOf, targetOf, targetTagOf, voteOf } from "../protocol/kinds.ts";
 import { isNewer } from "../protocol/living.ts";
 import { shownName } from "../strings/name.ts";
 import type { Claim, FromThread, Reading, Row, Section, ThreadFacts } from "./messages.ts";
@@ -219,6 +219,19 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     return votes;
   }
 
+  /** What is new and answers one of the reader's comments. */
+  function replies(): Hash[] {
+    if (fresh.size === 0) return [];
+    const mine = (id: Hash | undefined): boolean => {
+      const key = id === undefined ? undefined : documents.get(id)?.signed?.key;
+      return key !== undefined && reading.mine.includes(key);
+    };
+    return [...fresh].filter((id) => {
+      const document = documents.get(id);
+      return document !== undefined && mine(parentOf(document)) && !reading.muted.includes(document.signed?.key ?? "");
+    });
+  }
+
   function readLists(): void {
     const all = [...listDocuments.values(), ...documents.values()];
     filters = reading.lists.map((list) => readFilter(list, all, now()));
@@ -251,6 +264,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       locked: thread.locked !== undefined,
       unverified: unverified.size,
       visited,
+      replies: replies(),
       fresh: rows.filter(({ fresh: isFresh }) => isFresh).length,
     };
     sections = cutSections(rows, sections);

@@ -34,13 +34,14 @@ function pause(): Promise<void> {
   });
 }
 
-async function open({ session, place, reading }: Extract<ToThread, { kind: "open" }>): Promise<void> {
+async function open({ session, place, reading, quiet }: Extract<ToThread, { kind: "open" }>): Promise<void> {
   let keptAll = true;
   const opened = openSession(place, reading, {
     checkAll: checker.checkAll,
     now: () => Date.now(),
     tell: (message) => scope.postMessage({ ...message, session } as FromThread),
     keepFiles: (files, all) => {
+      if (quiet) return;
       writing = writing
         .then(async () => (all ? replaceFiles : addFiles)(await keeping, place, files))
         .then((kept) => (keptAll &&= kept))
@@ -48,6 +49,7 @@ async function open({ session, place, reading }: Extract<ToThread, { kind: "open
         .catch(() => (keptAll = false));
     },
     keepFolder: (folder) => {
+      if (quiet) return;
       writing = writing.then(async () => (keptAll ? changeTopic(await keeping, place, { folder }) : undefined)).catch(() => undefined);
     },
     pause,
@@ -57,7 +59,7 @@ async function open({ session, place, reading }: Extract<ToThread, { kind: "open
   const before = await keptTopic(keep, place).catch(() => undefined);
   const files = await keptFiles(keep, place).catch(() => []);
   await opened.restore(files, (before?.visited ?? 0) > 0, before?.folder ?? "");
-  await changeTopic(keep, place, { visited: Date.now() }).catch(() => undefined);
+  if (!quiet) await changeTopic(keep, place, { visited: Date.now() }).catch(() => undefined);
 }
 
 async function take(message: ToThread): Promise<void> {

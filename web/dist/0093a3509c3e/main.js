@@ -1,1 +1,0 @@
-import{K as e,N as t,T as n,dt as r,g as i,n as a,t as o,y as s}from"./page.js";n(),i();const c=t().catch(()=>void 0);r(/* @__PURE__ */ s(a,{}),document.getElementById(`page`)),document.addEventListener(`keydown`,o),e(),c.then(()=>setTimeout(()=>void import(`./write.js`).then(e=>e.m).then(({sendWaiting:e})=>e()),3e3));
