@@ -470,15 +470,19 @@ func colons(f [32]byte) string {
 // room.
 func TestRTCConnectionsAreBounded(t *testing.T) {
 	t.Run("of one address", func(t *testing.T) {
+		// Of the machine's addresses it is else chance from which one comes.
+		here := func(s *webrtc.SettingEngine) {
+			s.SetIPFilter(func(ip net.IP) bool { return ip.String() == "127.0.0.1" })
+		}
 		r := serveRTC(t, echo, func(c *discover.RTCConfig) { c.NoLimits = false })
 		var all []*rtcClient
 		for range discover.MaxRTCAddr {
-			c := dialRTC(t, r.Answer, nil)
+			c := dialRTC(t, r.Answer, here)
 			c.start(reddit, nil)
 			c.get("/")
 			all = append(all, c)
 		}
-		over := dialRTC(t, r.Answer, nil)
+		over := dialRTC(t, r.Answer, here)
 		if err := over.write(handshake(reddit)); err == nil {
 			if h, err := comntr.ReadWireHandshake(over.in); err == nil {
 				t.Errorf("one too many is answered: %+v", h)
@@ -492,7 +496,7 @@ func TestRTCConnectionsAreBounded(t *testing.T) {
 			_, open := r.Connections()
 			return open < discover.MaxRTCAddr
 		})
-		c := dialRTC(t, r.Answer, nil)
+		c := dialRTC(t, r.Answer, here)
 		c.start(reddit, nil)
 		c.get("/")
 	})
