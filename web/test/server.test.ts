@@ -28,7 +28,7 @@ let server: Server;
 async function start(): Promise<void> {
   data = mkdtempSync(join(tmpdir(), "comntr-web-"));
   const flags = ["--data", data, "--listen", "127.0.0.1:0", "--dht-listen", "127.0.0.1:0", "--dht-bootstrap", "none"];
-  program = spawn(bin, ["serve", ...flags, "--ipfs-listen", "none", "--rate", "0", "--allow-private"], { stdio: ["ignore", "pipe", "ignore"] });
+  program = spawn(bin, ["serve", ...flags, "--ipfs-listen", "none", "--ipfs-bootstrap", "none", "--webtransport-listen", "none", "--rtc-listen", "none", "--tracker", "none", "--stun", "none", "--rate", "0", "--allow-private"], { stdio: ["ignore", "pipe", "ignore"] });
   let said = "";
   for await (const part of program.stdout ?? []) {
     said += String(part);

@@ -50,7 +50,7 @@ export async function serve(...flags: readonly string[]): Promise<Served> {
 /** The same on a folder, which goes with it. */
 export async function serveFolder(data: string, ...flags: readonly string[]): Promise<Served> {
   const all = ["--data", data, "--listen", "127.0.0.1:0", "--dht-listen", "127.0.0.1:0", "--dht-bootstrap", "none", "--ipfs-bootstrap", "none", "--tracker", "none", "--stun", "none"];
-  const child = spawn(program as string, ["serve", ...all, "--ipfs-listen", "none", "--rtc-listen", "none", "--allow-private", "--rate", "0", ...flags], {
+  const child = spawn(program as string, ["serve", ...all, "--ipfs-listen", "none", "--webtransport-listen", "none", "--rtc-listen", "none", "--allow-private", "--rate", "0", ...flags], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   const origin = await originOf(child);
