@@ -20,6 +20,8 @@ const batch = 64;
 const firstRows = 50;
 /** Fewer are verified in the order in which they came. */
 const orderedFrom = 100;
+/** Milliseconds between two drawings of a thread that is loading. */
+const drawGap = 1000;
 /** Fewer documents than that are not drawn before all is verified. */
 const minDrawn = 250;
 // Without word that all is here, so long is waited for more files before the first fold.
@@ -99,7 +101,9 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let firstCount = 0;
   let isWhole = true;
   let folderId: string | undefined;
+  let drawTimer: ReturnType<typeof setTimeout> | undefined;
   let drawnSize = 0;
+  let drawnAt = 0;
   let firstFile: number | undefined;
   let firstTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -145,10 +149,12 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
       });
       const done = at + batch;
-      if (done < queue.length && (shownOnce ? documents.size >= 2 * drawnSize : done >= firstCount)) draw();
+      if (done < queue.length && (shownOnce ? documents.size >= 2 * drawnSize && now() >= drawnAt + drawGap : done >= firstCount)) draw();
       await pause();
     }
-    if (!closed) draw();
+    // While more is coming what came is drawn now and then: each time, sections all over the thread change.
+    if (!shownOnce || isLive || now() >= drawnAt + drawGap) draw();
+    else drawTimer ??= setTimeout(draw, drawGap);
   }
 
   /** What waits in the order in which it is needed: all that the first screen shows, then in reading order. */
@@ -250,6 +256,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   /** Folds what is verified and sends what changed. */
   function draw(): void {
     if (closed) return;
+    clearTimeout(drawTimer);
+    drawTimer = undefined;
     if (reading.lists.length > 0) readLists();
     const shown = pending.size === 0 ? documents.values() : [...documents.values()].filter(({ id }) => !pending.has(id));
     let thread = foldAll(shown);
@@ -280,6 +288,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     // From here on all that comes is news, and the order stays.
     if (isLive && unverified.size === 0) settled = true;
     drawnSize = Math.max(documents.size, minDrawn);
+    drawnAt = now();
     keepNow();
   }
 
@@ -520,6 +529,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     close() {
       closed = true;
       clearTimeout(firstTimer);
+      clearTimeout(drawTimer);
       keepNow();
     },
   };
