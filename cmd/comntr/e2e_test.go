@@ -182,12 +182,18 @@ func TestE2EThreeServers(t *testing.T) {
 				})
 				t.Logf("topic %d resolved by its id alone after %s", topic, took.Round(time.Millisecond))
 			}
-			var blocks int
-			if err := node.FetchAny(ctx, root, func(s *ipfs.Session) error {
-				return s.Blocks(ctx, []cid.Cid{root}, func(cid.Cid, []byte) error { blocks++; return nil })
-			}); err != nil || blocks != 1 {
-				t.Fatalf("the last root by bitswap: %d blocks, %v", blocks, err)
-			}
+			// Again where a server that did not answer in time, on a busy
+			// machine, is left alone by libp2p for some seconds.
+			eventually(t, 60*time.Second, func() error {
+				blocks := 0
+				err := node.FetchAny(ctx, root, func(s *ipfs.Session) error {
+					return s.Blocks(ctx, []cid.Cid{root}, func(cid.Cid, []byte) error { blocks++; return nil })
+				})
+				if err == nil && blocks != 1 {
+					err = fmt.Errorf("the last root by bitswap: %d blocks", blocks)
+				}
+				return err
+			})
 		})
 	}
 }
