@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -13,16 +12,7 @@ import (
 // posts, answers, edits, deletes, votes and searches with it; web/e2e/page.mjs
 // says how, and what must not be seen meanwhile.
 func TestE2EPage(t *testing.T) {
-	e2e(t)
-	needs(t, "node")
-	needs(t, "chromium")
-	dir := filepath.Join("..", "..", "web")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "playwright-core")); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal("web/node_modules is not there: make web")
-		}
-		t.Skip("web/node_modules is not there: make web")
-	}
+	needsPage(t)
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +21,7 @@ func TestE2EPage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "e2e/page.mjs", s.http, chromium)
-	cmd.Dir = dir
+	cmd.Dir = filepath.Join("..", "..", "web")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/web"
+)
+
+// pageTopic is the topic that web/e2e/discover.mjs reads.
+const pageTopic = "/r/news"
+
+// facts is what a scenario of web/e2e/discover.mjs is told.
+type facts map[string]string
+
+// acts is what such a scenario may have the test do.
+type acts map[string]func(text string) (string, error)
+
+// playPage runs a scenario of web/e2e/discover.mjs in Chromium.
+func playPage(t *testing.T, scenario string, f facts, a acts) {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal(err)
+	}
+	control := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		act := a[strings.TrimPrefix(r.URL.Path, "/")]
+		if act == nil {
+			http.NotFound(w, r)
+			return
+		}
+		text, err := io.ReadAll(r.Body)
+		answer := ""
+		if err == nil {
+			answer, err = act(string(text))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		io.WriteString(w, answer)
+	}))
+	defer control.Close()
+	f["control"], f["executablePath"] = control.URL, chromium
+	text, err := json.Marshal(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "e2e/discover.mjs", scenario, string(text))
+	cmd.Dir = filepath.Join("..", "..", "web")
+	out, err := cmd.CombinedOutput()
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// needsPage skips where the page cannot be opened; in CI that is a failure.
+func needsPage(t *testing.T) {
+	t.Helper()
+	e2e(t)
+	needs(t, "node")
+	needs(t, "chromium")
+	if _, err := os.Stat(filepath.Join("..", "..", "web", "node_modules", "playwright-core")); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal("web/node_modules is not there: make web")
+		}
+		t.Skip("web/node_modules is not there: make web")
+	}
+}
+
+// site is the page on a static host that is no comntr server, under a folder of
+// its own, with a config.json of its own. It fails the test when it is asked
+// for anything else.
+func site(t *testing.T, start func(http.Handler) *httptest.Server, servers, trackers []string) string {
+	t.Helper()
+	const at = "/some/where/"
+	config, err := json.Marshal(map[string]any{"community": "reddit", "servers": servers, "trackers": trackers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := http.StripPrefix(at, http.FileServerFS(web.Page()))
+	s := start(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, inside := strings.CutPrefix(r.URL.Path, at)
+		if name == "config.json" {
+			w.Header().Set("Content-Type", "application/json")
+			w.Write(config)
+			return
+		}
+		if _, err := fs.Stat(web.Page(), strings.TrimSuffix(name, "/")); !inside || name != "" && err != nil {
+			t.Errorf("the page's host was asked for %s", r.URL)
+		}
+		files.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL + at
+}
+
+// nowhere is an origin where nothing answers: what stands in a server's hello
+// when nobody can reach the server there.
+func nowhere(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String()
+}
+
+func (s *server) announce() string {
+	return "ws" + strings.TrimPrefix(s.http, "http") + "/announce"
+}
+
+// byCommand posts from the command line to the topic that the page reads.
+func (s *server) byCommand(text string) (string, error) {
+	stdout, stderr, code := output(s.t, "", "post", "--server", s.http, "--allow-private", "--anonymous", "--user", "Ann", pageTopic, text)
+	if code != 0 {
+		return "", fmt.Errorf("post exits with %d: %s", code, stderr)
+	}
+	return strings.TrimSpace(stdout), nil
+}
+
+// has is an error unless a comment with the text is in the server's folder and
+// on its disk.
+func (s *server) has(text string) (string, error) {
+	p := comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash(pageTopic)}
+	f, err := s.client.Folder(context.Background(), p)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range f.Comments {
+		b, err := os.ReadFile(filepath.Join(s.data, p.Community.String(), p.Topic.String(), c.ID.String()))
+		if err != nil {
+			return "", err
+		}
+		if bytes.HasSuffix(b, []byte("\n\n"+text)) {
+			return c.ID.String(), nil
+		}
+	}
+	return "", fmt.Errorf("none of the %d comments says %q", len(f.Comments), text)
+}
+
+// TestE2EPageDiscovers: the page, on a host that is no server, knows a tracker
+// and nothing else. It finds a server, reads what was posted from the command
+// line, and posts, all over the data channel.
+func TestE2EPageDiscovers(t *testing.T) {
+	needsPage(t)
+	away := nowhere(t)
+	a := serve(t, t.TempDir(), "--public-url", away)
+	const text = "Posted from the command line."
+	if _, err := a.byCommand(text); err != nil {
+		t.Fatal(err)
+	}
+	playPage(t, "tracker", facts{
+		"site": site(t, httptest.NewServer, nil, []string{a.announce()}), "tracker": a.announce(), "nowhere": away, "text": text,
+	}, acts{"has": a.has, "post": a.byCommand})
+}
+
+// TestE2EPageOnHTTPS: the page, on https, finds and uses a server that has an IP
+// address and no certificate: by WebRTC, for the browser forbids all else.
+func TestE2EPageOnHTTPS(t *testing.T) {
+	needsPage(t)
+	// 192.0.2.1 is nobody's (RFC 5737), and nothing is sent to it: the scenario
+	// counts every request.
+	a := serve(t, t.TempDir(), "--public-url", "http://192.0.2.1:4080", "--webtransport-listen", "none")
+	const text = "Posted from the command line."
+	if _, err := a.byCommand(text); err != nil {
+		t.Fatal(err)
+	}
+	tracker := "wss" + strings.TrimPrefix(proxy(t, tlsServer, func() string { return a.http }, nil), "https") + "/announce"
+	playPage(t, "secure", facts{
+		"site": site(t, tlsServer, nil, []string{tracker}), "tracker": tracker, "text": text,
+	}, acts{"has": a.has})
+}
+
+// TestE2EPageByAnothersTracker: npm's bittorrent-tracker brings the page and a
+// server together as ours does.
+func TestE2EPageByAnothersTracker(t *testing.T) {
+	needsPage(t)
+	cmd := exec.Command("node", "tracker-serve.mjs")
+	cmd.Dir = interop(t, "bittorrent-tracker")
+	stdin, err := cmd.StdinPipe() // its end ends the tracker
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		cmd.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the tracker did not start: %v", err)
+	}
+	tracker := strings.TrimSpace(line)
+	var a running
+	atA := proxy(t, httptest.NewServer, a.http, nil)
+	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA))
+	const text = "Posted from the command line."
+	if _, err := a.Load().byCommand(text); err != nil {
+		t.Fatal(err)
+	}
+	playPage(t, "other", facts{
+		"site": site(t, httptest.NewServer, nil, []string{tracker}), "tracker": tracker, "a": atA, "text": text,
+	}, acts{"has": a.Load().has})
+}
+
+// TestE2EPageOutlivesServer: the page reads what was posted to A, posts to A and
+// B, and does without A when that is killed.
+func TestE2EPageOutlivesServer(t *testing.T) {
+	needsPage(t)
+	// Each is to know the other from its start, so one of them needs an address
+	// before it has one.
+	var late running
+	atB := proxy(t, httptest.NewServer, late.http, nil)
+	a := serve(t, t.TempDir(), "--sync-interval", "2s", "--peer", atB)
+	const text = "Posted to A."
+	if _, err := a.byCommand(text); err != nil {
+		t.Fatal(err)
+	}
+	b := serve(t, t.TempDir(), "--sync-interval", "2s", "--public-url", atB, "--peer", a.http)
+	late.Store(b)
+	eventually(t, 30*time.Second, func() error {
+		_, err := b.has(text)
+		return err
+	})
+	playPage(t, "two", facts{
+		"site": site(t, httptest.NewServer, []string{a.http, atB}, nil), "a": a.http, "b": atB, "also": b.http, "text": text,
+	}, acts{
+		"hasA": a.has, "hasB": b.has, "post": b.byCommand,
+		"kill": func(string) (string, error) { a.kill(); return "", nil },
+	})
+}
+
+// TestE2EPageLiedTo: one of two servers gives comments that are not those of
+// their names. The page shows none of them, does without that server, and says
+// so.
+func TestE2EPageLiedTo(t *testing.T) {
+	needsPage(t)
+	a, b := serve(t, t.TempDir()), serve(t, t.TempDir())
+	const text = "The sky is blue."
+	p := comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash(pageTopic)}
+	// A has more than B, so that the page must ask it for something.
+	for s, texts := range map[*server][]string{a: {text, "The sea is blue."}, b: {text}} {
+		for _, each := range texts {
+			if _, _, err := s.client.Post(t.Context(), p, []byte(each)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var lies atomic.Int32
+	liar := proxy(t, httptest.NewServer, func() string { return a.http }, func(r *http.Response) error {
+		if strings.HasPrefix(r.Header.Get("Content-Type"), "text/event-stream") {
+			return nil
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err
+		}
+		// One bit, and the length stays.
+		if bytes.Contains(body, []byte(" is blue")) {
+			lies.Add(1)
+			body = bytes.ReplaceAll(body, []byte(" is blue"), []byte(" is clue"))
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		return nil
+	})
+	playPage(t, "liar", facts{
+		"site": site(t, httptest.NewServer, []string{liar, b.http}, nil), "a": liar, "b": b.http, "also": a.http, "text": text,
+	}, acts{
+		"has":  b.has,
+		"lies": func(string) (string, error) { return strconv.Itoa(int(lies.Load())), nil },
+	})
+}
+
+// running is a server that may not have started yet.
+type running struct{ atomic.Pointer[server] }
+
+func (r *running) http() string {
+	if s := r.Load(); s != nil {
+		return s.http
+	}
+	return ""
+}
+
+// tlsServer has a certificate that it made itself, and says nothing of those
+// who do not trust it.
+func tlsServer(h http.Handler) *httptest.Server {
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	return s
+}
+
+// proxy stands before a server, from before that starts if need be, and changes
+// what it answers.
+func proxy(t *testing.T, start func(http.Handler) *httptest.Server, to func() string, change func(*http.Response) error) string {
+	t.Helper()
+	p := start(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			u, err := url.Parse(to())
+			if err != nil {
+				panic(err)
+			}
+			r.SetURL(u)
+			r.Out.Host = r.In.Host
+			// What is to be changed is not to be compressed.
+			if change != nil {
+				r.Out.Header.Set("Accept-Encoding", "identity")
+			}
+		},
+		ModifyResponse: change,
+		FlushInterval:  -1,
+		ErrorLog:       log.New(io.Discard, "", 0),
+	})
+	t.Cleanup(p.Close)
+	return p.URL
+}

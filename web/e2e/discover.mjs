@@ -1,0 +1,120 @@
+// The page from a static host that knows no server: it finds servers, reads from several of them and posts to several.
+//
+//     node e2e/discover.mjs <scenario> <facts, as JSON>
+//
+// cmd/comntr's TestE2EPageDiscovers and its like start what each scenario needs and say what it is.
+
+import { ask, at, expect, facts, firstPost, hostOf, network, play, post, showNew, shows } from "./person.mjs";
+
+const topic = "/r/news";
+const url = () => `${facts.site}#/reddit/${encodeURIComponent(topic)}`;
+
+/** Nothing is known but a tracker; facts.nowhere is the server's own address, and leads to nobody. */
+async function tracker(open) {
+  at("found by a tracker");
+  const page = await open(url(), { origins: [facts.site, facts.tracker, facts.nowhere], mayFail: new Set([hostOf(facts.nowhere)]) });
+  await shows(page, facts.text);
+  await isByTracker(page);
+
+  at("a post over the data channel");
+  await firstPost(page, "Posted over the data channel.");
+  await page.getByText("Saved on 1 server.").waitFor();
+  await ask("has", "Posted over the data channel.");
+
+  at("news over the data channel");
+  await ask("post", "Posted while the page is open.");
+  await showNew(page, "Posted while the page is open.");
+}
+
+async function isByTracker(page) {
+  const panel = await network(page);
+  await panel.getByText("answers · over WebRTC · found on a tracker").waitFor();
+  await panel.getByText("Details").last().click();
+  await panel.getByText("led to 1 server").waitFor();
+  await page.keyboard.press("Escape");
+}
+
+/** The same by another's tracker; the server's address is of use, too, and one server by two ways is one. */
+async function other(open) {
+  at("found by another's tracker");
+  const page = await open(url(), { origins: [facts.site, facts.tracker, facts.a] });
+  await shows(page, facts.text);
+
+  at("a post");
+  await firstPost(page, "Posted to who was found.");
+  await page.getByText("Saved on 1 server.").waitFor();
+  await ask("has", "Posted to who was found.");
+
+  at("the better way");
+  const panel = await network(page);
+  await panel.getByText("answers · over HTTP · found on a tracker").waitFor();
+  expect("one server is shown once", (await panel.locator(".servers > li").count()) === 1);
+}
+
+/** Two servers that copy from each other; one of them dies. */
+async function two(open) {
+  at("read from two");
+  const mayFail = new Set();
+  const page = await open(url(), { origins: [facts.site, facts.a, facts.b, ...facts.also.split(" ")], mayFail });
+  await shows(page, facts.text);
+  await page.getByRole("button", { name: "Network: 2 servers" }).waitFor();
+
+  at("a post to two");
+  await firstPost(page, "Posted to both.");
+  await page.getByText("Saved on 2 servers.").waitFor();
+  await ask("hasA", "Posted to both.");
+  await ask("hasB", "Posted to both.");
+
+  at("one dies");
+  for (const each of [facts.a, ...facts.also.split(" ")]) mayFail.add(hostOf(each));
+  await ask("kill");
+  await ask("post", "Posted to the one that is left.");
+  await showNew(page, "Posted to the one that is left.");
+  await post(page, "Posted after a death.");
+  await page.getByText("Saved on 1 server.").waitFor();
+  await ask("hasB", "Posted after a death.");
+  const panel = await network(page);
+  await panel.getByText("does not answer").waitFor();
+  await panel.getByText("Reading from 1 server.").waitFor();
+}
+
+/** A server whose comments are not what their names say. */
+async function liar(open) {
+  at("a lie");
+  const page = await open(url(), { origins: [facts.site, facts.a, facts.b, facts.also], mayFail: new Set() });
+  const seen = await page.evaluateHandle(() => {
+    // What was shown at any time counts, not only what is there at the end.
+    const lies = [];
+    const look = () => document.body.textContent.includes(" is clue") && lies.push(document.title);
+    new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true });
+    look();
+    return lies;
+  });
+  await shows(page, facts.text);
+  const panel = await network(page);
+  await panel.getByText("gave false data and is not used").waitFor();
+  await panel.getByText("What it gave was not what was asked for.").waitFor();
+  await panel.getByText("Reading from 1 server.").waitFor();
+  await page.keyboard.press("Escape");
+  expect("lies were told", Number(await ask("lies")) > 0);
+
+  at("a post to the honest one");
+  await firstPost(page, "Posted to who is honest.");
+  await page.getByText("Saved on 1 server.").waitFor();
+  await ask("has", "Posted to who is honest.");
+  expect("nothing false was shown", (await seen.evaluate((lies) => lies.length)) === 0);
+}
+
+/** A page on https; the server has an address, no name and no certificate. */
+async function secure(open) {
+  at("found from a secure page");
+  const page = await open(url(), { origins: [facts.site, facts.tracker] });
+  expect("the page is secure", await page.evaluate(() => location.protocol === "https:" && isSecureContext));
+  await shows(page, facts.text);
+  await isByTracker(page);
+  await firstPost(page, "Posted from a secure page.");
+  await page.getByText("Saved on 1 server.").waitFor();
+  await ask("has", "Posted from a secure page.");
+}
+
+await play({ tracker, other, two, liar, secure });
