@@ -53,6 +53,7 @@ export async function serveFolder(data: string, ...flags: readonly string[]): Pr
   const child = spawn(program as string, ["serve", ...all, "--ipfs-listen", "none", "--rtc-listen", "none", "--webtransport-listen", "none", "--allow-private", "--rate", "0", ...flags], {
     stdio: ["ignore", "pipe", "ignore"],
   });
+  process.once("exit", () => child.kill("SIGKILL")); // also where a test stops before its end
   const origin = await originOf(child);
   const server = { origin, fetch: direct };
   const { key } = await getHello(server, true, minute());
