@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -299,6 +300,33 @@ func TestE2EPageLiedTo(t *testing.T) {
 	}, acts{
 		"has":  b.has,
 		"lies": func(string) (string, error) { return strconv.Itoa(int(lies.Load())), nil },
+	})
+}
+
+// TestE2EPageHostileMarkdown: what web/e2e/vectors.mjs lists is posted as
+// comments, topic and name; the page shows it as what it is, runs and loads none
+// of it, and goes on answering.
+func TestE2EPageHostileMarkdown(t *testing.T) {
+	needsPage(t)
+	a := serve(t, t.TempDir())
+	const topic, user = `"><img src=x onerror=alert(1)>`, `</bdi><script>alert(1)</script>`
+	p := comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash(topic)}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	playPage(t, "hostile", facts{
+		"site": site(t, httptest.NewServer, []string{a.http}, nil), "a": a.http, "topic": topic, "user": user,
+	}, acts{
+		// Signed, for plain text is never taken for Markdown.
+		"say": func(text string) (string, error) {
+			doc, err := comntr.Draft{Place: p, Date: time.Now(), User: user, Name: topic, Body: []byte(text)}.Sign(key)
+			if err != nil {
+				return "", err
+			}
+			id, _, err := a.client.Post(t.Context(), p, doc.Bytes())
+			return id.String(), err
+		},
 	})
 }
 
