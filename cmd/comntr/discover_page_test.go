@@ -303,6 +303,25 @@ func TestE2EPageLiedTo(t *testing.T) {
 	})
 }
 
+// TestE2EPageFillsGaps: of two servers, each keeps back what the other has. The
+// page shows all of it, and what comes to either.
+func TestE2EPageFillsGaps(t *testing.T) {
+	needsPage(t)
+	a, b := serve(t, t.TempDir()), serve(t, t.TempDir())
+	const text = "On both."
+	p := comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash(pageTopic)}
+	for s, own := range map[*server]string{a: "Only on A.", b: "Only on B."} {
+		for _, each := range []string{text, own} {
+			if _, _, err := s.client.Post(t.Context(), p, []byte(each)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	playPage(t, "gaps", facts{
+		"site": site(t, httptest.NewServer, []string{a.http, b.http}, nil), "a": a.http, "b": b.http, "text": text,
+	}, acts{"postA": a.byCommand, "postB": b.byCommand})
+}
+
 // TestE2EPageHostileMarkdown: what web/e2e/vectors.mjs lists is posted as
 // comments, topic and name; the page shows it as what it is, runs and loads none
 // of it, and goes on answering.

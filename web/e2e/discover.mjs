@@ -4,7 +4,7 @@
 //
 // cmd/comntr's TestE2EPageDiscovers and its like start what each scenario needs and say what it is.
 
-import { ask, at, expect, facts, fault, firstPost, hostOf, network, play, post, showNew, shows } from "./person.mjs";
+import { ask, at, comes, expect, facts, fault, firstPost, hostOf, network, play, post, showNew, shows } from "./person.mjs";
 import { costly, vectors } from "./vectors.mjs";
 
 const topic = "/r/news";
@@ -106,6 +106,22 @@ async function liar(open) {
   expect("nothing false was shown", (await seen.evaluate((lies) => lies.length)) === 0);
 }
 
+/** Two servers that know nothing of each other, each without what the other has. */
+async function gaps(open) {
+  at("what either has");
+  const page = await open(url(), { origins: [facts.site, facts.a, facts.b], mayFail: new Set() });
+  for (const text of [facts.text, "Only on A.", "Only on B."]) await comes(page, text);
+  const panel = await network(page);
+  await panel.getByText("Reading from 2 servers; they differ, and the page shows what all of them have.").waitFor();
+  await page.keyboard.press("Escape");
+
+  at("news of either");
+  for (const act of ["postA", "postB"]) {
+    await ask(act, `News by ${act}.`);
+    await showNew(page, `News by ${act}.`);
+  }
+}
+
 /** A page on https; the server has an address, no name and no certificate. */
 async function secure(open) {
   at("found from a secure page");
@@ -191,4 +207,4 @@ async function hostile(open) {
   }
 }
 
-await play({ tracker, other, two, liar, secure, hostile });
+await play({ tracker, other, two, liar, gaps, secure, hostile });
