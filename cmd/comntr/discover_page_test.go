@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -299,6 +300,52 @@ func TestE2EPageLiedTo(t *testing.T) {
 	}, acts{
 		"has":  b.has,
 		"lies": func(string) (string, error) { return strconv.Itoa(int(lies.Load())), nil },
+	})
+}
+
+// TestE2EPageFillsGaps: of two servers, each keeps back what the other has. The
+// page shows all of it, and what comes to either.
+func TestE2EPageFillsGaps(t *testing.T) {
+	needsPage(t)
+	a, b := serve(t, t.TempDir()), serve(t, t.TempDir())
+	const text = "On both."
+	p := comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash(pageTopic)}
+	for s, own := range map[*server]string{a: "Only on A.", b: "Only on B."} {
+		for _, each := range []string{text, own} {
+			if _, _, err := s.client.Post(t.Context(), p, []byte(each)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	playPage(t, "gaps", facts{
+		"site": site(t, httptest.NewServer, []string{a.http, b.http}, nil), "a": a.http, "b": b.http, "text": text,
+	}, acts{"postA": a.byCommand, "postB": b.byCommand})
+}
+
+// TestE2EPageHostileMarkdown: what web/e2e/vectors.mjs lists is posted as
+// comments, topic and name; the page shows it as what it is, runs and loads none
+// of it, and goes on answering.
+func TestE2EPageHostileMarkdown(t *testing.T) {
+	needsPage(t)
+	a := serve(t, t.TempDir())
+	const topic, user = `"><img src=x onerror=alert(1)>`, `</bdi><script>alert(1)</script>`
+	p := comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash(topic)}
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	playPage(t, "hostile", facts{
+		"site": site(t, httptest.NewServer, []string{a.http}, nil), "a": a.http, "topic": topic, "user": user,
+	}, acts{
+		// Signed, for plain text is never taken for Markdown.
+		"say": func(text string) (string, error) {
+			doc, err := comntr.Draft{Place: p, Date: time.Now(), User: user, Name: topic, Body: []byte(text)}.Sign(key)
+			if err != nil {
+				return "", err
+			}
+			id, _, err := a.client.Post(t.Context(), p, doc.Bytes())
+			return id.String(), err
+		},
 	})
 }
 

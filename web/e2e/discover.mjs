@@ -4,7 +4,8 @@
 //
 // cmd/comntr's TestE2EPageDiscovers and its like start what each scenario needs and say what it is.
 
-import { ask, at, expect, facts, firstPost, hostOf, network, play, post, showNew, shows } from "./person.mjs";
+import { ask, at, comes, expect, facts, fault, firstPost, hostOf, network, play, post, showNew, shows } from "./person.mjs";
+import { costly, vectors } from "./vectors.mjs";
 
 const topic = "/r/news";
 const url = () => `${facts.site}#/reddit/${encodeURIComponent(topic)}`;
@@ -105,6 +106,22 @@ async function liar(open) {
   expect("nothing false was shown", (await seen.evaluate((lies) => lies.length)) === 0);
 }
 
+/** Two servers that know nothing of each other, each without what the other has. */
+async function gaps(open) {
+  at("what either has");
+  const page = await open(url(), { origins: [facts.site, facts.a, facts.b], mayFail: new Set() });
+  for (const text of [facts.text, "Only on A.", "Only on B."]) await comes(page, text);
+  const panel = await network(page);
+  await panel.getByText("Reading from 2 servers; they differ, and the page shows what all of them have.").waitFor();
+  await page.keyboard.press("Escape");
+
+  at("news of either");
+  for (const act of ["postA", "postB"]) {
+    await ask(act, `News by ${act}.`);
+    await showNew(page, `News by ${act}.`);
+  }
+}
+
 /** A page on https; the server has an address, no name and no certificate. */
 async function secure(open) {
   at("found from a secure page");
@@ -117,4 +134,77 @@ async function secure(open) {
   await ask("has", "Posted from a secure page.");
 }
 
-await play({ tracker, other, two, liar, secure });
+/** So long the page may answer nobody. */
+const maxGapMillis = 200;
+
+/** What comments say stays what they say. */
+async function hostile(open) {
+  for (const each of vectors) await ask("say", each);
+
+  at("vectors");
+  const page = await open(`${facts.site}#/reddit/${encodeURIComponent(facts.topic)}`, { origins: [facts.site, facts.a] });
+  const count = vectors.length;
+  await page.waitForFunction((n) => document.querySelectorAll("article").length === n, count);
+  // Until the worker has answered, the text stands there as it is.
+  await page.waitForFunction((n) => document.querySelectorAll("article .body:not(.text)").length === n, count);
+  await page.mouse.wheel(0, 100_000);
+  const found = await page.evaluate(() => {
+    // What a comment's body is made of: ui/body.tsx.
+    const tags = new Set("p em strong del code pre blockquote ul ol li a br hr div table tbody tr th td".split(" "));
+    const attributes = new Set("dir class tabindex start href rel target".split(" "));
+    const wrong = [];
+    for (const body of document.querySelectorAll("article .body")) {
+      if (body.textContent.trim() === "" && body.querySelector("hr") === null) wrong.push(`nothing of ${body.closest("article").id}`);
+      for (const element of body.querySelectorAll("*")) {
+        if (!tags.has(element.localName) || element.namespaceURI !== document.documentElement.namespaceURI) wrong.push(element.outerHTML);
+        for (const { name } of element.attributes) if (!attributes.has(name)) wrong.push(element.outerHTML);
+        const isOut = element.localName === "a" && /^(https?:\/\/|mailto:)/.test(element.getAttribute("href"));
+        if (element.localName === "a" && !isOut) wrong.push(element.outerHTML);
+        if (isOut && element.rel !== "noopener noreferrer nofollow ugc") wrong.push(element.outerHTML);
+      }
+    }
+    for (const element of document.querySelectorAll("body :is(script, iframe, object, embed, img, image, svg:not(.mark), math, video, audio, style, link, meta, base, template)")) wrong.push(element.outerHTML);
+    for (const element of document.querySelectorAll("*")) for (const { name } of element.attributes) if (name.startsWith("on")) wrong.push(element.outerHTML);
+    for (const element of document.querySelectorAll("a")) if (!["http:", "https:", "mailto:"].includes(element.protocol)) wrong.push(element.outerHTML);
+    return wrong;
+  });
+  for (const each of found) fault(`in the page: ${each}`);
+  expect("the topic's name is text", (await page.locator("h1").innerText()) === facts.topic);
+  expect("the author's name is text", (await page.getByText(facts.user, { exact: true }).count()) === count);
+  // Whatever lies in wait for a pointer or for the keyboard's focus.
+  for (const body of await page.locator("article .body").all()) await body.hover({ force: true });
+  for (let i = 0; i < 30; i++) await page.keyboard.press("Tab");
+
+  at("costly text");
+  await page.evaluate(() => {
+    let last = performance.now();
+    globalThis.longest = 0;
+    setInterval(() => {
+      const now = performance.now();
+      globalThis.longest = Math.max(globalThis.longest, now - last);
+      last = now;
+    }, 10);
+  });
+  let shown = count;
+  for (const text of costly) {
+    // Other programs take the processor, too, now and then. What the page itself costs, it costs each time.
+    let least = Number.POSITIVE_INFINITY;
+    for (let n = 0; n < 5 && least > maxGapMillis; n++) {
+      await ask("say", `${text}\n${n}`);
+      await page.getByRole("button", { name: "Show 1 new comment" }).click();
+      // A comment is drawn once it is known how; then comes the layout.
+      await page.waitForFunction((n) => document.querySelectorAll("article").length === n, ++shown);
+      const gap = await page.evaluate(async () => {
+        for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        const { longest } = globalThis;
+        globalThis.longest = 0;
+        return longest;
+      });
+      least = Math.min(least, gap);
+    }
+    expect(`the page is silent for ${Math.round(least)} ms by ${JSON.stringify(text.slice(0, 8))}`, least <= maxGapMillis);
+  }
+}
+
+await play({ tracker, other, two, liar, gaps, secure, hostile });

@@ -87,6 +87,14 @@ export async function showNew(page, text) {
   await shows(page, text);
 }
 
+/** Waits until a comment is there, at once or as news: that depends on who answered first. */
+export async function comes(page, text) {
+  const news = page.getByRole("button", { name: /^Show \d+ new comments?$/ });
+  await article(page, text).or(news).first().waitFor();
+  if ((await article(page, text).count()) === 0) await news.click();
+  await shows(page, text);
+}
+
 /** Opens the network panel; its locator. */
 export async function network(page) {
   await page.locator("button.status").click();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { toTree } from "../src/workers/tree.ts";
-import { maxDepth, safeAddress, toPlainTree, type Tree } from "../src/workers/trees.ts";
+import { maxDepth, maxTags, safeAddress, toPlainTree, type Tree } from "../src/workers/trees.ts";
 import { random } from "./random.ts";
 
 function* each(trees: readonly Tree[]): Generator<Exclude<Tree, string>> {
@@ -95,6 +95,13 @@ test("what is too deep is text, and nothing overflows", () => {
   }
   expect(() => toTree(">".repeat(2048))).not.toThrow();
   expect(() => toTree("> ".repeat(30_000))).not.toThrow();
+});
+
+test("what has too many tags is text", () => {
+  // A paragraph is one of them.
+  expect(toTree("`a` ".repeat(maxTags - 1))).toBeDefined();
+  expect(toTree("`a` ".repeat(maxTags))).toBeUndefined();
+  for (const text of ["> a\n\n".repeat(maxTags), "a\n".repeat(maxTags + 1), `${"|a".repeat(maxTags)}|\n${"|-".repeat(maxTags)}|`]) expect(toTree(text)).toBeUndefined();
 });
 
 describe("texts without signs", () => {

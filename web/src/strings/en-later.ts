@@ -64,7 +64,7 @@ export const report = {
 export const network = {
   title: "Network",
   agree: (n: number): string => (n === 1 ? "Reading from 1 server." : `Reading from ${n} servers; they agree.`),
-  differ: (agree: number, asked: number): string => `Reading from ${asked} servers; ${agree} agree, and the page shows what all of them have.`,
+  differ: (agree: number, asked: number): string => `Reading from ${asked} servers; ${agree > 1 ? `${agree} agree` : "they differ"}, and the page shows what all of them have.`,
   none: "Reading from no server.",
   asking: "asking…",
   working: "answers",

@@ -1,16 +1,23 @@
 // Markdown as a tree: marked's lexer, and what of its tokens is kept.
 
 import { Lexer, type Token, type Tokens } from "marked";
-import { maxDepth, safeAddress, type Tree } from "./trees.ts";
+import { maxDepth, maxTags, safeAddress, type Tree } from "./trees.ts";
 
 /** The tree of Markdown; undefined where it cannot be had and the text is to be shown as it is. */
 export function toTree(markdown: string): Tree[] | undefined {
   try {
-    return blocks(new Lexer({ gfm: true, breaks: true }).lex(markdown), 0);
+    const trees = blocks(new Lexer({ gfm: true, breaks: true }).lex(markdown), 0);
+    return count(trees) <= maxTags ? trees : undefined;
   } catch {
     // 2 KiB of ">" are more than the stack holds.
     return undefined;
   }
+}
+
+function count(trees: readonly Tree[]): number {
+  let tags = 0;
+  for (const tree of trees) if (typeof tree !== "string") tags += 1 + count(tree.slice(2) as Tree[]);
+  return tags;
 }
 
 function blocks(tokens: readonly Token[], depth: number): Tree[] {

@@ -10,6 +10,8 @@ export type Tree = string | readonly [tag: Tag, value: string, ...children: Tree
 
 /** How deep trees are; what is deeper is shown as its text. */
 export const maxDepth = 16;
+/** How many tags a tree has; a text of more is shown as it is. 64 KiB can ask for 30,000, which a browser draws for seconds. */
+export const maxTags = 2000;
 
 // What may mean something to the lexer: anywhere, or at the beginning of a line.
 const special = /[\\`*_[\]<|~&@\t\r]|:\/\/|www\.|(^|\n)( {4}| *([>#+=-]|\d+[.)]))/i;

@@ -1,4 +1,4 @@
-import{S as e,k as t,lt as n,m as r,st as i,ut as a,y as o}from"./page.js";import{d as s,i as c}from"./write.js";import{ot as l}from"./base.js";const u=/* @__PURE__ */ Object.freeze(`abandon
+import{S as e,k as t,lt as n,m as r,st as i,ut as a,y as o}from"./page.js";import{d as s,i as c}from"./write.js";import{st as l}from"./base.js";const u=/* @__PURE__ */ Object.freeze(`abandon
 ability
 able
 about
