@@ -7,7 +7,5 @@ export default defineConfig({
     exclude: process.env["COMNTR_BIN"] === undefined ? ["test/server.test.ts"] : [],
     // Folders of 20,000 comments are made here, on machines that do other things too.
     testTimeout: 60_000,
-    // Some talk to whole servers, on machines that do other things too; one that fails twice is broken.
-    retry: process.env["CI"] === undefined ? 0 : 1,
   },
 });

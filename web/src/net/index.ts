@@ -5,7 +5,7 @@ import { type Hash } from "../protocol/hash.ts";
 import { chooseVerifier, type Verifier } from "../protocol/signature.ts";
 import { isMixed, isPrivatePage, mayDial } from "./guard.ts";
 import { httpLine } from "./http.ts";
-import type { Net } from "./net.ts";
+import type { Net, TopicReader } from "./net.ts";
 import { post } from "./post.ts";
 import { type Bounds, bounds, readTopic } from "./reader.ts";
 import { createServers, frameMillis, maxRemembered, type Remembered } from "./servers.ts";
@@ -58,6 +58,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
   let swarm: Swarm | undefined;
   let swarmTimer: ReturnType<typeof setTimeout> | undefined;
   const listeners = new Set<() => void>();
+  const readers = new Set<TopicReader>();
   let frame: ReturnType<typeof setTimeout> | undefined;
 
   let isLoaded = false;
@@ -160,7 +161,9 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     trackers: () => swarm?.views() ?? [...trackers].map((url) => ({ url, state: "unused" as const, found: 0, reason: undefined })),
     read(place, held, sink, folder) {
       want(place.community);
-      return readTopic({ servers, page: host.page, topic: place, held, folder, sink, now, bounds: { ...bounds, ...host.bounds } });
+      const reader = readTopic({ servers, page: host.page, topic: place, held, folder, sink, now, bounds: { ...bounds, ...host.bounds } });
+      readers.add(reader);
+      return { close: () => (readers.delete(reader), reader.close()), retry: reader.retry };
     },
     post(place, bytes, count, told, signal) {
       want(place.community);
@@ -175,6 +178,8 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       clearTimeout(swarmTimer);
       clearTimeout(frame);
       life.abort();
+      for (const reader of readers) reader.close();
+      readers.clear();
       servers.close();
       listeners.clear();
     },
