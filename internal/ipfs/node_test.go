@@ -212,7 +212,7 @@ func TestFetchByTheDHT(t *testing.T) {
 	cfg.Bootstrap, cfg.Listen, cfg.ClientOnly = hub.Addrs(), nil, true
 	client := newNode(t, cfg)
 	run(t, client)
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	find := func(root cid.Cid) int {
 		got := 0
