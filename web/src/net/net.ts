@@ -29,7 +29,7 @@ export interface ServerView {
   readonly took: number | undefined;
   /** Why not, in a code that strings/ has a sentence for, and its particulars. */
   readonly reason: { readonly code: string; readonly detail: string } | undefined;
-  /** Of the last time that ways to it were looked for; the one that works, if any, is not among them. */
+  /** Of the last time that ways to it were looked for. */
   readonly missed: readonly Missed[];
   readonly contact: string;
   readonly limits: { readonly maxSize: number; readonly work: number; readonly newWork: number } | undefined;

@@ -399,7 +399,6 @@ export function createServers(host: ServersHost): Servers {
     entry.hello = hello;
     entry.pins = hello.webtransport == null ? undefined : { key: hello.key, at: hello.webtransport };
     entry.carrier = line.carrier;
-    entry.missed = entry.missed.filter(({ carrier }) => carrier !== line.carrier);
     entry.answered = host.now();
     entry.tries = 0;
     entry.again = 0;
@@ -589,6 +588,7 @@ export function createServers(host: ServersHost): Servers {
     retry() {
       for (const entry of entries) {
         if (canAsk(entry)) entry.again = 0;
+        if (entry.carrier === "webrtc" && entry.peer !== undefined) void improve(entry, entry.peer);
         entry.tries = Math.min(entry.tries, 1);
       }
       pump();

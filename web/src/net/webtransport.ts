@@ -87,7 +87,7 @@ export interface Surroundings {
 export async function reach({ page, WebTransport, hello, now }: Surroundings, { key, at }: Pins, origins: readonly string[], typed: string | undefined, signal: AbortSignal): Promise<Arrived> {
   const { port, hashes } = readPins(at);
   const good = hashes.filter(({ to }) => to > now()).map(({ sha256 }) => sha256);
-  if (good.length === 0 && hashes.length > 0) throw new Trouble("timeout", "the certificates known of this server have expired");
+  if (good.length === 0 && hashes.length > 0) throw new Trouble("expired", "its certificates, as they were known, are not valid any more");
   // By host, the first origin of each.
   const places = new Map<string, string>();
   for (const origin of origins) {

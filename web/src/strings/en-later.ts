@@ -97,6 +97,7 @@ export const network = {
     internal: "It has a fault.",
     damaged: "It has a fault.",
     "no-way": "This browser and the server found no way to each other.",
+    expired: "What this browser knew of it is too old.",
     "bad-answer": "What it answered could not be read.",
   } as Readonly<Record<string, string>>,
   trackers: "Where servers are looked for",

@@ -90,7 +90,7 @@ function Server({ server }: { readonly server: ServerView }): VNode {
   const { id, origin, state, carrier, foundBy, answered, took, reason, missed, contact } = server;
   const over = (by: Carrier): string => t.carriers[by === "http" && origin?.startsWith("https:") === true ? "https" : by];
   const how = [state === "asking" ? t.asking : t[state], state === "working" && carrier !== undefined ? over(carrier) : "", t.found[foundBy]];
-  const ways = missed.map(({ carrier: by, reason: why }) => <p class="meta" key={by}>{t.missed(over(by), t.reasons[why.code] ?? why.detail)}</p>);
+  const ways = missed.filter(({ carrier: by }) => state !== "working" || by !== carrier).map(({ carrier: by, reason: why }) => <p class="meta" key={by}>{t.missed(over(by), t.reasons[why.code] ?? why.detail)}</p>);
   return (
     <>
       <p><span class={state === "working" ? "dot ok" : state === "asking" || state === "unused" ? "dot" : "dot warn"} /> <bdi class="name">{origin?.replace(/^https?:\/\//, "") ?? id.slice(0, 12)}</bdi></p>
