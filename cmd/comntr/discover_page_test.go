@@ -300,7 +300,7 @@ func TestE2EPageOutlivesServer(t *testing.T) {
 	}
 	b := serve(t, t.TempDir(), "--sync-interval", "2s", "--public-url", atB, "--peer", a.http)
 	late.Store(b)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		_, err := b.has(text)
 		return err
 	})
