@@ -170,7 +170,7 @@ func (s *server) has(text string) (string, error) {
 func TestE2EPageDiscovers(t *testing.T) {
 	needsPage(t)
 	away := nowhere(t)
-	a := serve(t, t.TempDir(), "--public-url", away)
+	a := serve(t, t.TempDir(), "--public-url", away, "--webtransport-listen", "none")
 	const text = "Posted from the command line."
 	if _, err := a.byCommand(text); err != nil {
 		t.Fatal(err)
@@ -275,7 +275,7 @@ func TestE2EPageByAnothersTracker(t *testing.T) {
 	tracker := strings.TrimSpace(line)
 	var a running
 	atA := proxy(t, httptest.NewServer, a.http, nil)
-	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA))
+	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA, "--webtransport-listen", "none"))
 	const text = "Posted from the command line."
 	if _, err := a.Load().byCommand(text); err != nil {
 		t.Fatal(err)
@@ -305,7 +305,7 @@ func TestE2EPageOutlivesServer(t *testing.T) {
 		return err
 	})
 	playPage(t, "two", facts{
-		"site": site(t, httptest.NewServer, []string{a.http, atB}, nil), "a": a.http, "b": atB, "also": b.http, "text": text,
+		"site": site(t, httptest.NewServer, []string{a.http, atB}, nil), "a": a.http, "b": atB, "also": b.http, "session": a.webTransport, "text": text,
 	}, acts{
 		"hasA": a.has, "hasB": b.has, "post": b.byCommand,
 		"kill": func(string) (string, error) { a.kill(); return "", nil },
