@@ -20,6 +20,7 @@ export function open(config: Partial<NetConfig>, host: Partial<NetHost> & { read
       subtle: crypto.subtle,
       WebSocket: undefined,
       PeerConnection: undefined,
+      WebTransport: undefined,
       memory: { load: async () => remembered, save: (value) => void (saved = structuredClone(value)) },
       ...rest,
     },
