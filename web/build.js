@@ -41,7 +41,7 @@ const lexerAlone = {
 
 const workers = ["thread", "markdown", "work", "seal"];
 // Which modules travel together. What comes later is in the first of these parts that needs it.
-const later = { sign: ["src/protocol/build.ts"], net: ["src/net/browser.ts"], write: ["src/ui/composer.tsx", "src/ui/actions.tsx"] };
+const later = { sign: ["src/protocol/build.ts"], net: ["src/net/browser.ts", "src/ui/keys.ts"], write: ["src/ui/composer.tsx", "src/ui/actions.tsx"] };
 
 /** What modules import at once, and what that does. */
 function reached(names, graph, seen = new Set()) {
@@ -56,6 +56,7 @@ function reached(names, graph, seen = new Set()) {
 let parts;
 function partOf(id, graph) {
   parts ??= Object.entries({ main: ["src/main.tsx"], ...Object.fromEntries(workers.map((name) => [name, [`src/workers/${name}.ts`]])), ...later }).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
+  if (id.includes("rolldown/runtime")) return "base";
   const [first, ...others] = parts.filter(([, ids]) => ids.has(id)).map(([name]) => name);
   if (first !== "main" && first !== "thread") return [first, ...others].find((name) => name in later) ?? null;
   // A worker's file is imported by nothing else, and the page's own by no worker: it would begin there once more.

@@ -1,12 +1,12 @@
 // The page's beginning. What is drawn first waits for nothing: the network, the database and what is remembered of the
 // reader come to it.
 
+import { effect } from "@preact/signals";
 import { render } from "preact";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
-import { route, startNet, startPage } from "./state/page.ts";
+import { net, route, startNet, startPage } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
-import { onKey } from "./ui/keys.ts";
 import { warmUp } from "./workers/pool.ts";
 
 /** It comes by then, whatever the first comments do. */
@@ -16,10 +16,12 @@ applyLooks();
 warmUp();
 const ready = loadMe().catch(() => undefined);
 render(<App />, document.getElementById("page") as HTMLElement);
-document.addEventListener("keydown", onKey);
 void startPage();
 // A topic's first comments are read without the network; all else needs it.
 setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMillis : 0);
+effect(() => {
+  if (net.value !== undefined) void import("./ui/keys.ts").then(({ onKey }) => document.addEventListener("keydown", onKey), () => undefined);
+});
 // What was left to send is sent when there is time for it.
 void ready.then(() =>
   setTimeout(() => {

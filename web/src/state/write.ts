@@ -13,7 +13,7 @@ import { hashOfName } from "../protocol/hash.ts";
 import { publicKey } from "../protocol/signature.ts";
 import { voteWork } from "../protocol/work.ts";
 import type { Row } from "../workers/messages.ts";
-import { payWork } from "../workers/pool.ts";
+import { payWork } from "../workers/working.ts";
 import { activeKey, lists, type Me, me, people, setActive, setLists } from "./me.ts";
 import { keeping, servers, startNet } from "./page.ts";
 import type { Topic } from "./topic.ts";

@@ -1,10 +1,14 @@
-// The keyboard: what Help lists. Keys with Ctrl, Alt or Meta are the browser's, and so are all while somebody writes.
+// What readers do besides reading, which comes when there is something to read: the keyboard, what waits, the lines
+// beside comments. Of the keys, which Help lists, those with Ctrl, Alt or Meta are the browser's, and so are all while
+// somebody writes.
 
 import type { Hash } from "../protocol/hash.ts";
-import { panel } from "../state/page.ts";
 import { composing } from "../state/composing.ts";
+import { panel } from "../state/page.ts";
+import type { Topic } from "../state/topic.ts";
+import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
-import { run, showPending } from "./thread.tsx";
+import { allRows, goTo, run, toggleCollapsed } from "./thread.tsx";
 
 let afterG = 0;
 /** "g" and the letter behind it belong together so long. */
@@ -83,4 +87,39 @@ function escape(target: HTMLElement): void {
   if (panel.peek() !== undefined) panel.value = undefined;
   else if (composing.peek() !== undefined && target.closest(".composer") !== null) composing.value = undefined;
   else target.blur();
+}
+
+/** Shows what waits and goes to the first of it. */
+export function showPending(topic: Topic): void {
+  const before = new Set([...document.querySelectorAll("article.fresh")].map(({ id }) => id));
+  topic.apply();
+  const stop = topic.facts.subscribe(({ pending }) => {
+    if (pending > 0) return;
+    setTimeout(() => {
+      stop();
+      const first = [...document.querySelectorAll<HTMLElement>("article.fresh")].find(({ id }) => !before.has(id));
+      if (first !== undefined) goTo(first.id.slice(2) as Hash);
+    }, 60);
+  });
+}
+
+/** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
+export function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
+  const lines = element.getBoundingClientRect();
+  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
+  const shown = Math.max(1, Math.round(lines.width / step));
+  const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
+  const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));
+  // Of those deeper than there are lines, the last line is the parent's.
+  const depth = level === shown - 1 ? row.depth - 1 : level;
+  let above: Row | undefined;
+  for (const each of allRows(topic)) {
+    if (each.id === row.id) break;
+    if (each.depth === depth) above = each;
+  }
+  if (above === undefined) return;
+  toggleCollapsed(topic, above.id, true);
+  const article = document.getElementById(`c-${above.id}`);
+  article?.scrollIntoView({ block: "nearest" });
+  article?.focus({ preventScroll: true });
 }

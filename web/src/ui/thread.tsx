@@ -20,6 +20,7 @@ import { refreshDates } from "./when.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
 const actions = loader(() => import("./actions.tsx"));
+const besides = loader(() => import("./keys.ts"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
@@ -292,23 +293,9 @@ function Pill({ topic }: { readonly topic: Topic }): VNode {
   const n = topic.facts.value.pending;
   return (
     <div class="pill" role="status">
-      {n > 0 && <button onClick={() => showPending(topic)} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
+      {n > 0 && <button onClick={() => void besides().then((loaded) => loaded?.showPending(topic))} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
     </div>
   );
-}
-
-/** Shows what waits and goes to the first of it. */
-export function showPending(topic: Topic): void {
-  const before = new Set([...document.querySelectorAll("article.fresh")].map(({ id }) => id));
-  topic.apply();
-  const stop = topic.facts.subscribe(({ pending }) => {
-    if (pending > 0) return;
-    setTimeout(() => {
-      stop();
-      const first = [...document.querySelectorAll<HTMLElement>("article.fresh")].find(({ id }) => !before.has(id));
-      if (first !== undefined) goTo(first.id.slice(2) as Hash);
-    }, 60);
-  });
 }
 
 /** Moves to a comment and puts the focus there. */
@@ -349,7 +336,7 @@ export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, e
       toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
       return;
     case "line":
-      collapseLine(topic, row, element, event);
+      void besides().then((loaded) => loaded?.collapseLine(topic, row, element, event));
       return;
     case "reply":
       composing.value = { kind: "reply", row };
@@ -360,25 +347,4 @@ export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, e
     default:
       void actions().then((loaded) => loaded?.act(topic, act, row, element));
   }
-}
-
-/** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
-function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
-  const lines = element.getBoundingClientRect();
-  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
-  const shown = Math.max(1, Math.round(lines.width / step));
-  const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
-  const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));
-  // Of those deeper than there are lines, the last line is the parent's.
-  const depth = level === shown - 1 ? row.depth - 1 : level;
-  let above: Row | undefined;
-  for (const each of allRows(topic)) {
-    if (each.id === row.id) break;
-    if (each.depth === depth) above = each;
-  }
-  if (above === undefined) return;
-  toggleCollapsed(topic, above.id, true);
-  const article = document.getElementById(`c-${above.id}`);
-  article?.scrollIntoView({ block: "nearest" });
-  article?.focus({ preventScroll: true });
 }

@@ -2,9 +2,10 @@
 // word: every comment is what its name says, and counts when its signature is verified. The network, once it is here,
 // reads the same topic from that server and from others, and does not bring this again.
 
-import { getFolder } from "../protocol/ask.ts";
+import { ask, chunksOf } from "../protocol/ask.ts";
 import { cidText } from "../protocol/cid.ts";
-import type { Hash, Place } from "../protocol/hash.ts";
+import { openFolder } from "../protocol/folder.ts";
+import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import { maxSourceBytes, maxSourceFiles } from "./session.ts";
 
 /** Files of one batch. */
@@ -32,8 +33,10 @@ export async function readFirst(origin: string, place: Place, first: First, take
     return files.length === 0 || take(files);
   };
   try {
-    const folder = await getFolder({ origin, fetch: (url, init) => fetch(url, init) }, place, end.signal);
-    if (folder === undefined) return;
+    const server = { origin, fetch: (url: string, init: RequestInit) => fetch(url, init) };
+    const response = await ask(server, placeText(place), { headers: { Accept: "application/vnd.ipld.car" }, signal: end.signal });
+    if (!response.ok) return;
+    const folder = await openFolder(chunksOf(response));
     for await (const found of folder.comments) {
       bytes += found.bytes.length;
       if (first.ids.push(found.id) > maxSourceFiles || bytes > maxSourceBytes) return;
