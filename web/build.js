@@ -26,19 +26,6 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-// marked's bundle makes an instance of all that it has. Of it only the lexer is used: without that instance the rest
-// falls away.
-const lexerAlone = {
-  name: "lexer-alone",
-  transform(code, id) {
-    if (!id.endsWith("marked.esm.js")) return undefined;
-    const [, before, exports] = /^(.*);var \w+=new \w+;function .*export\{(.*)\};/s.exec(code) ?? [];
-    const [, lexer] = /(\w+) as Lexer\b/.exec(exports ?? "") ?? [];
-    if (lexer === undefined) throw new Error("marked is put together in another way than build.js knows");
-    return { code: `${before};export{${lexer} as Lexer};`, moduleSideEffects: false };
-  },
-};
-
 // Which modules travel together. What one screen alone needs is a file of its own.
 const groups = [
   { name: "write", test: /src\/(ui\/(composer|actions)|state\/write|strings\/en-later|protocol\/build)\.tsx?$/, priority: 3 },
@@ -52,7 +39,6 @@ const bundle = await rolldown({
   platform: "browser",
   preserveEntrySignatures: "allow-extension",
   transform: { target: ["es2022", "chrome110", "firefox115", "safari16.4"] },
-  plugins: [lexerAlone],
 });
 const { output } = await bundle.generate({
   format: "esm",
