@@ -26,9 +26,9 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-// Which modules travel together. What one screen alone needs is a file of its own.
+// Which modules travel together. What only some need, and later, is a file of its own.
 const groups = [
-  { name: "write", test: /src\/(ui\/(composer|actions)|state\/write|strings\/en-later|protocol\/build)\.tsx?$/, priority: 3 },
+  { name: "write", test: /src\/(ui\/(composer|actions)|state\/write|strings\/en-later|protocol\/build|state\/background)\.tsx?$/, priority: 3 },
   { name: "base", test: /src\/(protocol|keep|strings\/name|workers\/trees)|@noble\/(ed25519|hashes\/(sha2|utils|_md|_u64))|rolldown:runtime/, priority: 2 },
   { name: "page", test: /node_modules\/(preact|@preact)|src\/(ui\/(app|thread|comment|body|mark|when|lazy|keys)|state\/(page|me|topic|composing|looks)|net\/(browser|index|guard|http|post|reader|reasons|servers|topics|deadline|tree)\.|workers\/pool|strings\/en\.|route|config)/, priority: 1 },
 ];
@@ -38,11 +38,17 @@ const bundle = await rolldown({
   input: { main: "src/main.tsx", ...Object.fromEntries(workers.map((name) => [name, `src/workers/${name}.ts`])) },
   platform: "browser",
   preserveEntrySignatures: "allow-extension",
-  transform: { target: ["es2022", "chrome110", "firefox115", "safari16.4"] },
+  transform: {
+    target: ["es2022", "chrome110", "firefox115", "safari16.4"],
+    // h(tag, props, child) is shorter than jsx(tag, { children: [child] }).
+    jsx: { runtime: "classic", pragma: "h", pragmaFrag: "Fragment" },
+    inject: { h: ["preact", "h"], Fragment: ["preact", "Fragment"] },
+  },
 });
 const { output } = await bundle.generate({
   format: "esm",
   minify: true,
+  comments: { annotation: false },
   entryFileNames: "[name].js",
   chunkFileNames: "[name].js",
   codeSplitting: { includeDependenciesRecursively: false, groups },
