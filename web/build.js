@@ -26,13 +26,30 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-// Which modules travel together. What only some need, and later, is a file of its own.
-const groups = [
-  { name: "write", test: /src\/(ui\/(composer|actions)|state\/write|strings\/en-later|protocol\/build|state\/background)\.tsx?$/, priority: 3 },
-  { name: "base", test: /src\/(protocol|keep|strings\/name|workers\/trees)|@noble\/(ed25519|hashes\/(sha2|utils|_md|_u64))|rolldown:runtime/, priority: 2 },
-  { name: "page", test: /node_modules\/(preact|@preact)|src\/(ui\/(app|thread|comment|body|mark|when|lazy|keys)|state\/(page|me|topic|composing|looks)|net\/(browser|index|guard|http|post|reader|reasons|servers|topics|deadline|tree)\.|workers\/pool|strings\/en\.|route|config)/, priority: 1 },
-];
 const workers = ["thread", "markdown", "work", "seal"];
+// Which modules travel together. What comes later is in the first of these parts that needs it.
+const later = { sign: ["src/protocol/build.ts"], net: ["src/net/browser.ts"], write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts"] };
+
+/** What modules import at once, and what that does. */
+function reached(names, graph, seen = new Set()) {
+  for (const id of names) {
+    if (seen.has(id)) continue;
+    seen.add(id);
+    reached(graph.getModuleInfo(id)?.importedIds ?? [], graph, seen);
+  }
+  return seen;
+}
+
+let parts;
+function partOf(id, graph) {
+  parts ??= Object.entries({ main: ["src/main.tsx"], ...Object.fromEntries(workers.map((name) => [name, [`src/workers/${name}.ts`]])), ...later }).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
+  const [first, ...others] = parts.filter(([, ids]) => ids.has(id)).map(([name]) => name);
+  if (first !== "main" && first !== "thread") return [first, ...others].find((name) => name in later) ?? null;
+  // A worker's file is imported by nothing else, and the page's own by no worker: it would begin there once more.
+  const alone = first === "main" ? others.every((name) => name in later) : others.length === 0;
+  return alone ? first : "base";
+}
+
 const bundle = await rolldown({
   cwd: here("."),
   input: { main: "src/main.tsx", ...Object.fromEntries(workers.map((name) => [name, `src/workers/${name}.ts`])) },
@@ -51,7 +68,7 @@ const { output } = await bundle.generate({
   comments: { annotation: false },
   entryFileNames: "[name].js",
   chunkFileNames: "[name].js",
-  codeSplitting: { includeDependenciesRecursively: false, groups },
+  codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: partOf, debugName: "parts" }] },
 });
 const css = await transform(readFileSync(here("src/page.css"), "utf8"), { loader: "css", minify: true, target: ["chrome110", "firefox115", "safari16.4"] });
 

@@ -4,10 +4,13 @@
 import { render } from "preact";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
-import { startPage } from "./state/page.ts";
+import { route, startNet, startPage } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
 import { onKey } from "./ui/keys.ts";
 import { warmUp } from "./workers/pool.ts";
+
+/** It comes by then, whatever the first comments do. */
+const networkMillis = 1500;
 
 applyLooks();
 warmUp();
@@ -15,6 +18,8 @@ const ready = loadMe().catch(() => undefined);
 render(<App />, document.getElementById("page") as HTMLElement);
 document.addEventListener("keydown", onKey);
 void startPage();
+// A topic's first comments are read without the network; all else needs it.
+setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMillis : 0);
 // What was left to send is sent when there is time for it.
 void ready.then(() =>
   setTimeout(() => {

@@ -3,9 +3,10 @@
 
 import { sha256 } from "@noble/hashes/sha2.js";
 import { concat, toHex, utf8 } from "./bytes.ts";
-import { type Document, isHeader, parseDocument, type Refusal, refusal } from "./document.ts";
+import { type Document, isHeader, type Refusal, refusal } from "./document.ts";
 import { type Hash, type Place, placeText } from "./hash.ts";
 import type { Kind } from "./kinds.ts";
+import { parseDocument } from "./parse.ts";
 import { publicKey, sign } from "./signature.ts";
 import { leadingZeroBits } from "./work.ts";
 

@@ -1,7 +1,7 @@
 // CIDs of blocks: SPEC.md, section 3. SHA-256 alone, of a dag-pb block or of raw bytes, in versions 0 and 1.
 
-import { sha256 } from "@noble/hashes/sha2.js";
 import { type Bytes, equal } from "./bytes.ts";
+import { sha256 } from "./sha256.ts";
 
 export type Version = 0 | 1;
 export type Codec = "dag-pb" | "raw";

@@ -1,34 +1,24 @@
 // The client's side of HTTP: SPEC.md, section 4. Nothing that a server answers is taken for longer than its bound, and
 // nothing is handed on unchecked. How long to wait is the caller's: each call takes an AbortSignal.
 
-import { concat, fromUTF8, toHex, utf8 } from "./bytes.ts";
+import { accepted, ask, chunksOf, isUnknown, readBody, type Server } from "./ask.ts";
+import { fromUTF8, toHex, utf8 } from "./bytes.ts";
 import { type Block, openCar } from "./car.ts";
 import { type Cid, cidText, equalCids, parseCid } from "./cid.ts";
 import { maxDocument } from "./document.ts";
 import { type ServerEvent, readEvents } from "./events.ts";
-import { type Folder, openFolder } from "./folder.ts";
 import { type Hash, hashOf, type Place, placeText } from "./hash.ts";
 import { type Hello, maxHello, openHello } from "./hello.ts";
 import { Lie } from "./lie.ts";
-import { maxProblem, parseProblem } from "./problem.ts";
-import type { Verifier } from "./signature.ts";
+import type { Verifier } from "./verifier.ts";
+
+export { accepted, ask, chunksOf, readBody, type Fetch, type Server } from "./ask.ts";
 
 /** An id, or a comment's SHA-1, as an answer. */
 export const maxIdAnswer = 256;
 /** CIDs asked for at once, and the blocks that an answer has at most. */
 export const maxAsked = 512;
 export const maxBlocks = 4 << 20;
-
-const carType = "application/vnd.ipld.car";
-
-/** fetch, or what stands for it: the data channel of WebRTC speaks the same HTTP. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
-
-export interface Server {
-  /** Without a slash at its end. */
-  readonly origin: string;
-  readonly fetch: Fetch;
-}
 
 /** The id of a topic's folder; of the community's, without a topic. Undefined if there is no such topic yet. */
 export async function getId(server: Server, community: Hash, topic: Hash | undefined, signal: AbortSignal): Promise<Cid | undefined> {
@@ -38,13 +28,6 @@ export async function getId(server: Server, community: Hash, topic: Hash | undef
   const id = parseCid(await readLine(response));
   if (id === undefined) throw new Lie("an id that is no CID of this protocol");
   return id;
-}
-
-/** A topic's folder, whole and as it is now. Undefined if there is no such topic yet. */
-export async function getFolder(server: Server, place: Place, signal: AbortSignal): Promise<Folder | undefined> {
-  const response = await ask(server, placeText(place), { headers: { Accept: carType }, signal });
-  if (await isUnknown(response)) return undefined;
-  return openFolder(chunksOf(await accepted(response)));
 }
 
 /** A comment's bytes: those of its name, which parseDocument has still to judge. */
@@ -104,56 +87,9 @@ export async function getHello(server: Server, named: boolean, signal: AbortSign
   return openHello(answer, { nonce, now: Date.now(), ...(named ? {} : { origin: server.origin }) }, verifier);
 }
 
-/** Sends a request: path without a slash before it. */
-export async function ask({ origin, fetch }: Server, path: string, init: RequestInit): Promise<Response> {
-  // No redirects: a stranger's server must not lead a page to another address.
-  return fetch(`${origin}/${path}`, { ...init, redirect: "error", credentials: "omit", referrerPolicy: "no-referrer" });
-}
-
-/** The response, if it is no refusal. */
-export async function accepted(response: Response): Promise<Response> {
-  if (response.ok) return response;
-  // A refusal that cannot be read is one all the same.
-  const body = await readBody(response, maxProblem).catch(() => new Uint8Array(0));
-  throw parseProblem(response.status, body, response.headers.get("Retry-After"));
-}
-
-async function isUnknown(response: Response): Promise<boolean> {
-  if (response.status !== 404) return false;
-  await response.body?.cancel();
-  return true;
-}
-
 /** A body of one line. */
 async function readLine(response: Response): Promise<string> {
   const text = fromUTF8(await readBody(await accepted(response), maxIdAnswer));
   if (text?.endsWith("\n") !== true) throw new Lie("an answer that is not one line");
   return text.slice(0, -1);
-}
-
-/** A body of at most so many bytes. */
-export async function readBody(response: Response, max: number): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let total = 0;
-  for await (const chunk of chunksOf(response)) {
-    total += chunk.length;
-    if (total > max) throw new Lie(`an answer of more than ${max} bytes`);
-    parts.push(chunk);
-  }
-  return concat(parts);
-}
-
-/** The body as it comes. Who stops listening ends the transfer. Not every browser lets a stream be iterated. */
-export async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
-  const reader = body?.getReader();
-  if (reader === undefined) return;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel().catch(() => undefined);
-  }
 }

@@ -10,7 +10,7 @@ import type { FromThread, Reading, Row, ThreadFacts } from "../workers/messages.
 import { knownTree, openChannel, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
 import { lists, muted, order, people } from "./me.ts";
-import { keeping, net } from "./page.ts";
+import { firstServer, keeping, net, startNet } from "./page.ts";
 
 /** A row with the tree of its body; without one the body is shown as it is. */
 export interface DrawnRow {
@@ -24,6 +24,8 @@ export interface DrawnSection {
 }
 
 const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0, replies: [] };
+
+type Held = Pick<Extract<FromThread, { kind: "held" }>, "ids" | "folder">;
 
 export interface Topic {
   readonly place: Place;
@@ -76,6 +78,9 @@ export function openTopic(place: Place, knownName: string): Topic {
   let closed = false;
   let opened = false;
   let isLive = false;
+  /** One server was asked before the network. */
+  let looked = false;
+  const held = signal<Held | undefined>(undefined);
 
   const channel = openChannel(take);
   const { session } = channel;
@@ -123,7 +128,8 @@ export function openTopic(place: Place, knownName: string): Topic {
     if (closed) return;
     switch (message.kind) {
       case "held":
-        startReading(new Set(message.ids), message.folder);
+        if (message.ids.length === 0 && !looked) void lookFirst();
+        else startReading(message);
         return;
       case "thread": {
         const keys = new Set(message.order);
@@ -170,32 +176,45 @@ export function openTopic(place: Place, knownName: string): Topic {
       section.rows.value = rows.map((row, i) => ({ row, tree: trees[i] }));
       drawn.value = true;
     });
+    void startNet();
   }
 
-  function startReading(held: ReadonlySet<Hash>, folder: string): void {
-    const stop = effect(() => {
-      const made = net.value;
-      if (made === undefined || closed || readers.length > 0) return;
-      readers.push(
-        made.read(place, held, {
-          files: (files, server) => sendFiles(files, server),
-          total: (n) => (expected.value = n),
-          state: (next) => {
-            state.value = next;
-            if ((next === "live" || next === "empty") && !isLive) {
-              isLive = true;
-              channel.send({ kind: "live", session });
-            }
-          },
-          agreement: (agree, asked) => (agreement.value = { agree, asked }),
-          onOneServer: (ids) => (onOne.value = ids),
-          folder: (id) => channel.send({ kind: "folder", session, id }),
-        }, folder === "" ? undefined : folder),
-      );
-    });
-    stops.push(stop);
+  /** What one server has is here before the network is. */
+  async function lookFirst(): Promise<void> {
+    looked = true;
+    const origin = await firstServer();
+    if (origin === undefined) return startReading({ ids: [], folder: "" });
+    state.value = "reading";
+    channel.send({ kind: "first", session, origin });
   }
-  const stops: (() => void)[] = [stopReading, stopLists];
+
+  function startReading(here: Held): void {
+    held.value = here;
+    void startNet();
+  }
+
+  const stopStarting = effect(() => {
+    const made = net.value;
+    const here = held.value;
+    if (made === undefined || here === undefined || closed || readers.length > 0) return;
+    readers.push(
+      made.read(place, new Set(here.ids), {
+        files: (files, server) => sendFiles(files, server),
+        total: (n) => (expected.value = n),
+        state: (next) => {
+          state.value = next;
+          if ((next === "live" || next === "empty") && !isLive) {
+            isLive = true;
+            channel.send({ kind: "live", session });
+          }
+        },
+        agreement: (agree, asked) => (agreement.value = { agree, asked }),
+        onOneServer: (ids) => (onOne.value = ids),
+        folder: (id) => channel.send({ kind: "folder", session, id }),
+      }, here.folder === "" ? undefined : here.folder),
+    );
+  });
+  const stops = [stopReading, stopLists, stopStarting];
 
   void keeping.then(async (keep) => {
     const kept = await keptTopic(keep, place).catch(() => undefined);

@@ -15,7 +15,7 @@ import { voteWork } from "../protocol/work.ts";
 import type { Row } from "../workers/messages.ts";
 import { payWork } from "../workers/pool.ts";
 import { activeKey, lists, type Me, me, people, setActive, setLists } from "./me.ts";
-import { keeping, net, servers } from "./page.ts";
+import { keeping, servers, startNet } from "./page.ts";
 import type { Topic } from "./topic.ts";
 
 /** Servers that a document is given to; they give it to the others. */
@@ -139,7 +139,7 @@ type Refused = Extract<PostOutcome, { ok: false }>;
 async function deliver(place: Place, bytes: Uint8Array, tell: (saved: number) => void, signal: AbortSignal): Promise<{ saved: number; refused: Refused[] }> {
   let saved = 0;
   const refused: Refused[] = [];
-  const made = net.peek();
+  const made = await startNet();
   await made?.post(place, bytes, wantedServers, (outcome) => {
     if (outcome.ok) tell(++saved);
     else refused.push(outcome);

@@ -3,21 +3,7 @@
 
 import type { ComponentChildren, ComponentType, VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { tell } from "../state/page.ts";
-import { page } from "../strings/en.ts";
-
-/** Loads once; a failure is told, and may be tried again. */
-export function loader<T>(load: () => Promise<T>): () => Promise<T | undefined> {
-  let loading: Promise<T | undefined> | undefined;
-  return () => {
-    loading ??= load().catch(() => {
-      loading = undefined;
-      tell({ text: page.failed, action: { label: page.reload, act: () => location.reload() } });
-      return undefined;
-    });
-    return loading;
-  };
-}
+import { loader } from "../state/page.ts";
 
 export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P & { readonly meanwhile?: ComponentChildren }> {
   const once = loader(load);

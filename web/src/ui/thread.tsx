@@ -9,13 +9,13 @@ import type { Order } from "../protocol/sort.ts";
 import { placeOf, type Route, writeRoute } from "../route.ts";
 import { composing } from "../state/composing.ts";
 import { lists, setOrder } from "../state/me.ts";
-import { keeping, net, online, panel, servers } from "../state/page.ts";
+import { keeping, loader, net, online, panel, servers } from "../state/page.ts";
 import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
 import { composeLine, thread as t } from "../strings/en.ts";
 import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
 import { Comment } from "./comment.tsx";
-import { lazy, loader } from "./lazy.tsx";
+import { lazy } from "./lazy.tsx";
 import { refreshDates } from "./when.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);

@@ -80,6 +80,8 @@ export type ToThread =
   | { readonly kind: "open"; readonly session: number; readonly place: Place; readonly reading: Reading;
       /** To see what is new without having been there: nothing is kept. */
       readonly quiet: boolean }
+  /** Of a topic that nothing is held of: what one server has is read before the network is here. Answered by "held". */
+  | { readonly kind: "first"; readonly session: number; readonly origin: string }
   | { readonly kind: "files"; readonly session: number; readonly server: string; readonly pack: ArrayBuffer; readonly list?: Place }
   /** A document that the reader just signed: shown at once. */
   | { readonly kind: "own"; readonly session: number; readonly bytes: Uint8Array; readonly list?: Place }
