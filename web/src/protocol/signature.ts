@@ -2,8 +2,8 @@
 // SPEC.md, section 2, decides it, so that all programs say the same of the same bytes.
 
 import { hashes, Point, sign as edSign, getPublicKey } from "@noble/ed25519";
-import { sha512 } from "@noble/hashes/sha2.js";
 import { type Bytes, concat, equal } from "./bytes.ts";
+import { sha512 } from "./sha512.ts";
 import { L, littleEndian, mayVerify } from "./verifier.ts";
 
 // Pages on http:// addresses have no crypto.subtle, which noble would ask for SHA-512.

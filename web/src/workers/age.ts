@@ -1,11 +1,9 @@
 // Files behind a passphrase, in the age format (age-encryption.org/v1, c2sp.org/age) with scrypt, armored: what
 // `comntr key export --file` writes and `age -d` opens.
 
-import { hmac } from "@noble/hashes/hmac.js";
-import { scrypt } from "@noble/hashes/scrypt.js";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { concat, equal, fromUTF8, utf8 } from "../protocol/bytes.ts";
 import { decrypt, encrypt } from "./chacha.ts";
+import { hmac, scrypt } from "./scrypt.ts";
 
 /** 2^17 KiB, 128 MiB, of memory: what a phone can give. */
 const workFactor = 17;
@@ -31,16 +29,16 @@ function fromBase64(text: string): Uint8Array {
 }
 
 function wrapKey(passphrase: string, salt: Uint8Array, factor: number): Uint8Array {
-  return scrypt(utf8(passphrase), concat([utf8(`${version}/scrypt`), salt]), { N: 2 ** factor, r: 8, p: 1, dkLen: 32, maxmem: 2 ** factor * 1024 + 2 ** 22 });
+  return scrypt(utf8(passphrase), concat([utf8(`${version}/scrypt`), salt]), factor);
 }
 
 /** HKDF (RFC 5869) of one block, which is all that is wanted. */
 function derive(fileKey: Uint8Array, salt: Uint8Array, info: string): Uint8Array {
-  return hmac(sha256, hmac(sha256, salt, fileKey), utf8(`${info}\x01`));
+  return hmac(hmac(salt, fileKey), utf8(`${info}\x01`));
 }
 
 function headerMac(fileKey: Uint8Array, header: string): Uint8Array {
-  return hmac(sha256, derive(fileKey, new Uint8Array(0), "header"), utf8(header));
+  return hmac(derive(fileKey, new Uint8Array(0), "header"), utf8(header));
 }
 
 function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): Uint8Array {

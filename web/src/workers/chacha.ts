@@ -5,14 +5,15 @@ import { concat, equal } from "../protocol/bytes.ts";
 
 export const tagSize = 16;
 
-function words(bytes: Uint8Array): Uint32Array {
+/** Words of four bytes, the lowest first. */
+export function wordsOf(bytes: Uint8Array): Int32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return Uint32Array.from({ length: bytes.length / 4 }, (_, i) => view.getUint32(4 * i, true));
+  return Int32Array.from({ length: bytes.length / 4 }, (_, i) => view.getInt32(4 * i, true));
 }
 
-function bytesOf(numbers: Uint32Array): Uint8Array {
+export function bytesOf(numbers: Int32Array): Uint8Array {
   const view = new DataView(new ArrayBuffer(4 * numbers.length));
-  numbers.forEach((n, i) => view.setUint32(4 * i, n, true));
+  numbers.forEach((n, i) => view.setInt32(4 * i, n, true));
   return new Uint8Array(view.buffer);
 }
 
@@ -23,7 +24,7 @@ const quarters = ["048c", "159d", "26ae", "37bf", "05af", "16bc", "278d", "349e"
 
 /** 64 bytes of the key stream. */
 function block(key: Uint8Array, nonce: Uint8Array, counter: number): Uint8Array {
-  const start = Uint32Array.of(...constants, ...words(key), counter, ...words(nonce));
+  const start = Int32Array.of(...constants, ...wordsOf(key), counter, ...wordsOf(nonce));
   const state = start.slice();
   const at = (i: number): number => state[i] as number;
   const mix = (a: number, b: number, c: number, turn: number): void => {
@@ -60,7 +61,7 @@ function tag(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array
   const once = block(key, nonce, 0);
   const r = integer(once.subarray(0, 16)) & 0x0ffffffc0ffffffc0ffffffc0fffffffn;
   // Filled up to 16 bytes, then the lengths: of what is added, none, and of the data.
-  const all = concat([sealed, new Uint8Array(-sealed.length & 15), bytesOf(Uint32Array.of(0, 0, sealed.length, 0))]);
+  const all = concat([sealed, new Uint8Array(-sealed.length & 15), bytesOf(Int32Array.of(0, 0, sealed.length, 0))]);
   let sum = 0n;
   for (let at = 0; at < all.length; at += 16) sum = ((sum + integer(all.subarray(at, at + 16)) + (1n << 128n)) * r) % ((1n << 130n) - 5n);
   sum += integer(once.subarray(16, 32));
