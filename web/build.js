@@ -26,22 +26,13 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-// marked's bundle makes an instance of all that it has. Of it only the lexer is used: without that instance the rest
-// falls away.
-const lexerAlone = {
-  name: "lexer-alone",
-  transform(code, id) {
-    if (!id.endsWith("marked.esm.js")) return undefined;
-    const [, before, exports] = /^(.*);var \w+=new \w+;function .*export\{(.*)\};/s.exec(code) ?? [];
-    const [, lexer] = /(\w+) as Lexer\b/.exec(exports ?? "") ?? [];
-    if (lexer === undefined) throw new Error("marked is put together in another way than build.js knows");
-    return { code: `${before};export{${lexer} as Lexer};`, moduleSideEffects: false };
-  },
-};
-
 const workers = ["thread", "markdown", "work", "seal"];
 // Which modules travel together. What comes later is in the first of these parts that needs it.
-const later = { sign: ["src/protocol/build.ts"], net: ["src/net/browser.ts", "src/ui/keys.ts"], write: ["src/ui/composer.tsx", "src/ui/actions.tsx"] };
+const later = {
+  sign: ["src/protocol/build.ts"],
+  net: ["src/net/browser.ts", "src/ui/keys.ts"],
+  write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts"],
+};
 
 /** What modules import at once, and what that does. */
 function reached(names, graph, seen = new Set()) {
@@ -69,12 +60,17 @@ const bundle = await rolldown({
   input: { main: "src/main.tsx", ...Object.fromEntries(workers.map((name) => [name, `src/workers/${name}.ts`])) },
   platform: "browser",
   preserveEntrySignatures: "allow-extension",
-  transform: { target: ["es2022", "chrome110", "firefox115", "safari16.4"] },
-  plugins: [lexerAlone],
+  transform: {
+    target: ["es2022", "chrome110", "firefox115", "safari16.4"],
+    // h(tag, props, child) is shorter than jsx(tag, { children: [child] }).
+    jsx: { runtime: "classic", pragma: "h", pragmaFrag: "Fragment" },
+    inject: { h: ["preact", "h"], Fragment: ["preact", "Fragment"] },
+  },
 });
 const { output } = await bundle.generate({
   format: "esm",
   minify: true,
+  comments: { annotation: false },
   entryFileNames: "[name].js",
   chunkFileNames: "[name].js",
   codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: partOf, debugName: "parts" }] },

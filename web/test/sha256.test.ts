@@ -1,11 +1,21 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
-import { sha256 } from "../src/protocol/sha256.ts";
+import { sha256, sha256After } from "../src/protocol/sha256.ts";
 
 test("the lengths around a block's end, and some long ones", () => {
   for (const n of [...Array(200).keys(), 65535, 65536, 524288]) {
     const bytes = new Uint8Array(n).map((_, i) => (i * 7 + n) ^ (i >> 8));
     expect(Buffer.from(sha256(bytes)).toString("hex")).toBe(createHash("sha256").update(bytes).digest("hex"));
+  }
+});
+
+test("what begins alike", () => {
+  for (const n of [0, 1, 55, 56, 63, 64, 65, 128, 200]) {
+    const beginning = new Uint8Array(n + 3).map((_, i) => i).subarray(3);
+    const after = sha256After(beginning);
+    for (const rest of [0, 1, 9, 64, 100].map((length) => new Uint8Array(length).fill(7))) {
+      expect(after(rest)).toEqual(sha256(Uint8Array.of(...beginning, ...rest)));
+    }
   }
 });
 

@@ -1,8 +1,10 @@
-import { Point } from "@noble/ed25519";
+import { createHash } from "node:crypto";
+import { getPublicKey, hashes, Point, sign as edSign } from "@noble/ed25519";
 import { describe, expect, test } from "vitest";
-import { fromHex } from "../src/protocol/bytes.ts";
-import { verify } from "../src/protocol/signature.ts";
+import { fromHex, toHex } from "../src/protocol/bytes.ts";
+import { publicKey, sign, verify } from "../src/protocol/signature.ts";
 import { decidesAlike, isKey, probes, verifierOf } from "../src/protocol/verifier.ts";
+import { random } from "./random.ts";
 import { readVectors } from "./vectors.ts";
 
 interface Case {
@@ -30,6 +32,24 @@ describe("signatures.json", () => {
     expect(probes.cases).toEqual(open.map(({ signature, valid }) => [signature, valid]));
     expect(isKey(fromHex(probes.key))).toBe(true);
   });
+});
+
+test("keys and signatures are those of noble", () => {
+  hashes.sha512 = (message) => Uint8Array.from(createHash("sha512").update(message).digest());
+  const pick = random(25519);
+  for (let n = 0; n < 40; n++) {
+    // The lowest and the highest bits are set by the standard, and not by the seed; lengths around a block's end.
+    const seed = n < 2 ? new Uint8Array(32).fill(255 * n) : Uint8Array.from({ length: 32 }, () => pick(256));
+    const message = Uint8Array.from({ length: n * 8 }, () => pick(256));
+    const key = publicKey(seed);
+    expect(toHex(key)).toBe(toHex(getPublicKey(seed)));
+    const signature = sign(message, seed);
+    expect(toHex(signature)).toBe(toHex(edSign(message, seed)));
+    expect(verify(key, message, signature)).toBe(true);
+    const at = pick(64);
+    signature[at] = (signature[at] as number) ^ (1 << pick(8));
+    expect(verify(key, message, signature)).toBe(false);
+  }
 });
 
 test("a key is one exactly where noble's point is of prime order", () => {

@@ -1,7 +1,7 @@
 // SHA-256 (FIPS 180-4), of bytes that are here as a whole. In a browser crypto.subtle has it too, but not on pages of
 // http:// addresses, and its answers come later: of the small blocks that folders consist of, waiting is most of the work.
 
-import { type Bytes, padded } from "./bytes.ts";
+import { type Bytes, concat, padded } from "./bytes.ts";
 
 // The first 32 bits behind the point of the roots of the first primes: of 8 the square roots, of 64 the cube roots.
 const primes: number[] = [];
@@ -43,8 +43,22 @@ function compress(s: Int32Array, block: DataView, at: number): void {
 }
 
 export function sha256(bytes: Uint8Array): Bytes {
-  const blocks = padded(bytes);
+  return finish(start.slice(), bytes, 0);
+}
+
+/** Hashes of bytes that begin alike: what is in whole blocks of the beginning is taken in once. */
+export function sha256After(beginning: Uint8Array): (rest: Uint8Array) => Bytes {
+  const whole = beginning.length & -64;
+  const view = new DataView(beginning.buffer, beginning.byteOffset);
   const state = start.slice();
+  for (let at = 0; at < whole; at += 64) compress(state, view, at);
+  const tail = beginning.subarray(whole);
+  return (rest) => finish(state.slice(), concat([tail, rest]), whole);
+}
+
+/** Takes in what is left, behind so many bytes. */
+function finish(state: Int32Array, bytes: Uint8Array, before: number): Bytes {
+  const blocks = padded(bytes, before);
   for (let at = 0; at < blocks.byteLength; at += 64) compress(state, blocks, at);
   const hash = new DataView(new ArrayBuffer(32));
   for (let i = 0; i < 8; i++) hash.setInt32(4 * i, state[i] as number);

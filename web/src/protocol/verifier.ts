@@ -8,7 +8,7 @@ import { fromHex, toHex } from "./bytes.ts";
 export type Verifier = (key: Uint8Array, message: Uint8Array, signature: Uint8Array) => Promise<boolean>;
 
 // RFC 8032: the field, the curve's d, a root of -1, and the order of the base point.
-const p = 2n ** 255n - 19n;
+export const p = 2n ** 255n - 19n;
 const d = 37095705934669439343138083508754565189542113879843219016388785533085940283555n;
 const rootOfMinus1 = 19681161376707505956807079304988542015446066515923890162744021073123829784752n;
 export const L = 2n ** 252n + 27742317777372353535851937790883648493n;
@@ -32,14 +32,9 @@ export function isKey(key: Uint8Array): boolean {
 
 /** Of a point, by its y: what is asked here holds of both points that have it. x = 0 are the identity and one of order 2. */
 function isOfPrimeOrder(y: bigint): boolean {
-  const u = y * y - 1n;
-  const v = (d * y * y + 1n) % p;
-  // The root of u/v, if there is one: RFC 8032, 5.1.3.
-  let x = (u * v ** 3n * power((u * v ** 7n) % p, (p - 5n) / 8n)) % p;
-  if ((v * x * x + u) % p === 0n) x = (x * rootOfMinus1) % p;
-  if (y >= p || x === 0n || (v * x * x - u) % p !== 0n) return false;
+  const point = pointOf(y);
+  if (point === undefined) return false;
   // L times the point, which is then the identity.
-  const point: Point = [x, y, 1n, (x * y) % p];
   let sum = point;
   for (const bit of orderBits.slice(1)) {
     sum = add(sum, sum);
@@ -48,11 +43,21 @@ function isOfPrimeOrder(y: bigint): boolean {
   return sum[0] % p === 0n && (sum[1] - sum[2]) % p === 0n;
 }
 
+/** One of the two points that have a y; undefined if there are none, or they are one. */
+export function pointOf(y: bigint): Point | undefined {
+  const u = y * y - 1n;
+  const v = (d * y * y + 1n) % p;
+  // The root of u/v, if there is one: RFC 8032, 5.1.3.
+  let x = (u * v ** 3n * power((u * v ** 7n) % p, (p - 5n) / 8n)) % p;
+  if ((v * x * x + u) % p === 0n) x = (x * rootOfMinus1) % p;
+  return y >= p || x === 0n || (v * x * x - u) % p !== 0n ? undefined : [x, y, 1n, (x * y) % p];
+}
+
 /** Extended coordinates; numbers need not be positive. */
-type Point = readonly [x: bigint, y: bigint, z: bigint, t: bigint];
+export type Point = readonly [x: bigint, y: bigint, z: bigint, t: bigint];
 
 /** The sum of any two points (Hisil, Wong, Carter, Dawson, 2008). */
-function add([x1, y1, z1, t1]: Point, [x2, y2, z2, t2]: Point): Point {
+export function add([x1, y1, z1, t1]: Point, [x2, y2, z2, t2]: Point): Point {
   const a = ((y1 - x1) * (y2 - x2)) % p;
   const b = ((y1 + x1) * (y2 + x2)) % p;
   const c = (((2n * t1 * t2) % p) * d) % p;
@@ -60,7 +65,7 @@ function add([x1, y1, z1, t1]: Point, [x2, y2, z2, t2]: Point): Point {
   return [((b - a) * (e - c)) % p, ((e + c) * (b + a)) % p, ((e - c) * (e + c)) % p, ((b - a) * (b + a)) % p];
 }
 
-function power(base: bigint, exponent: bigint): bigint {
+export function power(base: bigint, exponent: bigint): bigint {
   let result = 1n;
   for (const bit of exponent.toString(2)) {
     result = (result * result) % p;

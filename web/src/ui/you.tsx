@@ -13,8 +13,10 @@ import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
 import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { unsealInWorker } from "../workers/sealing.ts";
-import { KeepName } from "./keepname.tsx";
+import { lazy } from "./lazy.tsx";
 import { Mark, shortKey } from "./mark.tsx";
+
+const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 
 export function You(): VNode {
   const keeps = useSignal<Me | undefined>(undefined);
