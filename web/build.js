@@ -47,7 +47,6 @@ function reached(names, graph, seen = new Set()) {
 let parts;
 function partOf(id, graph) {
   parts ??= Object.entries({ main: ["src/main.tsx"], ...Object.fromEntries(workers.map((name) => [name, [`src/workers/${name}.ts`]])), ...later }).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
-  if (id.includes("rolldown/runtime")) return "base";
   const [first, ...others] = parts.filter(([, ids]) => ids.has(id)).map(([name]) => name);
   if (first !== "main" && first !== "thread") return [first, ...others].find((name) => name in later) ?? null;
   // A worker's file is imported by nothing else, and the page's own by no worker: it would begin there once more.
@@ -67,7 +66,7 @@ const bundle = await rolldown({
     inject: { h: ["preact", "h"], Fragment: ["preact", "Fragment"] },
   },
 });
-const { output } = await bundle.generate({
+const { output: made } = await bundle.generate({
   format: "esm",
   minify: true,
   comments: { annotation: false },
@@ -75,9 +74,21 @@ const { output } = await bundle.generate({
   chunkFileNames: "[name].js",
   codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: partOf, debugName: "parts" }] },
 });
-const css = await transform(readFileSync(here("src/page.css"), "utf8"), { loader: "css", minify: true, target: ["chrome110", "firefox115", "safari16.4"] });
 
-const files = new Map([...output.map(({ fileName, code }) => [fileName, Buffer.from(code)]), ["page.css", Buffer.from(css.code)]]);
+// What rolldown adds is a file of its own, which all that comes later would wait for: each has it within.
+const added = made.find(({ fileName }) => fileName === "rolldown-runtime.js");
+const output = made.filter((file) => file !== added).map((file) => {
+  if (!file.imports.includes(added?.fileName)) return file;
+  const [, body, inside = "t"] = /^(.*)export\{(?:(\w+) as )?t\};?\s*$/s.exec(added.code) ?? [];
+  const code = file.code.replace(/import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/, (_, name) => `const ${name}=(()=>{${body}return ${inside}})();`);
+  if (body === undefined || code === file.code) throw new Error("rolldown adds something else than build.js knows");
+  return { ...file, code, imports: file.imports.filter((name) => name !== added.fileName) };
+});
+const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
+for (const name of ["page.css", "later.css"]) {
+  const { code } = await transform(readFileSync(here(`src/${name}`), "utf8"), { loader: "css", minify: true, target: ["chrome110", "firefox115", "safari16.4"] });
+  files.set(name, Buffer.from(code));
+}
 files.set("icon.svg", readFileSync(here("src/icon.svg")));
 const sum = createHash("sha256");
 for (const [name, contents] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) sum.update(`${name} ${contents.length}\n`).update(contents);

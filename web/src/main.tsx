@@ -7,6 +7,7 @@ import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
 import { net, route, startNet, startPage } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
+import { laterStyle } from "./ui/lazy.tsx";
 import { warmUp } from "./workers/pool.ts";
 
 /** It comes by then, whatever the first comments do. */
@@ -20,7 +21,9 @@ void startPage();
 // A topic's first comments are read without the network; all else needs it.
 setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMillis : 0);
 effect(() => {
-  if (net.value !== undefined) void import("./ui/keys.ts").then(({ onKey }) => document.addEventListener("keydown", onKey), () => undefined);
+  if (net.value === undefined) return;
+  void laterStyle();
+  void import("./ui/keys.ts").then(({ onKey }) => document.addEventListener("keydown", onKey)).catch(() => undefined);
 });
 // What was left to send is sent when there is time for it.
 void ready.then(() =>

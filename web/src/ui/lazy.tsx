@@ -5,12 +5,25 @@ import type { ComponentChildren, ComponentType, VNode } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { loader } from "../state/page.ts";
 
+/** The style of all that is not there at first. */
+export const laterStyle = loader(
+  () =>
+    new Promise<void>((resolve, reject) => {
+      const link = document.createElement("link");
+      link.rel = "stylesheet";
+      link.href = new URL("later.css", import.meta.url).href;
+      link.onload = () => resolve();
+      link.onerror = reject;
+      document.head.append(link);
+    }),
+);
+
 export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P & { readonly meanwhile?: ComponentChildren }> {
   const once = loader(load);
   return function Lazy(props): VNode | null {
     const [part, setPart] = useState<{ readonly Part: ComponentType<P> | undefined }>();
     useEffect(() => {
-      void once().then((Part) => setPart({ Part }));
+      void Promise.all([once(), laterStyle()]).then(([Part]) => setPart({ Part }));
     }, []);
     const Part = part?.Part;
     return Part === undefined ? <>{props.meanwhile ?? null}</> : <Part {...props} />;

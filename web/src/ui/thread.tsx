@@ -15,7 +15,7 @@ import { composeLine, thread as t } from "../strings/en.ts";
 import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
 import { Comment } from "./comment.tsx";
-import { lazy } from "./lazy.tsx";
+import { laterStyle, lazy } from "./lazy.tsx";
 import { refreshDates } from "./when.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
@@ -345,6 +345,6 @@ export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, e
       if (row.parent !== undefined) goTo(row.parent);
       return;
     default:
-      void actions().then((loaded) => loaded?.act(topic, act, row, element));
+      void Promise.all([actions(), laterStyle()]).then(([loaded]) => loaded?.act(topic, act, row, element));
   }
 }
