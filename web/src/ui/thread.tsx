@@ -4,6 +4,7 @@ import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/si
 import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
+import { pacer } from "../net/deadline.ts";
 import type { Hash } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import { placeOf, type Route, writeRoute } from "../route.ts";
@@ -25,8 +26,6 @@ type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
 /** Nothing is said of waiting before. */
 const quietMillis = 300;
-/** Sections that are drawn in one go; then the browser has a turn. */
-const slice = 1;
 
 export function Thread({ route }: { readonly route: ThreadRoute }): VNode {
   const { community, topic: part } = route;
@@ -55,13 +54,21 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   const target = useSignal<Hash | undefined>(route.comment);
   target.value = route.comment;
 
-  // Sections come one after the other, so that no task is long.
+  // Sections come one after the other, as many in one go as leave the browser its turns.
   useSignalEffect(() => {
-    const all = topic.sections.value.length;
-    if (mounted.value >= all || !topic.drawn.value) return undefined;
-    const timer = setTimeout(() => (mounted.value += slice), 0);
-    return () => clearTimeout(timer);
+    if (mounted.value < topic.sections.value.length && topic.drawn.value) void mountMore();
   });
+  const pace = useMemo(pacer, []);
+  const mounting = useRef(false);
+  async function mountMore(): Promise<void> {
+    if (mounting.current) return;
+    mounting.current = true;
+    while (mounted.peek() < topic.sections.peek().length) {
+      await pace();
+      mounted.value++;
+    }
+    mounting.current = false;
+  }
 
   // The comment that the address names, once it is there.
   const gone = useRef<Hash | undefined>(undefined);

@@ -1,7 +1,7 @@
 // Checking signatures: by the browser where it decides as SPEC.md says, which takes a tenth of a millisecond; else by
 // this program, in as many workers as there are.
 
-import { chooseVerifier, decidesAlike, verify } from "../protocol/signature.ts";
+import { decidesAlike, verifierOf, verify } from "../protocol/signature.ts";
 import type { Claim } from "./messages.ts";
 import type { CheckAll } from "./session.ts";
 
@@ -37,7 +37,7 @@ export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void):
     if (!yes) slow();
     return yes;
   });
-  const fast = chooseVerifier(subtle);
+  const fast = subtle === undefined ? undefined : verifierOf(subtle);
 
   const ask = (helper: MessagePort, claims: readonly Claim[]): Promise<readonly boolean[]> =>
     new Promise((resolve) => {
@@ -50,10 +50,7 @@ export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void):
 
   return {
     async checkAll(claims) {
-      if (await alike) {
-        const verifier = await fast;
-        return Promise.all(claims.map(({ key, message, signature }) => verifier(key, message, signature)));
-      }
+      if ((await alike) && fast !== undefined) return Promise.all(claims.map(({ key, message, signature }) => fast(key, message, signature)));
       // Each helper takes its share; this worker takes one, too.
       const shares = helpers.length + 1;
       const size = Math.ceil(claims.length / shares);

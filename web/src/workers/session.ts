@@ -20,8 +20,11 @@ const batch = 64;
 const firstRows = 50;
 /** Fewer are verified in the order in which they came. */
 const orderedFrom = 100;
-/** Milliseconds between two drawings of a thread that is loading. */
-const drawGap = 1000;
+/**
+ * Milliseconds between two drawings of a thread that is loading. Before all is here each moves what was drawn, so there
+ * are fewer of them; afterwards it only grows at its end.
+ */
+const drawGap = { loading: 2000, whole: 1000 };
 /** Fewer documents than that are not drawn before all is verified. */
 const minDrawn = 250;
 // Without word that all is here, so long is waited for more files before the first fold.
@@ -95,7 +98,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let kept = 0;
   let filters: Filter[] = [];
   let sections: Section[] = [];
-  let sent = new Map<string, string>();
+  let sent = new Map<string, readonly Row[]>();
   let topOrder: Hash[] | undefined;
   let pumping: Promise<void> | undefined;
   let firstCount = 0;
@@ -135,9 +138,12 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     if (shownOnce && (settled || how === "news")) pending.add(document.id);
   }
 
+  const gap = (): number => (isLive ? drawGap.whole : drawGap.loading);
+
   /** Verifies what waits, the first screen first, and draws when there is twice as much as before. */
   async function pump(): Promise<void> {
     const queue = unverified.size > orderedFrom ? byPriority() : [...unverified.keys()];
+    const wasLive = isLive;
     for (let at = 0; at < queue.length && !closed; at += batch) {
       const some = queue.slice(at, at + batch).flatMap((id) => {
         const one = unverified.get(id);
@@ -149,35 +155,42 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
       });
       const done = at + batch;
-      if (done < queue.length && (shownOnce ? documents.size >= 2 * drawnSize && now() >= drawnAt + drawGap : done >= firstCount)) draw();
+      if (done < queue.length && (shownOnce ? documents.size >= 2 * drawnSize && now() >= drawnAt + gap() : done >= firstCount)) draw();
       await pause();
+      // All is here: only now is it known what comes after what.
+      if (isLive && !wasLive && unverified.size > orderedFrom) return;
     }
     // While more is coming what came is drawn now and then: each time, sections all over the thread change.
-    if (!shownOnce || isLive || now() >= drawnAt + drawGap) draw();
-    else drawTimer ??= setTimeout(draw, drawGap);
+    if (!shownOnce || isLive || now() >= drawnAt + gap()) draw();
+    else drawTimer ??= setTimeout(draw, gap());
   }
 
-  /** What waits in the order in which it is needed: all that the first screen shows, then in reading order. */
+  /**
+   * What waits in the order in which it is read, each comment with what acts on it: then what is verified is a beginning
+   * of the thread, as it will be, and what follows moves nothing.
+   */
   function byPriority(): Hash[] {
-    const all = [...documents.values(), ...[...unverified.values()].map(({ document }) => document)];
-    const comments = foldAll(all).comments;
-    const firstIds = new Set<Hash>();
-    for (const { id, aliases = [], parent } of comments.slice(0, firstRows)) {
-      for (const each of [id, ...aliases]) firstIds.add(each);
-      if (parent !== undefined) firstIds.add(parent);
-    }
-    const acts: Hash[] = [];
+    const { comments } = foldAll([...documents.values(), ...[...unverified.values()].map(({ document }) => document)]);
+    const acts = new Map<Hash, Hash[]>();
+    // Deletes of what is not shown come before what they delete.
     const rest: Hash[] = [];
     for (const { document } of unverified.values()) {
-      if (kindOf(document) === "comment") continue;
-      const target = targetOf(document);
-      // A name is said by any document; those of the first screen will do.
-      (target !== undefined && firstIds.has(target) ? acts : rest).push(document.id);
+      const target = kindOf(document) === "comment" ? undefined : targetOf(document);
+      if (target === undefined) continue;
+      rest.push(document.id);
+      const others = acts.get(target);
+      if (others === undefined) acts.set(target, [document.id]);
+      else others.push(document.id);
     }
-    const inOrder = comments.flatMap(({ id, aliases = [] }) => [id, ...aliases]).filter((id) => unverified.has(id));
-    const head = inOrder.filter((id) => firstIds.has(id));
-    firstCount = head.length + acts.length;
-    const ordered = new Set([...head, ...acts, ...inOrder, ...rest]);
+    const ordered = new Set<Hash>();
+    comments.forEach(({ id, aliases = [] }, i) => {
+      for (const each of [id, ...aliases]) {
+        if (unverified.has(each)) ordered.add(each);
+        for (const act of acts.get(each) ?? []) ordered.add(act);
+      }
+      if (i < firstRows) firstCount = ordered.size;
+    });
+    for (const id of rest) ordered.add(id);
     // Comments under what is deleted or not here, and what the fold leaves out.
     for (const id of unverified.keys()) ordered.add(id);
     return [...ordered];
@@ -280,9 +293,9 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     const before = sent;
     sent = new Map();
     for (const section of sections) {
-      const print = JSON.stringify(section.rows);
-      sent.set(section.key, print);
-      if (before.get(section.key) !== print) tell({ kind: "section", section });
+      const last = before.get(section.key);
+      sent.set(section.key, section.rows);
+      if (last === undefined || !sameRows(last, section.rows)) tell({ kind: "section", section });
     }
     if (comments.length > 0 || isLive) shownOnce = true;
     // From here on all that comes is news, and the order stays.
@@ -533,6 +546,16 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       keepNow();
     },
   };
+}
+
+/** Whether two lists of rows show the same. All that rows have is plain. */
+export function sameRows(a: readonly Row[], b: readonly Row[]): boolean {
+  return a.length === b.length && a.every((row, i) => sameRow(row, b[i] as Row));
+}
+
+function sameRow(a: Row, b: Row): boolean {
+  const names = Object.keys(a) as (keyof Row)[];
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
 }
 
 /** Delegates of one list that are followed. */
