@@ -20,11 +20,10 @@ const batch = 64;
 const firstRows = 50;
 /** Fewer are verified in the order in which they came. */
 const orderedFrom = 100;
-/**
- * Milliseconds between two drawings of a thread that is loading. Before all is here each moves what was drawn, so there
- * are fewer of them; afterwards it only grows at its end.
- */
-const drawGap = { loading: 2000, whole: 1000 };
+/** Milliseconds between two drawings of a thread that is loading. */
+const drawGap = 1000;
+/** Where little comes, it waits so long at most. */
+const lateGap = 4000;
 /** Fewer documents than that are not drawn before all is verified. */
 const minDrawn = 250;
 // Without word that all is here, so long is waited for more files before the first fold.
@@ -81,6 +80,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let isLive = false;
   let visited = false;
   let shownOnce = false;
+  /** All that the network had is verified and was drawn. */
+  let isWholeShown = false;
   const documents = new Map<Hash, Document>();
   /** Of the lists that the reader chose and of their delegates. */
   const listDocuments = new Map<Hash, Document>();
@@ -89,6 +90,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   const seen = new Set<Hash>();
   /** Comments that the reader has not asked for yet. */
   const pending = new Set<Hash>();
+  /** Comments that what is being verified has not got to: until then they would move what comes before them. */
+  const later = new Set<Hash>();
   /** Comments that came after he was here last. */
   const fresh = new Set<Hash>();
   /** Own documents that no server is known to have. */
@@ -138,11 +141,17 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     if (shownOnce && (settled || how === "news")) pending.add(document.id);
   }
 
-  const gap = (): number => (isLive ? drawGap.whole : drawGap.loading);
+  /**
+   * While a thread is loading it is drawn when there is twice as much as before: until all is here each time moves what
+   * was drawn, and to draw keeps a page busy that has files to read.
+   */
+  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + drawGap;
 
-  /** Verifies what waits, the first screen first, and draws when there is twice as much as before. */
+  /** Verifies what waits, the first screen first, and draws now and then. */
   async function pump(): Promise<void> {
-    const queue = unverified.size > orderedFrom ? byPriority() : [...unverified.keys()];
+    // What comes after the first screen is put in order once, when all of it is here.
+    const isOrdered = unverified.size > orderedFrom && (!shownOnce || isLive);
+    const queue = isOrdered ? byPriority() : [...unverified.keys()];
     const wasLive = isLive;
     for (let at = 0; at < queue.length && !closed; at += batch) {
       const some = queue.slice(at, at + batch).flatMap((id) => {
@@ -150,24 +159,25 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         return one === undefined ? [] : [one];
       });
       const verdicts = await checkAll(some.map(({ claim }) => claim));
+      for (const id of queue.slice(at, at + batch)) later.delete(id);
       some.forEach(({ document, news }, i) => {
         unverified.delete(document.id);
         if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
       });
       const done = at + batch;
-      if (done < queue.length && (shownOnce ? documents.size >= 2 * drawnSize && now() >= drawnAt + gap() : done >= firstCount)) draw();
+      if (done < queue.length && (shownOnce ? isTime() : done >= firstCount)) draw();
       await pause();
-      // All is here: only now is it known what comes after what.
+      // All is here: now it is known what comes after what.
       if (isLive && !wasLive && unverified.size > orderedFrom) return;
     }
-    // While more is coming what came is drawn now and then: each time, sections all over the thread change.
-    if (!shownOnce || isLive || now() >= drawnAt + gap()) draw();
-    else drawTimer ??= setTimeout(draw, gap());
+    later.clear();
+    if (!shownOnce || isLive || isTime()) draw();
+    else drawTimer ??= setTimeout(draw, lateGap);
   }
 
   /**
-   * What waits in the order in which it is read, each comment with what acts on it: then what is verified is a beginning
-   * of the thread, as it will be, and what follows moves nothing.
+   * All there is in the order in which it is read, each comment with what acts on it: then what is verified is a
+   * beginning of the thread, as it will be, and what follows moves nothing.
    */
   function byPriority(): Hash[] {
     const { comments } = foldAll([...documents.values(), ...[...unverified.values()].map(({ document }) => document)]);
@@ -183,9 +193,12 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       else others.push(document.id);
     }
     const ordered = new Set<Hash>();
+    later.clear();
+    const shown = new Set([...sent.values()].flatMap((rows) => rows.map(({ id }) => id)));
     comments.forEach(({ id, aliases = [] }, i) => {
       for (const each of [id, ...aliases]) {
-        if (unverified.has(each)) ordered.add(each);
+        ordered.add(each);
+        if (!shown.has(id)) later.add(each);
         for (const act of acts.get(each) ?? []) ordered.add(act);
       }
       if (i < firstRows) firstCount = ordered.size;
@@ -272,15 +285,20 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     clearTimeout(drawTimer);
     drawTimer = undefined;
     if (reading.lists.length > 0) readLists();
-    const shown = pending.size === 0 ? documents.values() : [...documents.values()].filter(({ id }) => !pending.has(id));
-    let thread = foldAll(shown);
-    if (pending.size > 0 && !isLive) thread = letEndIn(thread);
+    const here = [...documents.values()].filter(({ id }) => !later.has(id));
+    let thread = foldAll(here.filter(({ id }) => !pending.has(id)));
+    let waiting = 0;
+    if (pending.size > 0) {
+      const all = foldAll(here);
+      if (!isWholeShown && letEndIn(thread, all)) thread = foldAll(here.filter(({ id }) => !pending.has(id)));
+      waiting = all.total - thread.total;
+    }
     const comments = inOrder(thread.comments);
     const rows = toRows(comments);
     const facts: ThreadFacts = {
       name: thread.name ?? "",
       total: thread.total,
-      pending: pending.size === 0 ? 0 : foldAll(documents.values()).total - thread.total,
+      pending: waiting,
       hiddenBy: countHidden(comments),
       locked: thread.locked !== undefined,
       unverified: unverified.size,
@@ -299,22 +317,20 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     }
     if (comments.length > 0 || isLive) shownOnce = true;
     // From here on all that comes is news, and the order stays.
-    if (isLive && unverified.size === 0) settled = true;
+    if (isLive && unverified.size === 0) settled = isWholeShown = true;
     drawnSize = Math.max(documents.size, minDrawn);
     drawnAt = now();
     keepNow();
   }
 
-  /** While a thread is loading, what comes after all that is shown moves nothing: it need not wait. */
-  function letEndIn(thread: Thread): Thread {
+  /** While a thread is loading, what comes after all that is shown moves nothing: it need not wait. Whether there is any. */
+  function letEndIn(thread: Thread, all: Thread): boolean {
     const shown = new Set(thread.comments.map(({ id }) => id));
-    const all = foldAll(documents.values()).comments;
-    let last = all.length - 1;
-    while (last >= 0 && !shown.has((all[last] as Comment).id)) last--;
-    const end = all.slice(last + 1);
-    if (end.length === 0) return thread;
+    let last = all.comments.length - 1;
+    while (last >= 0 && !shown.has((all.comments[last] as Comment).id)) last--;
+    const end = all.comments.slice(last + 1);
     for (const { id } of end) pending.delete(id);
-    return foldAll([...documents.values()].filter(({ id }) => !pending.has(id)));
+    return end.length > 0;
   }
 
   /** Once the reader reads, top-level comments keep their places: a vote must not move what he reads. */
@@ -513,6 +529,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       if (unverified.size === 0) keepNow();
     },
     read(next) {
+      // Who the reader is comes from what is kept: most often that is nobody, as before.
+      if (JSON.stringify(next) === JSON.stringify(reading)) return;
       const sorted = next.order !== reading.order;
       reading = next;
       if (sorted) {
