@@ -97,7 +97,15 @@ export function bodyText(document: Document): string {
 /** Whether a document is to wait because its Date lies too far ahead. now: milliseconds since 1970. */
 export function isPremature(document: Document, now: number): boolean {
   const date = document.signed?.date;
-  return date !== undefined && Date.parse(date) > now + maxAheadMillis;
+  // Dates have whole seconds and sort as text: of one that is later than the limit's second, Date.parse would say so, too.
+  return date !== undefined && date > secondOf(now + maxAheadMillis);
+}
+
+let lastSecond = { millis: Number.NaN, text: "" };
+/** The second of a time as Dates write it. Whole threads are judged at one time, so the last answer is kept. */
+function secondOf(millis: number): string {
+  if (lastSecond.millis !== millis) lastSecond = { millis, text: `${new Date(millis).toISOString().slice(0, 19)}Z` };
+  return lastSecond.text;
 }
 
 /** A Date of the one form, and real: no 30th of February. */

@@ -7,7 +7,7 @@ import type { File, ReadState, TopicReader } from "../net/net.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import type { FromThread, Reading, Row, ThreadFacts } from "../workers/messages.ts";
-import { knownTree, openChannel, treeOf } from "../workers/pool.ts";
+import { knownTree, openChannel, treeOf, warmMarkdown } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
 import { lists, muted, order, people } from "./me.ts";
 import { firstServer, keeping, net, startNet } from "./page.ts";
@@ -120,6 +120,7 @@ export function openTopic(place: Place, knownName: string): Topic {
   }
 
   function sendFiles(files: readonly File[], server: string, list?: Place): void {
+    warmMarkdown();
     const pack = packFiles(files.map(({ bytes }) => bytes));
     channel.send({ kind: "files", session, server, pack, ...(list !== undefined ? { list } : {}) }, [pack]);
   }
@@ -128,8 +129,14 @@ export function openTopic(place: Place, knownName: string): Topic {
     if (closed) return;
     switch (message.kind) {
       case "held":
-        if (message.ids.length === 0 && !looked) void lookFirst();
+        if (message.ids.length === 0) void lookFirst();
         else startReading(message);
+        return;
+      case "looked":
+        startReading(message);
+        return;
+      case "markdown":
+        warmMarkdown();
         return;
       case "thread": {
         const keys = new Set(message.order);
@@ -181,6 +188,7 @@ export function openTopic(place: Place, knownName: string): Topic {
 
   /** What one server has is here before the network is. */
   async function lookFirst(): Promise<void> {
+    if (looked) return;
     looked = true;
     const origin = await firstServer();
     if (origin === undefined) return startReading({ ids: [], folder: "" });
@@ -218,6 +226,8 @@ export function openTopic(place: Place, knownName: string): Topic {
 
   void keeping.then(async (keep) => {
     const kept = await keptTopic(keep, place).catch(() => undefined);
+    // Where nothing is kept the worker has nothing to say of it that is worth waiting for.
+    if ((kept?.packs ?? 0) === 0) void lookFirst();
     followed.value = kept?.followed ?? false;
     if (kept !== undefined && kept.name !== "" && name.peek() === "") name.value = kept.name;
     if ((kept?.replies.length ?? 0) > 0) await changeTopic(keep, place, { replies: [] }).catch(() => undefined);

@@ -4,6 +4,7 @@ import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/si
 import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
+import { pacer } from "../net/pacer.ts";
 import type { Hash } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import { placeOf, type Route, writeRoute } from "../route.ts";
@@ -24,10 +25,10 @@ const besides = loader(() => import("./keys.ts"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
+/** Sections that are drawn while there are more files to come. */
+const earlySections = 4;
 /** Nothing is said of waiting before. */
 const quietMillis = 300;
-/** Sections that are drawn in one go; then the browser has a turn. */
-const slice = 1;
 
 export function Thread({ route }: { readonly route: ThreadRoute }): VNode {
   const { community, topic: part } = route;
@@ -56,13 +57,28 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   const target = useSignal<Hash | undefined>(route.comment);
   target.value = route.comment;
 
-  // Sections come one after the other, so that no task is long.
-  useSignalEffect(() => {
+  // Sections come one after the other, as many in one go as leave the browser its turns. While the thread is loading
+  // they still change, and there are files to read: the first ones do, unless the reader goes on.
+  const reads = useSignal(false);
+  const wanted = useComputed(() => {
+    if (!topic.drawn.value) return 1;
     const all = topic.sections.value.length;
-    if (mounted.value >= all || !topic.drawn.value) return undefined;
-    const timer = setTimeout(() => (mounted.value += slice), 0);
-    return () => clearTimeout(timer);
+    return topic.state.value === "reading" && !reads.value ? Math.min(all, earlySections) : all;
   });
+  const pace = useMemo(pacer, []);
+  const mounting = useRef(false);
+  useSignalEffect(() => {
+    if (mounted.value < wanted.value) void mountMore();
+  });
+  async function mountMore(): Promise<void> {
+    if (mounting.current) return;
+    mounting.current = true;
+    while (mounted.peek() < wanted.peek()) {
+      await pace();
+      mounted.value++;
+    }
+    mounting.current = false;
+  }
 
   // The comment that the address names, once it is there.
   const gone = useRef<Hash | undefined>(undefined);
@@ -78,7 +94,9 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   // Who reads is not to be moved.
   useEffect(() => {
     const settle = (): void => {
-      if (topic.drawn.peek() && scrollY > 80) topic.settle();
+      if (!topic.drawn.peek() || scrollY <= 80) return;
+      reads.value = true;
+      topic.settle();
     };
     addEventListener("scroll", settle, { passive: true });
     return () => removeEventListener("scroll", settle);

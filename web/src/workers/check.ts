@@ -1,7 +1,7 @@
 // Checking signatures: by the browser where it decides as SPEC.md says, which takes a tenth of a millisecond; else by
 // this program, in as many workers as there are.
 
-import { chooseVerifier, decidesAlike, slowVerifier } from "../protocol/verifier.ts";
+import { decidesAlike, slowVerifier, verifierOf } from "../protocol/verifier.ts";
 import type { Claim } from "./messages.ts";
 import type { CheckAll } from "./session.ts";
 
@@ -45,7 +45,7 @@ export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void):
     }
     return yes;
   });
-  const fast = chooseVerifier(subtle);
+  const fast = subtle === undefined ? undefined : verifierOf(subtle);
 
   const ask = (helper: MessagePort, claims: readonly Claim[]): Promise<readonly boolean[]> =>
     new Promise((resolve) => {
@@ -58,9 +58,7 @@ export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void):
 
   return {
     async checkAll(claims) {
-      if (await alike) {
-        return verifyAll(claims, await fast);
-      }
+      if ((await alike) && fast !== undefined) return verifyAll(claims, fast);
       // Each helper takes its share; this worker takes one, too.
       const shares = helpers.length + 1;
       const size = Math.ceil(claims.length / shares);

@@ -117,6 +117,11 @@ export function treeOf(text: string): Promise<readonly Tree[] | undefined> {
   });
 }
 
+/** Starts the worker before there is a text for it: the first comments wait for it, if they have Markdown. */
+export function warmMarkdown(): void {
+  if (markdown === undefined) sendMore();
+}
+
 function sendMore(): void {
   if (markdown === undefined) {
     const worker = startWorker("markdown");

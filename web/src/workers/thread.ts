@@ -3,10 +3,12 @@
 import { openKeep } from "../keep/keep.ts";
 import { addFiles, changeTopic, keptFiles, keptTopic, replaceFiles } from "../keep/topics.ts";
 import { unpackFiles } from "../keep/pack.ts";
+import { fromUTF8 } from "../protocol/bytes.ts";
 import { help, makeChecker } from "./check.ts";
 import { type First, readFirst } from "./first.ts";
 import type { FromThread, ToThread } from "./messages.ts";
 import { openSession, type Session } from "./session.ts";
+import { toPlainTree } from "./trees.ts";
 
 interface Scope {
   postMessage(message: FromThread): void;
@@ -68,11 +70,14 @@ const patienceMillis = 1500;
 
 async function look({ session, origin }: Extract<ToThread, { kind: "first" }>): Promise<void> {
   const opened = sessions.get(session);
-  if (opened === undefined) return;
   const first: First = { ids: [], folder: "" };
-  const tell = (): void => scope.postMessage({ kind: "held", session, ids: first.ids, folder: first.folder });
+  const tell = (): void => scope.postMessage({ kind: "looked", session, ids: first.ids, folder: first.folder });
+  if (opened === undefined) return tell();
   const timer = setTimeout(() => first.ids.length === 0 && tell(), patienceMillis);
+  let batches = 0;
   await readFirst(origin, opened.place, first, async (files) => {
+    // Its worker is made while these are verified.
+    if (batches++ === 0 && files.some((bytes) => toPlainTree(fromUTF8(bytes) ?? "") === undefined)) scope.postMessage({ kind: "markdown", session });
     await inTurn(() => opened.files(files, origin));
     await pause();
     return sessions.has(session);
