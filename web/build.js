@@ -8,8 +8,8 @@ import { transform } from "esbuild";
 import { rolldown } from "rolldown";
 
 /** Bytes, gzip: all that is fetched before the first comment shows; the whole page. */
-const maxFirst = 62_500;
-const maxAll = 116_000;
+const maxFirst = 40_000;
+const maxAll = 93_000;
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 

@@ -1,7 +1,8 @@
 // Reads a topic from several servers at once, and goes on reading it. One gives the whole folder; of the others'
 // folders only what differs is fetched. All that is handed on is what its name says; who serves anything else is left.
 
-import { type Cid, cidText, equalCids, parseCid } from "../protocol/cid.ts";
+import { type Cid, cidText, equalCids } from "../protocol/cid.ts";
+import { parseCid } from "../protocol/cidtext.ts";
 import { accepted, ask, chunksOf, getBlocks, getComment, getEvents, getId, maxAsked } from "../protocol/client.ts";
 import { maxSilenceMillis } from "../protocol/events.ts";
 import { type Child, type Found, openLeaf } from "../protocol/folder.ts";

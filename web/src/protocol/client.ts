@@ -4,7 +4,8 @@
 import { ask, chunksOf, type Server } from "./ask.ts";
 import { concat, fromUTF8, toHex, utf8 } from "./bytes.ts";
 import { type Block, openCar } from "./car.ts";
-import { type Cid, cidText, equalCids, parseCid } from "./cid.ts";
+import { type Cid, cidText, equalCids } from "./cid.ts";
+import { parseCid } from "./cidtext.ts";
 import { maxDocument } from "./document.ts";
 import { type ServerEvent, readEvents } from "./events.ts";
 import { type Folder, openFolder } from "./folder.ts";

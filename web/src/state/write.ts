@@ -2,7 +2,8 @@
 // says that it is on its disk.
 
 import { changeTopic } from "../keep/topics.ts";
-import { dropWaiting, keepKey, keepWaiting, keptWaiting, type KeptKey } from "../keep/person.ts";
+import type { KeptKey } from "../keep/person.ts";
+import { dropWaiting, keepKey, keepWaiting, keptWaiting } from "../keep/writing.ts";
 import { type PostOutcome } from "../net/net.ts";
 import { type Draft, signDraft } from "../protocol/build.ts";
 import { toHex } from "../protocol/bytes.ts";
@@ -14,7 +15,8 @@ import { publicKey } from "../protocol/signature.ts";
 import { voteWork } from "../protocol/work.ts";
 import type { Row } from "../workers/messages.ts";
 import { payWork } from "../workers/working.ts";
-import { activeKey, lists, type Me, me, people, setActive, setLists } from "./me.ts";
+import { setActive, setLists } from "./choices.ts";
+import { activeKey, lists, type Me, me, people } from "./me.ts";
 import { keeping, servers, startNet } from "./page.ts";
 import type { Topic } from "./topic.ts";
 

@@ -3,8 +3,9 @@
 import { render, type VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { writeRoute } from "../route.ts";
+import { mute } from "../state/choices.ts";
 import { composing } from "../state/composing.ts";
-import { mute, muted } from "../state/me.ts";
+import { muted } from "../state/me.ts";
 import { panel, route, servers, tell } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { hide, ownerOf, remove, undoRemove, vote } from "../state/write.ts";

@@ -1,8 +1,9 @@
 // Parts of the page that come when they are needed. One that does not come, because the page was replaced by a newer
 // one meanwhile, is said so.
 
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren, ComponentType, VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect } from "preact/hooks";
 import { loader } from "../state/page.ts";
 
 /** The style of all that is not there at first. */
@@ -21,11 +22,11 @@ export const laterStyle = loader(
 export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P & { readonly meanwhile?: ComponentChildren }> {
   const once = loader(load);
   return function Lazy(props): VNode | null {
-    const [part, setPart] = useState<{ readonly Part: ComponentType<P> | undefined }>();
+    const part = useSignal<{ readonly Part: ComponentType<P> | undefined } | undefined>(undefined);
     useEffect(() => {
-      void Promise.all([once(), laterStyle()]).then(([Part]) => setPart({ Part }));
+      void Promise.all([once(), laterStyle()]).then(([Part]) => (part.value = { Part }));
     }, []);
-    const Part = part?.Part;
+    const Part = part.value?.Part;
     return Part === undefined ? <>{props.meanwhile ?? null}</> : <Part {...props} />;
   };
 }
