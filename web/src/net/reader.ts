@@ -210,7 +210,10 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       firstSynced = now();
       othersTimer = setTimeout(update, bound.others + 1);
     }
-    const isAll = state === "live" || first.length === 0 || (firstSynced !== undefined && now() - firstSynced >= bound.others);
+    const isLate = firstSynced !== undefined && now() - firstSynced >= bound.others;
+    // Who has something to read already need not be told at once that it is all, by the one server that is proven first.
+    const waits = held.size > 0 && !isLate && servers.searching();
+    const isAll = state === "live" || isLate || (first.length === 0 && !waits);
     if (synced.length > 0 && isAll) {
       flush();
       const isEmpty = seen.size === 0 && synced.every(({ root }) => root === undefined || tree.names(root).next().done === true);
@@ -222,7 +225,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     } else if (state === undefined || state === "unreachable") {
       setState("searching");
     }
-    if (!isNew || all.some((source) => source.busy)) return;
+    if (!isNew || waits || all.some((source) => source.busy)) return;
     isNew = false;
     compareAll(synced);
   }

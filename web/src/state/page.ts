@@ -56,7 +56,7 @@ export async function firstServer(): Promise<string | undefined> {
   const [chosen = servers.includes(".") ? "." : servers[0]] = new URL(location.href).searchParams.getAll("server");
   const origin = chosen === "." ? location.origin : chosen;
   // Browsers tell of what they do not let a page ask: so that is not even tried.
-  return origin !== undefined && (location.protocol === "http:" ? /^https?:/ : /^https:/).test(origin) ? origin : undefined;
+  return origin !== undefined && (location.protocol === "http:" ? /^https?:\/\/[^/?#]+$/ : /^https:\/\/[^/?#]+$/).test(origin) ? origin : undefined;
 }
 
 /** Brings the network. It comes after the first comments where these can be had without. */

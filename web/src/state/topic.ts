@@ -190,7 +190,7 @@ export function openTopic(place: Place, knownName: string): Topic {
   async function lookFirst(): Promise<void> {
     if (looked) return;
     looked = true;
-    const origin = await firstServer();
+    const origin = net.peek() === undefined ? await firstServer() : undefined;
     if (origin === undefined) return startReading({ ids: [], folder: "" });
     state.value = "reading";
     channel.send({ kind: "first", session, origin });

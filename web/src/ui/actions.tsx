@@ -12,7 +12,8 @@ import { hide, ownerOf, remove, undoRemove, vote } from "../state/write.ts";
 import { comment as commentText, page } from "../strings/en.ts";
 import { compose, menu as t, report } from "../strings/en-later.ts";
 import type { Row } from "../workers/messages.ts";
-import { goTo, toggleCollapsed } from "./thread.tsx";
+import { toggleCollapsed } from "./besides.ts";
+import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {
   switch (what) {

@@ -13,15 +13,13 @@ import { lists, setOrder } from "../state/me.ts";
 import { keeping, loader, net, online, panel, servers } from "../state/page.ts";
 import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
 import { composeLine, thread as t } from "../strings/en.ts";
-import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
 import { Comment } from "./comment.tsx";
-import { laterStyle, lazy } from "./lazy.tsx";
+import { lazy } from "./lazy.tsx";
 import { refreshDates } from "./when.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
-const actions = loader(() => import("./actions.tsx"));
-const besides = loader(() => import("./keys.ts"));
+const besides = loader(() => import("./besides.ts"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
@@ -110,7 +108,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
     // Opening a link in another tab is the browser's.
     if (act === "permalink") return;
     event.preventDefault();
-    run(topic, act, article.id.slice(2) as Hash, element, event);
+    void besides().then((loaded) => loaded?.run(topic, act, article.id.slice(2) as Hash, element, event));
   }
 
   const hiddenRows = useComputed(() => rowsUnder(topic.sections.value, topic.collapsed.value)).value;
@@ -323,46 +321,4 @@ export function goTo(id: Hash): boolean {
   article.scrollIntoView({ block: "center" });
   article.focus({ preventScroll: true });
   return true;
-}
-
-/** The rows of a topic in reading order. */
-export function* allRows(topic: Topic): Generator<Row> {
-  for (const section of topic.sections.peek()) for (const { row } of section.rows.peek()) yield row;
-}
-
-export function rowOf(topic: Topic, id: Hash): Row | undefined {
-  for (const row of allRows(topic)) if (row.id === id) return row;
-  return undefined;
-}
-
-export function toggleCollapsed(topic: Topic, id: Hash, on: boolean): void {
-  const next = new Set(topic.collapsed.peek());
-  if (on) next.add(id);
-  else next.delete(id);
-  topic.collapsed.value = next;
-}
-
-/** Does what a button or a key asks for. What is not needed to read comes from another file. */
-export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
-  const row = rowOf(topic, id);
-  if (row === undefined) return;
-  switch (act) {
-    case "expand":
-      toggleCollapsed(topic, id, false);
-      return;
-    case "collapse":
-      toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
-      return;
-    case "line":
-      void besides().then((loaded) => loaded?.collapseLine(topic, row, element, event));
-      return;
-    case "reply":
-      composing.value = { kind: "reply", row };
-      return;
-    case "parent":
-      if (row.parent !== undefined) goTo(row.parent);
-      return;
-    default:
-      void Promise.all([actions(), laterStyle()]).then(([loaded]) => loaded?.act(topic, act, row, element));
-  }
 }

@@ -2,16 +2,24 @@
 // word: every comment is what its name says, and counts when its signature is verified. The network, once it is here,
 // reads the same topic from that server and from others, and does not bring this again.
 
-import { ask, chunksOf } from "../protocol/ask.ts";
+import { ask, chunksOf, type Server } from "../protocol/ask.ts";
 import { cidText } from "../protocol/cid.ts";
 import { openFolder } from "../protocol/folder.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import { maxSourceBytes, maxSourceFiles } from "./session.ts";
 
-/** Files of one batch. */
+/** Files of one batch; after so long it goes with fewer. */
 const batchFiles = 64;
-/** After so long without any it is over. */
-const stallMillis = 10_000;
+const batchMillis = 50;
+
+/** What is taken of one server; tests reach it with less. */
+export interface FirstBounds {
+  readonly files: number;
+  readonly bytes: number;
+  /** After so long without a batch it is over. */
+  readonly stall: number;
+}
+export const firstBounds: FirstBounds = { files: maxSourceFiles, bytes: maxSourceBytes, stall: 10_000 };
 
 /** What came, and the id of the folder that it is all of; empty without one. */
 export interface First {
@@ -19,30 +27,37 @@ export interface First {
   folder: string;
 }
 
-/** Reads into first until all is here, or take says that it is enough. */
-export async function readFirst(origin: string, place: Place, first: First, take: (files: readonly Uint8Array[]) => Promise<boolean>): Promise<void> {
+/** Reads into first until all is here, or take says that it is enough. It never fails. */
+export async function readFirst(server: Server, place: Place, first: First, take: (files: readonly Uint8Array[]) => Promise<boolean>, bound = firstBounds): Promise<void> {
   const end = new AbortController();
-  let timer = setTimeout(() => end.abort(), stallMillis);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let due = 0;
   let bytes = 0;
   let batch: Uint8Array[] = [];
-  const flush = async (): Promise<boolean> => {
+  function wait(): void {
     clearTimeout(timer);
-    timer = setTimeout(() => end.abort(), stallMillis);
+    timer = setTimeout(() => end.abort(), bound.stall);
+    due = performance.now() + batchMillis;
+  }
+  async function flush(): Promise<boolean> {
     const files = batch;
     batch = [];
-    return files.length === 0 || take(files);
-  };
+    const goOn = files.length === 0 || (await take(files));
+    wait();
+    return goOn;
+  }
+  wait();
   try {
-    const server = { origin, fetch: (url: string, init: RequestInit) => fetch(url, init) };
     const response = await ask(server, placeText(place), { headers: { Accept: "application/vnd.ipld.car" }, signal: end.signal });
     if (!response.ok) return;
     const folder = await openFolder(chunksOf(response));
     for await (const found of folder.comments) {
       bytes += found.bytes.length;
-      if (first.ids.push(found.id) > maxSourceFiles || bytes > maxSourceBytes) return;
+      if (first.ids.length >= bound.files || bytes > bound.bytes) return;
+      first.ids.push(found.id);
       // A copy: what is cut out of a large buffer would keep all of it.
       batch.push(found.bytes.slice());
-      if (batch.length >= batchFiles && !(await flush())) return;
+      if ((batch.length >= batchFiles || performance.now() >= due) && !(await flush())) return;
     }
     first.folder = cidText(folder.root);
   } catch {

@@ -75,7 +75,7 @@ async function look({ session, origin }: Extract<ToThread, { kind: "first" }>): 
   if (opened === undefined) return tell();
   const timer = setTimeout(() => first.ids.length === 0 && tell(), patienceMillis);
   let batches = 0;
-  await readFirst(origin, opened.place, first, async (files) => {
+  await readFirst({ origin, fetch: (url, init) => fetch(url, init) }, opened.place, first, async (files) => {
     // Its worker is made while these are verified.
     if (batches++ === 0 && files.some((bytes) => toPlainTree(fromUTF8(bytes) ?? "") === undefined)) scope.postMessage({ kind: "markdown", session });
     await inTurn(() => opened.files(files, origin));

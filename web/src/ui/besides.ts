@@ -1,14 +1,17 @@
-// What readers do besides reading, which comes when there is something to read: the keyboard, what waits, the lines
+// What readers do besides reading, which comes when there is something to read: buttons and keys, what waits, the lines
 // beside comments. Of the keys, which Help lists, those with Ctrl, Alt or Meta are the browser's, and so are all while
 // somebody writes.
 
 import type { Hash } from "../protocol/hash.ts";
 import { composing } from "../state/composing.ts";
-import { panel } from "../state/page.ts";
+import { loader, panel } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
-import { allRows, goTo, run, toggleCollapsed } from "./thread.tsx";
+import { laterStyle } from "./lazy.tsx";
+import { goTo } from "./thread.tsx";
+
+const actions = loader(() => import("./actions.tsx"));
 
 let afterG = 0;
 /** "g" and the letter behind it belong together so long. */
@@ -104,7 +107,7 @@ export function showPending(topic: Topic): void {
 }
 
 /** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
-export function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
+function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
   const lines = element.getBoundingClientRect();
   const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
   const shown = Math.max(1, Math.round(lines.width / step));
@@ -122,4 +125,46 @@ export function collapseLine(topic: Topic, row: Row, element: HTMLElement, event
   const article = document.getElementById(`c-${above.id}`);
   article?.scrollIntoView({ block: "nearest" });
   article?.focus({ preventScroll: true });
+}
+
+/** The rows of a topic in reading order. */
+function* allRows(topic: Topic): Generator<Row> {
+  for (const section of topic.sections.peek()) for (const { row } of section.rows.peek()) yield row;
+}
+
+function rowOf(topic: Topic, id: Hash): Row | undefined {
+  for (const row of allRows(topic)) if (row.id === id) return row;
+  return undefined;
+}
+
+export function toggleCollapsed(topic: Topic, id: Hash, on: boolean): void {
+  const next = new Set(topic.collapsed.peek());
+  if (on) next.add(id);
+  else next.delete(id);
+  topic.collapsed.value = next;
+}
+
+/** Does what a button or a key asks for. What is not needed to read comes from another file. */
+export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
+  const row = rowOf(topic, id);
+  if (row === undefined) return;
+  switch (act) {
+    case "expand":
+      toggleCollapsed(topic, id, false);
+      return;
+    case "collapse":
+      toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
+      return;
+    case "line":
+      collapseLine(topic, row, element, event);
+      return;
+    case "reply":
+      composing.value = { kind: "reply", row };
+      return;
+    case "parent":
+      if (row.parent !== undefined) goTo(row.parent);
+      return;
+    default:
+      void Promise.all([actions(), laterStyle()]).then(([loaded]) => loaded?.act(topic, act, row, element));
+  }
 }
