@@ -4,11 +4,11 @@
 import { type Bytes, concat, padded } from "./bytes.ts";
 
 // The first 32 bits behind the point of the roots of the first primes: of 8 the square roots, of 64 the cube roots.
-const primes: number[] = [];
-for (let n = 2; primes.length < 64; n++) if (primes.every((prime) => n % prime !== 0)) primes.push(n);
+export const primes: number[] = [];
+for (let n = 2; primes.length < 80; n++) if (primes.every((prime) => n % prime !== 0)) primes.push(n);
 const fraction = (root: number): number => (root % 1) * 2 ** 32;
 const start = Int32Array.from(primes.slice(0, 8), (prime) => fraction(Math.sqrt(prime)));
-const k = Int32Array.from(primes, (prime) => fraction(Math.cbrt(prime)));
+const k = Int32Array.from(primes.slice(0, 64), (prime) => fraction(Math.cbrt(prime)));
 
 const w = new Int32Array(64);
 

@@ -1,6 +1,7 @@
 // SHA-512 (FIPS 180-4), for Ed25519 where the browser has neither. Numbers of 64 bits are pairs, the upper half first.
 
 import type { Bytes } from "./bytes.ts";
+import { primes } from "./sha256.ts";
 
 /** The first 64 bits behind the point of a prime's root, of that power. */
 function fraction(prime: number, power: bigint): bigint {
@@ -10,8 +11,6 @@ function fraction(prime: number, power: bigint): bigint {
   return root;
 }
 
-const primes: number[] = [];
-for (let n = 2; primes.length < 80; n++) if (primes.every((prime) => n % prime !== 0)) primes.push(n);
 const pairs = (numbers: readonly bigint[]): Int32Array => Int32Array.from(numbers.flatMap((n) => [n >> 32n, n]), (n) => Number(BigInt.asIntN(32, n)));
 const start = pairs(primes.slice(0, 8).map((prime) => fraction(prime, 2n)));
 const k = pairs(primes.map((prime) => fraction(prime, 3n)));
