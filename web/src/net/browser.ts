@@ -40,6 +40,15 @@ export function openNet({ servers, trackers, stun = [] }: Site): Net {
   return createNet({ servers, trackers, stun, typed: page.searchParams.getAll("server").slice(0, maxTyped) }, host);
 }
 
+/** Whether nothing of an earlier visit is here: no server was found yet. */
+export function isFirstVisit(): boolean {
+  try {
+    return localStorage.getItem(storageKey) === null;
+  } catch {
+    return true;
+  }
+}
+
 function memoryOf(around: Surroundings): Memory {
   return {
     async load() {

@@ -80,7 +80,9 @@ export type ToThread =
   | { readonly kind: "open"; readonly session: number; readonly place: Place; readonly reading: Reading;
       /** To see what is new without having been there: nothing is kept. */
       readonly quiet: boolean }
-  | { readonly kind: "files"; readonly session: number; readonly server: string; readonly pack: ArrayBuffer; readonly list?: Place }
+  | { readonly kind: "files"; readonly session: number; readonly server: string; readonly pack: ArrayBuffer; readonly list?: Place;
+      /** The SHA-1 of each file of which it is known, and known to be no half of a collision. */
+      readonly ids?: readonly (Hash | undefined)[] }
   /** A document that the reader just signed: shown at once. */
   | { readonly kind: "own"; readonly session: number; readonly bytes: Uint8Array; readonly list?: Place }
   /** An own document that is taken back before it was sent. */

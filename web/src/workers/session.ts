@@ -4,6 +4,7 @@
 
 import { fold, type Comment, type Thread } from "../protocol/thread.ts";
 import { readFilter, type Filter } from "../protocol/filter.ts";
+import { fromHex } from "../protocol/bytes.ts";
 import { type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import { kindOf, listTopic, parentOf, tagOf, targetKeyOf, targetOf, targetTagOf, voteOf } from "../protocol/kinds.ts";
@@ -61,7 +62,8 @@ interface Unverified {
 export interface Session {
   /** Files that are kept: verified before. visited: whether the reader was here before; folder: one that they are all of. */
   restore(files: readonly Uint8Array[], visited: boolean, folder: string): Promise<void>;
-  files(files: readonly Uint8Array[], server: string, list?: Place): Promise<void>;
+  /** ids: see messages.ts. */
+  files(files: readonly Uint8Array[], server: string, list?: Place, ids?: readonly (Hash | undefined)[]): Promise<void>;
   own(bytes: Uint8Array, list?: Place): Promise<void>;
   undo(id: Hash): void;
   sent(id: Hash): void;
@@ -116,12 +118,13 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   const isHere = ({ topic, community }: Place): boolean => topic === place.topic && community === place.community;
 
   /** Parses a file; its signature is left for later. */
-  async function parse(bytes: Uint8Array, where: Place): Promise<Document | Unverified | undefined> {
+  async function parse(bytes: Uint8Array, where: Place, id?: Hash): Promise<Document | Unverified | undefined> {
+    const sum = id === undefined ? undefined : { hash: fromHex(id), collision: false };
     let claim: Claim | undefined;
     const verdict = await judgeDocument(bytes, where, async (key, message, signature) => {
       claim = { key, message, signature };
       return true;
-    });
+    }, sum);
     if (isRefusal(verdict)) return undefined;
     return claim === undefined ? verdict : { document: verdict, claim };
   }
@@ -477,20 +480,20 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       tell({ kind: "held", ids: [...documents.keys()], folder });
       if (documents.size > 0) draw();
     },
-    async files(files, server, list) {
+    async files(files, server, list, ids = []) {
       const where = list ?? place;
       const source = given.get(server) ?? { files: 0, bytes: 0 };
       given.set(server, source);
       let refused = 0;
       let plain = false;
-      for (const bytes of files) {
+      for (const [i, bytes] of files.entries()) {
         source.files++;
         source.bytes += bytes.length;
         if (source.files > maxSourceFiles || source.bytes > maxSourceBytes) {
           isWhole = false;
           break;
         }
-        const parsed = await parse(bytes, where);
+        const parsed = await parse(bytes, where, ids[i]);
         if (parsed === undefined) {
           refused++;
           continue;

@@ -72,7 +72,7 @@ async function take(message: ToThread): Promise<void> {
   }
   const session = sessions.get(message.session);
   switch (message.kind) {
-    case "files": return session?.files(unpackFiles(message.pack), message.server, message.list);
+    case "files": return session?.files(unpackFiles(message.pack), message.server, message.list, message.ids);
     case "own": return session?.own(message.bytes, message.list);
     case "undo": return session?.undo(message.id);
     case "sent": return session?.sent(message.id);
