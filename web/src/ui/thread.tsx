@@ -15,7 +15,7 @@ import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
 import { composeLine, thread as t } from "../strings/en.ts";
 import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
-import { Comment } from "./comment.tsx";
+import { comment } from "./comment.tsx";
 import { lazy, loader } from "./lazy.tsx";
 import { refreshDates } from "./when.ts";
 
@@ -181,21 +181,17 @@ function SectionView({ topic, section, hiddenRows, route }: {
     return rows.map((each) => {
       const { row } = each;
       const write = writing.value?.row.id === row.id ? writing.value : undefined;
-      return (
-        <Fragment key={row.id}>
-          <Comment
-            drawn={each}
-            link={writeRoute({ ...route, comment: row.id })}
-            collapsed={shut.includes(row.id)}
-            going={leaving.includes(row.id)}
-            onOne={single.includes(row.id)}
-            focused={route.comment === row.id}
-            listNames={labels}
-            editing={write?.kind === "edit"}
-            below={write === undefined ? undefined : <Composer topic={topic} about={write} />}
-          />
-        </Fragment>
-      );
+      return comment({
+        drawn: each,
+        link: writeRoute({ ...route, comment: row.id }),
+        collapsed: shut.includes(row.id),
+        going: leaving.includes(row.id),
+        onOne: single.includes(row.id),
+        focused: route.comment === row.id,
+        listNames: labels,
+        editing: write?.kind === "edit",
+        below: write === undefined ? undefined : <Composer topic={topic} about={write} />,
+      });
     });
   }, [section.rows.value, hiddenRows, ...key.slice(1)]);
   return drawn.length === 0 ? null : <section class="part">{drawn}</section>;

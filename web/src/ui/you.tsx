@@ -14,7 +14,7 @@ import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { unsealInWorker } from "../workers/sealing.ts";
 import { KeepName } from "./keepname.tsx";
-import { Mark, shortKey } from "./mark.tsx";
+import { mark, shortKey } from "./mark.tsx";
 
 export function You(): VNode {
   const keeps = useSignal<Me | undefined>(undefined);
@@ -46,7 +46,7 @@ function Person({ who, keep }: { readonly who: Me; readonly keep: () => void }):
   return (
     <>
       <p class="line">
-        <Mark keyHex={key} />
+        {mark(key)}
         <label class="sr" for={id}>{t.name}</label>
         <input id={id} value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(who, { name: shownName(event.currentTarget.value) })} />
       </p>
@@ -145,7 +145,7 @@ function Muted(): VNode {
       <h2>{t.muted}</h2>
       {muted.value.length === 0 ? <p class="meta">{t.noMuted}</p> : (
         <ul class="plain">{muted.value.map((key) => (
-          <li key={key} class="line"><Mark keyHex={key} /> <code class="key">{shortKey(key)}</code> <button class="link" onClick={() => mute(key, false)}>{t.unmute}</button></li>
+          <li key={key} class="line">{mark(key)} <code class="key">{shortKey(key)}</code> <button class="link" onClick={() => mute(key, false)}>{t.unmute}</button></li>
         ))}</ul>
       )}
     </section>
