@@ -24,8 +24,6 @@ const actions = loader(() => import("./actions.tsx"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
-/** Sections that are drawn while there are more files to come. */
-const earlySections = 4;
 /** Nothing is said of waiting before. */
 const quietMillis = 300;
 
@@ -56,23 +54,16 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   const target = useSignal<Hash | undefined>(route.comment);
   target.value = route.comment;
 
-  // Sections come one after the other, as many in one go as leave the browser its turns. While the thread is loading
-  // they still change, and there are files to read: the first ones do, unless the reader goes on.
-  const reads = useSignal(false);
-  const wanted = useComputed(() => {
-    if (!topic.drawn.value) return 1;
-    const all = topic.sections.value.length;
-    return topic.state.value === "reading" && !reads.value ? Math.min(all, earlySections) : all;
-  });
+  // Sections come one after the other, as many in one go as leave the browser its turns.
   const pace = useMemo(pacer, []);
   const mounting = useRef(false);
   useSignalEffect(() => {
-    if (mounted.value < wanted.value) void mountMore();
+    if (mounted.value < topic.sections.value.length && topic.drawn.value) void mountMore();
   });
   async function mountMore(): Promise<void> {
     if (mounting.current) return;
     mounting.current = true;
-    while (mounted.peek() < wanted.peek()) {
+    while (mounted.peek() < topic.sections.peek().length) {
       await pace();
       mounted.value++;
     }
@@ -93,9 +84,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   // Who reads is not to be moved.
   useEffect(() => {
     const settle = (): void => {
-      if (!topic.drawn.peek() || scrollY <= 80) return;
-      reads.value = true;
-      topic.settle();
+      if (topic.drawn.peek() && scrollY > 80) topic.settle();
     };
     addEventListener("scroll", settle, { passive: true });
     return () => removeEventListener("scroll", settle);

@@ -23,8 +23,10 @@ const firstRows = 50;
 const orderedFrom = 100;
 /** Milliseconds between two drawings of a thread that is loading. */
 const drawGap = 1000;
-/** Where little comes, it waits so long at most. */
-const lateGap = 4000;
+/** Before all is here a thread is drawn less often, */
+const earlyGap = 4000;
+/** and only the beginning of it, unless the reader goes on or what comes takes long. */
+const earlyRows = 200;
 /** Fewer documents than that are not drawn before all is verified. */
 const minDrawn = 250;
 // Without word that all is here, so long is waited for more files before the first fold.
@@ -84,6 +86,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let shownOnce = false;
   /** All that the network had is verified and was drawn. */
   let isWholeShown = false;
+  /** Only the beginning of the thread is drawn. */
+  let isEarly = true;
   const documents = new Map<Hash, Document>();
   /** Of the lists that the reader chose and of their delegates. */
   const listDocuments = new Map<Hash, Document>();
@@ -148,7 +152,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
    * While a thread is loading it is drawn when there is twice as much as before: until all is here each time moves what
    * was drawn, and to draw keeps a page busy that has files to read.
    */
-  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + drawGap;
+  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + (isLive ? drawGap : earlyGap);
 
   /** Verifies what waits, the first screen first, and draws now and then. */
   async function pump(): Promise<void> {
@@ -175,7 +179,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     }
     later.clear();
     if (!shownOnce || isLive || isTime()) draw();
-    else drawTimer ??= setTimeout(draw, lateGap);
+    else drawTimer ??= setTimeout(drawAll, earlyGap);
   }
 
   /**
@@ -230,6 +234,11 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       pumping = undefined;
       if (unverified.size > 0) wake();
     });
+  }
+
+  function drawAll(): void {
+    isEarly = false;
+    draw();
   }
 
   function foldAll(all: Iterable<Document>): Thread {
@@ -296,7 +305,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       if (!isWholeShown && letEndIn(thread, all)) thread = foldAll(here.filter(({ id }) => !pending.has(id)));
       waiting = all.total - thread.total;
     }
-    const comments = inOrder(thread.comments);
+    const comments = inOrder(thread.comments).slice(0, isEarly ? earlyRows : undefined);
     const rows = toRows(comments);
     const facts: ThreadFacts = {
       name: thread.name ?? "",
@@ -477,6 +486,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         enter(document, "restored");
       }
       kept = documents.size;
+      if (kept > 0) isEarly = false;
       tell({ kind: "held", ids: [...documents.keys()], folder });
       if (documents.size > 0) draw();
     },
@@ -544,9 +554,13 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     },
     settle() {
       settled = true;
+      // What comes after the rows that he sees.
+      if (isEarly && shownOnce && pumping === undefined) drawAll();
+      isEarly = false;
     },
     live() {
       isLive = true;
+      isEarly = false;
       if (pumping === undefined) {
         if (unverified.size > 0) wake();
         else draw();
