@@ -23,7 +23,7 @@ setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMill
 effect(() => {
   if (net.value === undefined) return;
   void laterStyle();
-  void import("./ui/besides.ts").then(({ onKey }) => document.addEventListener("keydown", onKey)).catch(() => undefined);
+  void import("./ui/besides.ts").then(({ begin }) => begin()).catch(() => undefined);
 });
 // What was left to send is sent when there is time for it.
 void ready.then(() =>

@@ -33,6 +33,7 @@ export const compose = {
 } as const;
 
 export const menu = {
+  update: "There is a newer version of this page.",
   link: "Copy link",
   copied: "The link is copied.",
   copyFailed: "This browser does not let the page copy. The link is in the address bar.",

@@ -14,7 +14,7 @@ import { compose as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { knownTree, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
-import { Body } from "./body.tsx";
+import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
 
@@ -180,7 +180,7 @@ function Preview({ text }: { readonly text: string }): VNode {
       here = false;
     };
   }, [text]);
-  return <div class="preview" tabIndex={0}>{text.trim() === "" ? <p class="meta">{t.nothing}</p> : <Body text={text} tree={tree.value} />}</div>;
+  return <div class="preview" tabIndex={0}>{text.trim() === "" ? <p class="meta">{t.nothing}</p> : body(text, tree.value)}</div>;
 }
 
 /** Who writes. Whoever has no name yet may say one, or post without. */
