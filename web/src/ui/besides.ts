@@ -1,6 +1,6 @@
 // What readers do besides reading, which comes when there is something to read: buttons and keys, what waits, the lines
-// beside comments, dates that go on. Of the keys, which Help lists, those with Ctrl, Alt or Meta are the browser's, and so are all while
-// somebody writes.
+// beside comments, dates that go on. Of the keys, which Help lists, those with Ctrl, Alt or Meta are the browser's, and
+// so are all while somebody writes.
 
 import type { Hash } from "../protocol/hash.ts";
 import { composing } from "../state/composing.ts";
