@@ -83,7 +83,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
 
   async function send(): Promise<void> {
     const body = text.peek().trim();
-    if (body === "" || isBusy || tooLong(topic, writing, body) > 0) return;
+    if (body === "" || isBusy || tooLong(topic, body) > 0) return;
     const isFirst = me.peek() === undefined;
     stop.current = new AbortController();
     tab.value = "write";
@@ -116,7 +116,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   }
 
   const label = about === undefined ? t.place : about.kind === "edit" ? t.edit : t.reply(nameOf(about.row));
-  const long = tooLong(topic, writing, text.value);
+  const long = tooLong(topic, text.value);
   const isOpen = open.value || text.value !== "";
   return (
     <>
