@@ -185,7 +185,8 @@ export function openTopic(place: Place, knownName: string): Topic {
       section.rows.value = rows.map((row, i) => ({ row, tree: trees[i] }));
       drawn.value = true;
     });
-    void startNet();
+    // They are in the page before the network is asked for.
+    setTimeout(startNet);
   }
 
   /** What one server has is here before the network is. */
