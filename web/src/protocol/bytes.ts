@@ -1,8 +1,8 @@
-// Bytes: hex, UTF-8, varints. What more than one format of SPEC.md needs, and nothing else.
+// Bytes: hex, UTF-8, varints, blocks of hashes. What more than one format of SPEC.md needs, and nothing else.
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-const digits = "0123456789abcdef";
+const pairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 const encoder = new TextEncoder();
 // ignoreBOM: the bytes of a byte order mark are text like any other; dropping them would change what was signed.
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -22,14 +22,16 @@ export function fromUTF8(bytes: Uint8Array): string | undefined {
 
 export function toHex(bytes: Uint8Array): string {
   let text = "";
-  for (const b of bytes) text += digits.charAt(b >> 4) + digits.charAt(b & 15);
+  for (let i = 0; i < bytes.length; i++) text += pairs[bytes[i] as number];
   return text;
 }
 
 /** The bytes of hex that has been matched to /^([0-9a-f]{2})*$/ before. */
 export function fromHex(hex: string): Bytes {
+  // Digits lie from 48 on, letters from 97.
+  const digit = (at: number): number => hex.charCodeAt(at) - (hex.charCodeAt(at) < 97 ? 48 : 87);
   const bytes = new Uint8Array(hex.length >> 1);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (digit(2 * i) << 4) | digit(2 * i + 1);
   return bytes;
 }
 
@@ -53,6 +55,20 @@ export function concat(parts: readonly Uint8Array[]): Bytes {
     at += part.length;
   }
   return all;
+}
+
+/**
+ * Bytes as SHA-1 and SHA-256 take them: 0x80, zeros, and how many bits they are in the last 8 bytes of a block of 64,
+ * with those of whole blocks before them.
+ */
+export function padded(bytes: Uint8Array, before = 0): DataView {
+  const all = new Uint8Array(((bytes.length + 8) >> 6 << 6) + 64);
+  all.set(bytes);
+  all[bytes.length] = 0x80;
+  const view = new DataView(all.buffer);
+  view.setUint32(all.length - 8, Math.floor((before + bytes.length) / 0x20000000));
+  view.setUint32(all.length - 4, ((before + bytes.length) << 3) >>> 0);
+  return view;
 }
 
 /** The shortest LEB128 of a number up to 2^53. */

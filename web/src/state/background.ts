@@ -107,7 +107,7 @@ function noticeUpdates(): void {
       .then(async (response) => (response.ok ? response.text() : folder))
       .catch(() => folder)
       .then((index) => {
-        if (!index.includes(folder)) tell({ text: page.update, action: { label: page.reload, act: () => location.reload() } });
+        if (!index.includes(folder)) tell({ text: menu.update, action: { label: page.reload, act: () => location.reload() } });
       });
   });
 }

@@ -3,7 +3,7 @@
 import { type ComponentChild, h, type VNode } from "preact";
 import type { Tree } from "../workers/trees.ts";
 
-export function Body({ text, tree }: { readonly text: string; readonly tree: readonly Tree[] | undefined }): VNode {
+export function body(text: string, tree: readonly Tree[] | undefined): VNode {
   return tree === undefined ? <div class="body text" dir="auto">{text}</div> : <div class="body">{tree.map(nodeOf)}</div>;
 }
 

@@ -3,7 +3,8 @@
 import { type Signal, useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { draftKey, keepDraft, keptDraft } from "../keep/person.ts";
+import { draftKey, keptDraft } from "../keep/person.ts";
+import { keepDraft } from "../keep/writing.ts";
 import { type Composing, composing } from "../state/composing.ts";
 import { dismissed, me } from "../state/me.ts";
 import { keeping, panel } from "../state/page.ts";
@@ -13,7 +14,7 @@ import { compose as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { knownTree, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
-import { Body } from "./body.tsx";
+import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
 
@@ -82,7 +83,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
 
   async function send(): Promise<void> {
     const body = text.peek().trim();
-    if (body === "" || isBusy || tooLong(topic, writing, body) > 0) return;
+    if (body === "" || isBusy || tooLong(topic, body) > 0) return;
     const isFirst = me.peek() === undefined;
     stop.current = new AbortController();
     tab.value = "write";
@@ -115,7 +116,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   }
 
   const label = about === undefined ? t.place : about.kind === "edit" ? t.edit : t.reply(nameOf(about.row));
-  const long = tooLong(topic, writing, text.value);
+  const long = tooLong(topic, text.value);
   const isOpen = open.value || text.value !== "";
   return (
     <>
@@ -179,7 +180,7 @@ function Preview({ text }: { readonly text: string }): VNode {
       here = false;
     };
   }, [text]);
-  return <div class="preview" tabIndex={0}>{text.trim() === "" ? <p class="meta">{t.nothing}</p> : <Body text={text} tree={tree.value} />}</div>;
+  return <div class="preview" tabIndex={0}>{text.trim() === "" ? <p class="meta">{t.nothing}</p> : body(text, tree.value)}</div>;
 }
 
 /** Who writes. Whoever has no name yet may say one, or post without. */
