@@ -1,6 +1,6 @@
 // Where people write: one line that grows, a preview, who writes, and what became of it.
 
-import { type Signal, useSignal } from "@preact/signals";
+import type { Signal } from "@preact/signals-core";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
@@ -17,6 +17,7 @@ import type { Tree } from "../workers/trees.ts";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
+import { useSignal } from "./signals.ts";
 
 const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 

@@ -1,6 +1,6 @@
 // The screen of a topic: its comments in sections of fifty, drawn slice by slice, and what is said where there are none.
 
-import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import type { Signal } from "@preact/signals-core";
 import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
@@ -16,6 +16,7 @@ import { composeLine, thread as t } from "../strings/en.ts";
 import { current } from "./app.tsx";
 import { comment } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
+import { useComputed, useSignal, useSignalEffect } from "./signals.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
 const besides = loader(() => import("./besides.ts"));

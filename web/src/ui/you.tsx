@@ -1,6 +1,5 @@
 // You: names, lists, who is muted, how the page looks, what it keeps.
 
-import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { dropFiles, keptTopics } from "../keep/topics.ts";
@@ -14,6 +13,7 @@ import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { lazy } from "./lazy.tsx";
 import { mark, shortKey } from "./mark.tsx";
+import { useSignal } from "./signals.ts";
 
 /** The list of words is longer than all the rest of this screen. */
 const keepName = loader(() => import("./keepname.tsx"));
