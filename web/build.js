@@ -30,7 +30,7 @@ const workers = ["thread", "markdown", "work", "seal"];
 // Which modules travel together. What comes later is in the first of these parts that needs it.
 const later = {
   sign: ["src/protocol/build.ts"],
-  net: ["src/net/browser.ts", "src/ui/besides.ts", "src/net/rtc.ts", "src/net/webtransport.ts"],
+  net: ["src/net/browser.ts", "src/ui/besides.ts"],
   write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts"],
 };
 

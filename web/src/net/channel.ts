@@ -6,6 +6,7 @@ import type { Fetch } from "../protocol/client.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { until } from "./deadline.ts";
+import { answered, asked, isBare } from "./message.ts";
 import { Trouble } from "./reasons.ts";
 import {
   creditOf, type Frame, frameWindow, greeting, type Greeting, handshake, handshakeSize, isHandshake, maxAnswer, maxFrameBody, maxFrameData, readAnswer, readMessage, writeFrame,
@@ -173,13 +174,7 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
 
   function respond(request: number, answer: Answer, payload: Uint8Array): Response {
     const { status, headers } = readAnswer(payload);
-    const { "content-encoding": encoding, ...rest } = headers;
-    const others: Record<string, string> = rest;
-    if (status === 204 || status === 205 || status === 304) return new Response(null, { status, headers: others });
-    let body = bodyOf(request, answer);
-    if (encoding === "gzip") body = body.pipeThrough(new DecompressionStream("gzip"));
-    else if (encoding !== undefined) others["content-encoding"] = encoding;
-    return new Response(body, { status, headers: others });
+    return answered(status, headers, isBare(status) ? null : bodyOf(request, answer));
   }
 
   /** A body that is taken only as fast as it is read: the credit waits for that. */
@@ -217,22 +212,18 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
 
   // ---- what is asked
 
-  const fetch: Fetch = async (url, { method = "GET", headers, body, signal }) => {
+  const fetch: Fetch = async (url, init) => {
+    const { signal } = init;
+    const { body: sent, ...head } = await asked(url, init, maxFrameBody);
     closed.signal.throwIfAborted();
     signal?.throwIfAborted();
-    const { pathname, search } = new URL(url);
-    const fields = Object.fromEntries(new Headers(headers));
-    // No other encoding is known to every browser.
-    if (method === "GET" && typeof DecompressionStream === "function" && fields["accept"] !== "text/event-stream") fields["accept-encoding"] = "gzip";
-    const sent = body === null || body === undefined ? new Uint8Array(0) : new Uint8Array(await new Response(body).arrayBuffer());
-    if (sent.length > maxFrameBody) throw new RangeError(`a body of ${sent.length} bytes; ${maxFrameBody} is the limit of a data channel`);
     const request = ++last;
     const response = new Promise<Response>((began, failed) => {
       answers.set(request, { began, failed, chunks: [], wake: undefined, window: frameWindow, taken: 0, isBegun: false, isWhole: false, error: undefined });
     });
     const stop = (): void => giveUp(request, signal?.reason);
     signal?.addEventListener("abort", stop, { once: true });
-    frame("request", request, writeHead({ method, path: pathname + search, headers: fields, length: sent.length }));
+    frame("request", request, writeHead({ ...head, length: sent.length }));
     for (let at = 0; at < sent.length; at += maxFrameData) frame("data", request, sent.subarray(at, at + maxFrameData));
     return response;
   };
@@ -240,10 +231,10 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
   port.onBytes(arrived);
   port.onEnd(() => close());
   send(concat([handshake(infohash, peerId), greeting(nonce)]));
-  const answered = until(closed.signal, greeted);
+  const proved = until(closed.signal, greeted);
   // Whoever waits for it hears; that nobody does is no fault.
-  answered.catch(() => undefined);
-  return { greeting: answered, fetch, closed: closed.signal, close: () => close() };
+  proved.catch(() => undefined);
+  return { greeting: proved, fetch, closed: closed.signal, close: () => close() };
 }
 
 /** Parts of a buffer that goes on, each by itself. */

@@ -9,10 +9,10 @@ import { httpLine } from "./http.ts";
 import type { Net, TopicReader } from "./net.ts";
 import { post } from "./post.ts";
 import { type Bounds, bounds, readTopic } from "./reader.ts";
+import { createSwarm, type PeerConnection, type Swarm } from "./rtc.ts";
 import { createServers, frameMillis, type Line, maxRemembered, type Remembered } from "./servers.ts";
 import { activeTopics } from "./topics.ts";
-import type { PeerConnection, Swarm } from "./rtc.ts";
-import type { Sessions } from "./webtransport.ts";
+import { reach, type Sessions } from "./webtransport.ts";
 
 /** What the site says: config.json beside the page, and the page's own address. */
 export interface NetConfig {
@@ -74,11 +74,10 @@ export function createNet(config: NetConfig, host: NetHost): Net {
 
   const { WebTransport } = host;
   const hello = async (line: Line, named: boolean, signal: AbortSignal): Promise<Hello> => getHello(line.server, named, signal, await chosen());
-  const carrier = (): Promise<typeof import("./webtransport.ts")> => import("./webtransport.ts");
   const servers = createServers({
     page: host.page,
     http: (origin) => httpLine(origin, host.fetch),
-    webtransport: WebTransport && (async (...where) => (await carrier()).reach({ page: host.page, WebTransport, hello, now }, ...where)),
+    webtransport: WebTransport && ((...where) => reach({ page: host.page, WebTransport, hello, now }, ...where)),
     hello,
     remember: (list) => keep({ servers: list }),
     now,
@@ -92,10 +91,6 @@ export function createNet(config: NetConfig, host: NetHost): Net {
   };
   servers.changed(changed);
   servers.onHello((hello) => addTrackers(hello.trackers));
-  // Loaded before it is needed: by then the host that the page came from may be gone.
-  servers.onHello(({ webtransport }) => {
-    if (WebTransport !== undefined && webtransport != null) carrier().catch(() => undefined);
-  });
 
   /** Trackers that strangers named. */
   function addTrackers(urls: readonly string[]): void {
@@ -145,18 +140,15 @@ export function createNet(config: NetConfig, host: NetHost): Net {
   }
 
   function schedule(millis: number): void {
-    if (!life.signal.aborted && swarm === undefined) swarmTimer ??= setTimeout(() => void startSwarm(), millis);
+    if (!life.signal.aborted && swarm === undefined) swarmTimer ??= setTimeout(startSwarm, millis);
   }
 
-  async function startSwarm(): Promise<void> {
+  function startSwarm(): void {
     const { PeerConnection, WebSocket } = host;
     if (PeerConnection === undefined || WebSocket === undefined) return;
-    // Loaded even if it is not needed yet: when it is, the server that the page came from may be gone.
-    const module = await import("./rtc.ts").catch(() => undefined);
     swarmTimer = undefined;
-    if (life.signal.aborted) return;
-    if (module === undefined || trackers.size === 0 || [...communities].every(servers.isEnough)) return schedule(trackersAgain);
-    swarm = module.createSwarm({ servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, verifier: chosen, signal: life.signal, changed });
+    if (trackers.size === 0 || [...communities].every(servers.isEnough)) return schedule(trackersAgain);
+    swarm = createSwarm({ servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, verifier: chosen, signal: life.signal, changed });
     for (const url of trackers) swarm.offer(url);
     for (const community of communities) swarm.join(community);
   }

@@ -8,6 +8,7 @@ import type { Hello } from "../protocol/hello.ts";
 import { Lie } from "../protocol/lie.ts";
 import { race, until } from "./deadline.ts";
 import { isPrivatePage, mayDial } from "./guard.ts";
+import { answered, asked, isBare } from "./message.ts";
 import { Trouble } from "./reasons.ts";
 import type { Arrived, Line, Pins } from "./servers.ts";
 
@@ -137,15 +138,11 @@ export async function openSession(origin: string, hashes: readonly string[], Web
 function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown) => void): Fetch {
   const enter = turnstile(maxStreams);
 
-  return async (url, { method = "GET", headers, body, signal }) => {
-    const { pathname, search } = new URL(url);
-    const fields = Object.fromEntries(new Headers(headers));
-    // No other encoding is known to every browser.
-    if (method === "GET" && typeof DecompressionStream === "function" && fields["accept"] !== "text/event-stream") fields["accept-encoding"] = "gzip";
-    const head = utf8(JSON.stringify({ method, path: pathname + search, headers: fields }));
+  return async (url, init) => {
+    const { signal } = init;
+    const { body: sent, ...fields } = await asked(url, init, maxBody);
+    const head = utf8(JSON.stringify(fields));
     if (head.length > maxHead) throw new RangeError(`a head of ${head.length} bytes; ${maxHead} is the limit of WebTransport`);
-    const sent = body === null || body === undefined ? new Uint8Array(0) : new Uint8Array(await new Response(body).arrayBuffer());
-    if (sent.length > maxBody) throw new RangeError(`a body of ${sent.length} bytes; ${maxBody} is the limit of WebTransport`);
 
     const end = new AbortController();
     const stop = (reason: unknown): void => end.abort(reason);
@@ -230,11 +227,9 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
   if (size > maxHead) throw new Lie(`an answer's head of ${size} bytes`);
   await upTo(2 + size);
   const { status, headers } = readHead(have.subarray(2, 2 + size));
-  const { "content-encoding": encoding, ...rest } = headers;
-  const others: Record<string, string> = rest;
-  if (status === 204 || status === 205 || status === 304) {
+  if (isBare(status)) {
     stop(new Trouble("broke", "an answer without a body"));
-    return new Response(null, { status, headers: others });
+    return answered(status, headers, null);
   }
   const failed = (error: unknown): never => {
     stop(error);
@@ -242,7 +237,7 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
   };
   let first = have.length > 2 + size ? have.slice(2 + size) : undefined;
   // Taken only as fast as it is read: QUIC's own windows hold the rest back.
-  let body = new ReadableStream<Uint8Array<ArrayBuffer>>(
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
     {
       async pull(controller) {
         const piece = first ?? (await take().catch(failed));
@@ -255,9 +250,7 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
     },
     { highWaterMark: 0 },
   );
-  if (encoding === "gzip") body = body.pipeThrough(new DecompressionStream("gzip"));
-  else if (encoding !== undefined) others["content-encoding"] = encoding;
-  return new Response(body, { status, headers: others });
+  return answered(status, headers, body);
 }
 
 function readHead(bytes: Uint8Array): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
