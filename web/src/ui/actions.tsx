@@ -1,7 +1,6 @@
 // What the buttons of a comment do, but reading: votes, deletes, and the menu.
 
 import { render, type VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import { writeRoute } from "../route.ts";
 import { mute } from "../state/choices.ts";
 import { composing } from "../state/composing.ts";
@@ -13,6 +12,7 @@ import { comment as commentText, page } from "../strings/en.ts";
 import { compose, menu as t, report } from "../strings/en-later.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
+import { useEffect, useRef } from "./signals.ts";
 import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {

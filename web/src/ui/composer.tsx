@@ -2,7 +2,6 @@
 
 import type { Signal } from "@preact/signals-core";
 import type { VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
 import { keepDraft } from "../keep/writing.ts";
 import { type Composing, composing } from "../state/composing.ts";
@@ -17,7 +16,7 @@ import type { Tree } from "../workers/trees.ts";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
-import { useSignal } from "./signals.ts";
+import { useEffect, useRef, useSignal } from "./signals.ts";
 
 const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 

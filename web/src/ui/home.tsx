@@ -1,7 +1,6 @@
 // Topics: those followed, those that are active now, those read before; and one box that takes whatever names one.
 
 import type { ComponentChildren, VNode } from "preact";
-import { useEffect } from "preact/hooks";
 import { type KeptTopic, keptTopics } from "../keep/topics.ts";
 import type { ActiveTopic } from "../net/net.ts";
 import type { Place } from "../protocol/hash.ts";
@@ -11,7 +10,7 @@ import { thread as threadText } from "../strings/en.ts";
 import { home as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { routeOfTyped } from "../typed.ts";
-import { useSignal } from "./signals.ts";
+import { useEffect, useSignal } from "./signals.ts";
 import { ago } from "./when.ts";
 
 /** What the servers name is asked for so long. */

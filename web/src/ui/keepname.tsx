@@ -1,14 +1,13 @@
 // How a name outlives its browser: its words, or a file behind a passphrase.
 
 import type { VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import { dismiss, type Me } from "../state/me.ts";
 import { changeKey } from "../state/write.ts";
 import { wordsOf } from "../state/words.ts";
 import { page } from "../strings/en.ts";
 import { keepName as t } from "../strings/en-later.ts";
 import { sealInWorker } from "../workers/sealing.ts";
-import { useSignal } from "./signals.ts";
+import { useEffect, useRef, useSignal } from "./signals.ts";
 
 export { seedOfWords } from "../state/words.ts";
 export { unsealInWorker } from "../workers/sealing.ts";

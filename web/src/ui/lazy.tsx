@@ -2,9 +2,8 @@
 // one meanwhile, is said so.
 
 import type { ComponentChildren, ComponentType, VNode } from "preact";
-import { useEffect } from "preact/hooks";
 import { loader } from "../state/page.ts";
-import { useSignal } from "./signals.ts";
+import { useEffect, useSignal } from "./signals.ts";
 
 /** The style of all that is not there at first. */
 export const laterStyle = loader(

@@ -1,14 +1,13 @@
 // What the page reads from, in words; numbers and addresses under Details.
 
 import type { VNode } from "preact";
-import { useEffect, useRef } from "preact/hooks";
 import type { Carrier, ServerView } from "../net/net.ts";
 import { canonicalOrigin } from "../protocol/hello.ts";
 import { net, panel, servers, working } from "../state/page.ts";
 import { page } from "../strings/en.ts";
 import { network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
-import { useSignal } from "./signals.ts";
+import { useEffect, useRef, useSignal } from "./signals.ts";
 import { ago } from "./when.ts";
 
 export function Network(): VNode {

@@ -2,7 +2,6 @@
 
 import type { Signal } from "@preact/signals-core";
 import { Fragment, type VNode } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
 import { pacer } from "../net/pacer.ts";
 import type { Hash } from "../protocol/hash.ts";
@@ -16,7 +15,7 @@ import { composeLine, thread as t } from "../strings/en.ts";
 import { current } from "./app.tsx";
 import { comment } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
-import { useComputed, useSignal, useSignalEffect } from "./signals.ts";
+import { useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffect } from "./signals.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
 const besides = loader(() => import("./besides.ts"));

@@ -1,7 +1,6 @@
 // You: names, lists, who is muted, how the page looks, what it keeps.
 
 import type { VNode } from "preact";
-import { useEffect } from "preact/hooks";
 import { dropFiles, keptTopics } from "../keep/topics.ts";
 import { parsePlace } from "../protocol/hash.ts";
 import { mute, setActive, setLists, setLooks } from "../state/choices.ts";
@@ -13,7 +12,7 @@ import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { lazy } from "./lazy.tsx";
 import { mark, shortKey } from "./mark.tsx";
-import { useSignal } from "./signals.ts";
+import { useEffect, useSignal } from "./signals.ts";
 
 /** The list of words is longer than all the rest of this screen. */
 const keepName = loader(() => import("./keepname.tsx"));
