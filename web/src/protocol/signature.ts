@@ -15,6 +15,49 @@ export type Verifier = (key: Uint8Array, message: Uint8Array, signature: Uint8Ar
 // The order of the base point.
 const L = 2n ** 252n + 27742317777372353535851937790883648493n;
 
+const P = 2n ** 255n - 19n;
+const mask = 2n ** 255n - 1n;
+/** Twice the curve's d. */
+const twoD = (2n * 37095705934669439343138083508754565189542113879843219016388785533085940283555n) % P;
+/** Much smaller, and the same modulo P; not always the smallest, and it may be below zero. */
+const reduce = (x: bigint): bigint => {
+  const y = (x & mask) + 19n * (x >> 255n);
+  return (y & mask) + 19n * (y >> 255n);
+};
+/** Bits of a scalar that are added at once. */
+const window = 4;
+
+/**
+ * A point n times, n from 0 to L. noble's own way takes two to three times as long, since it makes and checks a point
+ * at each step; thousands of signatures and hundreds of keys are checked with this. The formulas hold for all points of
+ * the curve, those of small order among them: dbl-2008-hwcd and add-2008-hwcd-3 of the Explicit-Formulas Database.
+ */
+export function times(point: Point, n: bigint): Point {
+  // What is odd and below 2^window.
+  const twice = point.double();
+  const table = [point];
+  while (table.length < 1 << (window - 1)) table.push((table[table.length - 1] as Point).add(twice));
+  const ready = table.map((each) => [each.Y - each.X, each.Y + each.X, (each.T * twoD) % P, 2n * each.Z] as const);
+  let [x, y, z, t] = [0n, 1n, 1n, 0n];
+  const bits = n.toString(2);
+  for (let at = 0; at < bits.length; ) {
+    // A zero, or a window that begins and ends with a one.
+    const digits = bits[at] === "0" ? "0" : bits.slice(at, at + window).replace(/0+$/, "");
+    at += digits.length;
+    for (let i = 0; i < digits.length; i++) {
+      const a = reduce(x * x), b = reduce(y * y), e = reduce((x + y) * (x + y)) - a - b, g = b - a, f = g - reduce(2n * z * z), h = -a - b;
+      x = reduce(e * f), y = reduce(g * h), z = reduce(f * g), t = reduce(e * h);
+    }
+    if (digits === "0") continue;
+    const [minus, plus, td, z2] = ready[Number.parseInt(digits, 2) >> 1] as (typeof ready)[number];
+    const a = reduce((y - x) * minus), b = reduce((y + x) * plus), c = reduce(t * td), d = reduce(z * z2);
+    const e = b - a, f = d - c, g = d + c, h = b + a;
+    x = reduce(e * f), y = reduce(g * h), z = reduce(f * g), t = reduce(e * h);
+  }
+  const canonical = (value: bigint): bigint => ((value % P) + P) % P;
+  return new Point(canonical(x), canonical(y), canonical(z), canonical(t));
+}
+
 // What is known of keys: a key costs a scalar multiplication to check, and has many comments in a thread.
 const maxKnownKeys = 4096;
 const knownKeys = new Map<string, Point | undefined>();
@@ -26,7 +69,7 @@ function keyPoint(key: Uint8Array): Point | undefined {
   let point: Point | undefined;
   try {
     point = Point.fromBytes(key);
-    if (point.is0() || !point.isTorsionFree()) point = undefined;
+    if (point.is0() || !times(point, L).is0()) point = undefined;
   } catch {
     // Not canonical, or not on the curve.
   }
@@ -51,7 +94,7 @@ export function verify(key: Uint8Array, message: Uint8Array, signature: Uint8Arr
   if (a === undefined) return false;
   const r = signature.subarray(0, 32);
   const k = littleEndian(sha512(concat([r, key, message]))) % L;
-  return equal(Point.BASE.multiply(s, false).subtract(a.multiply(k, false)).toBytes(), r);
+  return equal(Point.BASE.multiply(s, false).subtract(times(a, k)).toBytes(), r);
 }
 
 /** A verifier that leaves the equation to crypto.subtle, 20 to 50 times as fast. Use it only if decidesAlike. */
