@@ -27,17 +27,19 @@ export async function ask(act, text = "") {
 
 /**
  * A page in a browser of its own. origins: whom it may ask, HTTP and WebSocket alike. mayFail: of those, whom it need not
- * reach; the console tells of each try.
+ * reach; the console tells of each try. quic: HTTP/3 too, where this host is the one after it (Chromium's
+ * --host-resolver-rules). before: runs in the page before all else.
  */
-export async function open(url, { origins, mayFail = new Set() }) {
+export async function open(url, { origins, mayFail = new Set(), quic, before }) {
   // A data folder of its own for each run: launch makes it and removes it.
   const browser = await chromium.launch({
     executablePath: facts.executablePath,
     headless: true,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: ["--no-sandbox", "--disable-gpu", quic === undefined ? "--disable-quic" : `--host-resolver-rules=MAP ${quic}`, "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
   const context = await browser.newContext({ viewport: { width: 1024, height: 800 }, permissions: ["local-network-access"], ignoreHTTPSErrors: true });
   const page = await context.newPage();
+  if (before !== undefined) await page.addInitScript(before);
   page.setDefaultTimeout(patience);
   page.on("pageerror", (error) => fault(`an exception: ${error.stack ?? error}`));
   page.on("dialog", (dialog) => {
@@ -47,8 +49,8 @@ export async function open(url, { origins, mayFail = new Set() }) {
   page.on("popup", (popup) => fault(`a window: ${popup.url()}`));
   page.on("console", (message) => {
     const { url: about } = message.location();
-    const isOfNetwork = /^(Failed to load resource|WebSocket connection to)/.test(message.text());
-    const text = /WebSocket connection to '([^']+)'/.exec(message.text())?.[1] ?? about;
+    const isOfNetwork = /^(Failed to load resource|WebSocket connection to|Failed to establish a connection to)/.test(message.text());
+    const text = / connection to '?(\S+?)(?:'|: )/.exec(message.text())?.[1] ?? about;
     if (isOfNetwork && URL.canParse(text) && mayFail.has(hostOf(text))) return;
     fault(`on the console: ${message.type()} ${message.text()} (${about})`);
   });

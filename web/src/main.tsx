@@ -1,20 +1,30 @@
 // The page's beginning. What is drawn first waits for nothing: the network, the database and what is remembered of the
 // reader come to it.
 
+import { effect } from "@preact/signals-core";
 import { render } from "preact";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
-import { startPage } from "./state/page.ts";
+import { net, route, startNet, startPage } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
-import { onKey } from "./ui/keys.ts";
+import { laterStyle } from "./ui/lazy.tsx";
 import { warmUp } from "./workers/pool.ts";
+
+/** It comes by then, whatever the first comments do. */
+const networkMillis = 1500;
 
 applyLooks();
 warmUp();
 const ready = loadMe().catch(() => undefined);
 render(<App />, document.getElementById("page") as HTMLElement);
-document.addEventListener("keydown", onKey);
 void startPage();
+// A topic's first comments are read without the network; all else needs it.
+setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMillis : 0);
+effect(() => {
+  if (net.value === undefined) return;
+  void laterStyle();
+  void import("./ui/besides.ts").then(({ begin }) => begin()).catch(() => undefined);
+});
 // What was left to send is sent when there is time for it.
 void ready.then(() =>
   setTimeout(() => {

@@ -3,9 +3,9 @@
 import { createNet, type Memory, type NetHost } from "./index.ts";
 import type { Net } from "./net.ts";
 import type { PeerConnection } from "./rtc.ts";
+import { storageKey } from "./visits.ts";
+import type { Sessions } from "./webtransport.ts";
 
-/** The key in localStorage, which pages of one origin share: so it says whose. */
-const storageKey = "comntr.servers";
 /** Of ?server=. */
 const maxTyped = 8;
 
@@ -21,6 +21,7 @@ interface Surroundings {
   readonly localStorage?: { getItem(key: string): string | null; setItem(key: string, value: string): void };
   readonly WebSocket?: new (url: string) => WebSocket;
   readonly RTCPeerConnection?: PeerConnection;
+  readonly WebTransport?: Sessions;
   readonly crypto: { readonly subtle?: SubtleCrypto };
 }
 
@@ -35,18 +36,11 @@ export function openNet({ servers, trackers, stun = [] }: Site): Net {
     subtle: around.crypto.subtle,
     WebSocket: around.WebSocket,
     PeerConnection: around.RTCPeerConnection,
+    // Nor this.
+    WebTransport: around.WebTransport,
     memory: memoryOf(around),
   };
   return createNet({ servers, trackers, stun, typed: page.searchParams.getAll("server").slice(0, maxTyped) }, host);
-}
-
-/** Whether nothing of an earlier visit is here: no server was found yet. */
-export function isFirstVisit(): boolean {
-  try {
-    return localStorage.getItem(storageKey) === null;
-  } catch {
-    return true;
-  }
 }
 
 function memoryOf(around: Surroundings): Memory {

@@ -1,4 +1,4 @@
-// Time: everything that waits for others has an end, and long work gives way.
+// Time: everything that waits for others has an end.
 
 import { Trouble } from "./reasons.ts";
 
@@ -45,6 +45,52 @@ export async function within<T>(parent: AbortSignal, millis: number, run: (signa
   }
 }
 
+/**
+ * Tries ways to the same thing: each a head start after the one before it, or as soon as all before it have failed. The
+ * first that arrives ends the others; what another brings all the same is spare. If all fail, the first one's error.
+ */
+export async function race<T>(ways: readonly ((signal: AbortSignal) => Promise<T>)[], headStartMillis: number, parent: AbortSignal, spare: (value: T) => void): Promise<T> {
+  const over = new AbortController();
+  const stop = (): void => over.abort(parent.reason);
+  parent.addEventListener("abort", stop);
+  if (parent.aborted) stop();
+  const errors: unknown[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await until(
+      parent,
+      new Promise<T>((resolve, reject) => {
+        let begun = 0;
+        let failed = 0;
+        const begin = (): void => {
+          clearTimeout(timer);
+          const way = ways[begun];
+          if (way === undefined || over.signal.aborted) return;
+          const mine = begun++;
+          if (begun < ways.length) timer = setTimeout(begin, headStartMillis);
+          way(over.signal).then(
+            (value) => {
+              if (over.signal.aborted) return spare(value);
+              over.abort();
+              resolve(value);
+            },
+            (error: unknown) => {
+              errors[mine] = error;
+              if (++failed === ways.length) reject(errors[0]);
+              else if (failed === begun) begin();
+            },
+          );
+        };
+        begin();
+      }),
+    );
+  } finally {
+    clearTimeout(timer);
+    over.abort();
+    parent.removeEventListener("abort", stop);
+  }
+}
+
 /** A promise, or the signal's reason as soon as it ends. */
 export function until<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -72,25 +118,4 @@ export function pause(millis: number, signal: AbortSignal): Promise<void> {
 /** A time of about so long: pages that were opened at once should not ask at once. */
 export function about(millis: number): number {
   return millis * (0.8 + 0.4 * Math.random());
-}
-
-// A frame has 16 ms, of which the page needs some.
-const sliceMillis = 8;
-
-/** Called again and again in long work, it gives way to the page when a slice is used up. */
-export function pacer(): () => Promise<void> | undefined {
-  let began = performance.now();
-  return () => {
-    if (performance.now() - began < sliceMillis) return undefined;
-    return new Promise((resolve) => {
-      // Timers wait 4 ms at least when they follow one another; messages do not.
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        port1.close();
-        began = performance.now();
-        resolve();
-      };
-      port2.postMessage(undefined);
-    });
-  };
 }

@@ -5,7 +5,7 @@
 import { fromHex, toHex } from "../protocol/bytes.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { channelOrigin, type Hello, openChannelHello } from "../protocol/hello.ts";
-import type { Verifier } from "../protocol/signature.ts";
+import type { Verifier } from "../protocol/verifier.ts";
 import { type Channel, openChannel, type Port } from "./channel.ts";
 import { until, within } from "./deadline.ts";
 import { isMixed, isPrivatePage, isPublic, parse6, parseAddress } from "./guard.ts";
@@ -170,8 +170,7 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
       const host = address === undefined ? hello.key : address.includes(":") ? `[${address}]` : address;
       if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address", address);
       tracker.found();
-      const urls = hello.urls.filter((url) => URL.canParse(url) && !isMixed(page, new URL(url)));
-      servers.take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, { ...hello, urls }, host, "tracker");
+      servers.take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, hello, host, "tracker");
     } catch {
       connection.close();
       tracker.lost();

@@ -1,11 +1,11 @@
 // The hello: what a server proves of itself. SPEC.md, section 5.
 
-import { sha256 } from "@noble/hashes/sha2.js";
 import { concat, fromHex, fromUTF8, toHex, utf8 } from "./bytes.ts";
 import { encodeBase58 } from "./cid.ts";
 import { type Hash, parseHash } from "./hash.ts";
 import { Lie } from "./lie.ts";
-import { type Verifier, verify } from "./signature.ts";
+import { sha256 } from "./sha256.ts";
+import { slowVerifier, type Verifier } from "./verifier.ts";
 
 /** The whole answer. */
 export const maxHello = 65536;
@@ -16,6 +16,8 @@ const maxLifeMillis = 24 * 60 * 60 * 1000;
 const maxClockMillis = 10 * 60 * 1000;
 /** How many entries each list may have. */
 const maxEntries = { communities: 64, urls: 16, multiaddrs: 32, trackers: 16, servers: 32 } as const;
+/** Of JSON, what it says of WebTransport: four certificates are 600 bytes. */
+const maxWebTransport = 2048;
 
 export interface Hello {
   readonly software: string;
@@ -32,6 +34,8 @@ export interface Hello {
   /** Candidates, of which the hello proves nothing. */
   readonly trackers: readonly string[];
   readonly servers: readonly string[];
+  /** As it came: it is judged where it is used, in net/webtransport.ts. */
+  readonly webtransport?: unknown;
 }
 
 export interface Asked {
@@ -76,7 +80,7 @@ export function helloMessage(nonce: string, origin: string, hello: string): Uint
 export async function openHello(
   answer: Uint8Array,
   { nonce, origin, now }: Asked,
-  verifier: Verifier = async (key, message, signature) => verify(key, message, signature),
+  verifier: Verifier = slowVerifier,
 ): Promise<Hello> {
   if (answer.length > maxHello) throw new Lie(`a hello of ${answer.length} bytes`);
   const outer = object(parse(fromUTF8(answer)), "the answer");
@@ -100,7 +104,7 @@ export async function openChannelHello(
   hello: Uint8Array,
   signature: Uint8Array,
   { nonce, origin, now }: Required<Asked>,
-  verifier: Verifier = async (key, message, signed) => verify(key, message, signed),
+  verifier: Verifier = slowVerifier,
 ): Promise<Hello> {
   if (hello.length > maxHello) throw new Lie(`a hello of ${hello.length} bytes`);
   const text = fromUTF8(hello);
@@ -136,6 +140,8 @@ function readHello(fields: Fields, now: number): Hello {
   const multiaddrs = list(fields, "multiaddrs");
   if (!multiaddrs.every((addr) => addr.endsWith(`/p2p/${peerId}`))) throw new Lie("a hello with another peer's address");
   const limits = object(fields["limits"], "limits");
+  const webtransport = fields["webtransport"];
+  if (webtransport != null && JSON.stringify(webtransport).length > maxWebTransport) throw new Lie("a hello that says too much of WebTransport");
   return {
     software: string(fields, "software"),
     key,
@@ -154,6 +160,7 @@ function readHello(fields: Fields, now: number): Hello {
     contact: string(fields, "contact"),
     trackers: list(fields, "trackers"),
     servers: list(fields, "servers"),
+    webtransport,
   };
 }
 

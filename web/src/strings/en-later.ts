@@ -15,7 +15,6 @@ export const compose = {
   as: (name: string): string => `as ${name}`,
   noName: "without a name",
   name: "Your name",
-  hint: "Markdown. Ctrl or ⌘ and Enter posts.",
   sending: "Sending…",
   saved: (n: number): string => `Saved on ${plural(n, "server", "servers")}.`,
   tooLong: (bytes: number): string => `Too long by ${plural(bytes, "byte", "bytes")}.`,
@@ -33,6 +32,7 @@ export const compose = {
 } as const;
 
 export const menu = {
+  update: "There is a newer version of this page.",
   link: "Copy link",
   copied: "The link is copied.",
   copyFailed: "This browser does not let the page copy. The link is in the address bar.",
@@ -49,7 +49,6 @@ export const menu = {
   reply: (name: string): string => `A reply to you in ${name}`,
   report: "Report",
   collapse: "Collapse",
-  expand: "Expand",
   parent: "Go to what it answers",
 } as const;
 
@@ -71,7 +70,8 @@ export const network = {
   failed: "does not answer",
   lied: "gave false data and is not used",
   unused: "not needed now",
-  carriers: { http: "over HTTP", webtransport: "over WebTransport", webrtc: "over WebRTC" },
+  carriers: { http: "over HTTP", https: "over HTTPS", webtransport: "over WebTransport", webrtc: "over WebRTC" },
+  missed: (over: string, why: string): string => `Not ${over}: ${why}`,
   found: {
     typed: "you named it", config: "named by this page", remembered: "known from before", tracker: "found on a tracker",
     hello: "named by another server", host: "this page comes from it",
@@ -96,6 +96,7 @@ export const network = {
     internal: "It has a fault.",
     damaged: "It has a fault.",
     "no-way": "This browser and the server found no way to each other.",
+    expired: "What this browser knew of it is too old.",
     "bad-answer": "What it answered could not be read.",
   } as Readonly<Record<string, string>>,
   trackers: "Where servers are looked for",

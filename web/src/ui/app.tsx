@@ -1,6 +1,6 @@
 // The frame: the bar, the screen that the address names, what lies over it, and the keys.
 
-import { signal, useSignalEffect } from "@preact/signals";
+import { signal } from "@preact/signals-core";
 import type { VNode } from "preact";
 import { hashOfPart, writeRoute } from "../route.ts";
 import { dismiss, dismissed } from "../state/me.ts";
@@ -8,13 +8,15 @@ import { config, net, notice, online, panel, route, tell, working } from "../sta
 import type { Topic } from "../state/topic.ts";
 import { page as t, thread as threadText } from "../strings/en.ts";
 import { lazy } from "./lazy.tsx";
+import { useSignalEffect } from "./signals.ts";
 import { Thread } from "./thread.tsx";
 
-const Home = lazy(async () => (await import("./home.tsx")).Home);
-const You = lazy(async () => (await import("./you.tsx")).You);
-const Help = lazy(async () => (await import("./help.tsx")).Help);
-const Search = lazy(async () => (await import("./search.tsx")).Search);
-const Network = lazy(async () => (await import("./network.tsx")).Network);
+const screens = () => import("./screens.ts");
+const Home = lazy(async () => (await screens()).Home);
+const You = lazy(async () => (await screens()).You);
+const Help = lazy(async () => (await screens()).Help);
+const Search = lazy(async () => (await screens()).Search);
+const Network = lazy(async () => (await screens()).Network);
 
 /** The topic that is read now. */
 export const current = signal<Topic | undefined>(undefined);

@@ -1,9 +1,10 @@
 // Where people write: one line that grows, a preview, who writes, and what became of it.
 
-import { type Signal, useSignal } from "@preact/signals";
+import type { Signal } from "@preact/signals-core";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { draftKey, keepDraft, keptDraft } from "../keep/person.ts";
+import { draftKey, keptDraft } from "../keep/person.ts";
+import { keepDraft } from "../keep/writing.ts";
 import { type Composing, composing } from "../state/composing.ts";
 import { dismissed, me } from "../state/me.ts";
 import { keeping, panel } from "../state/page.ts";
@@ -16,6 +17,7 @@ import type { Tree } from "../workers/trees.ts";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
+import { useSignal } from "./signals.ts";
 
 const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 
@@ -82,7 +84,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
 
   async function send(): Promise<void> {
     const body = text.peek().trim();
-    if (body === "" || isBusy || tooLong(topic, writing, body) > 0) return;
+    if (body === "" || isBusy || tooLong(topic, body) > 0) return;
     const isFirst = me.peek() === undefined;
     stop.current = new AbortController();
     tab.value = "write";
@@ -115,7 +117,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   }
 
   const label = about === undefined ? t.place : about.kind === "edit" ? t.edit : t.reply(nameOf(about.row));
-  const long = tooLong(topic, writing, text.value);
+  const long = tooLong(topic, text.value);
   const isOpen = open.value || text.value !== "";
   return (
     <>

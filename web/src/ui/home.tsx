@@ -1,16 +1,17 @@
 // Topics: those followed, those that are active now, those read before; and one box that takes whatever names one.
 
-import { useSignal } from "@preact/signals";
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { type KeptTopic, keptTopics } from "../keep/topics.ts";
 import type { ActiveTopic } from "../net/net.ts";
 import type { Place } from "../protocol/hash.ts";
-import { hashOfPart, routeOfTyped, writeRoute } from "../route.ts";
+import { hashOfPart, writeRoute } from "../route.ts";
 import { keeping, net, servers } from "../state/page.ts";
 import { thread as threadText } from "../strings/en.ts";
 import { home as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
+import { routeOfTyped } from "../typed.ts";
+import { useSignal } from "./signals.ts";
 import { ago } from "./when.ts";
 
 /** What the servers name is asked for so long. */

@@ -1,26 +1,25 @@
 // The screen of a topic: its comments in sections of fifty, drawn slice by slice, and what is said where there are none.
 
-import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import type { Signal } from "@preact/signals-core";
 import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
-import { pacer } from "../net/deadline.ts";
+import { pacer } from "../net/pacer.ts";
 import type { Hash } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import { placeOf, type Route, writeRoute } from "../route.ts";
 import { composing } from "../state/composing.ts";
 import { lists, setOrder } from "../state/me.ts";
-import { keeping, net, online, panel, servers } from "../state/page.ts";
+import { keeping, loader, net, online, panel, servers } from "../state/page.ts";
 import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
 import { composeLine, thread as t } from "../strings/en.ts";
-import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
 import { comment } from "./comment.tsx";
-import { lazy, loader } from "./lazy.tsx";
-import { refreshDates } from "./when.ts";
+import { lazy } from "./lazy.tsx";
+import { useComputed, useSignal, useSignalEffect } from "./signals.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
-const actions = loader(() => import("./actions.tsx"));
+const besides = loader(() => import("./besides.ts"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
@@ -41,10 +40,6 @@ export function Thread({ route }: { readonly route: ThreadRoute }): VNode {
       topic.close();
     };
   }, [topic]);
-  useEffect(() => {
-    const timer = setInterval(() => refreshDates(Date.now()), 60_000);
-    return () => clearInterval(timer);
-  }, []);
   return <Shown key={`${community}/${part}`} topic={topic} route={route} />;
 }
 
@@ -100,7 +95,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
     // Opening a link in another tab is the browser's.
     if (act === "permalink") return;
     event.preventDefault();
-    run(topic, act, article.id.slice(2) as Hash, element, event);
+    void besides().then((loaded) => loaded?.run(topic, act, article.id.slice(2) as Hash, element, event));
   }
 
   const hiddenRows = useComputed(() => rowsUnder(topic.sections.value, topic.collapsed.value)).value;
@@ -297,23 +292,9 @@ function Pill({ topic }: { readonly topic: Topic }): VNode {
   const n = topic.facts.value.pending;
   return (
     <div class="pill" role="status">
-      {n > 0 && <button onClick={() => showPending(topic)} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
+      {n > 0 && <button onClick={() => void besides().then((loaded) => loaded?.showPending(topic))} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
     </div>
   );
-}
-
-/** Shows what waits and goes to the first of it. */
-export function showPending(topic: Topic): void {
-  const before = new Set([...document.querySelectorAll("article.fresh")].map(({ id }) => id));
-  topic.apply();
-  const stop = topic.facts.subscribe(({ pending }) => {
-    if (pending > 0) return;
-    setTimeout(() => {
-      stop();
-      const first = [...document.querySelectorAll<HTMLElement>("article.fresh")].find(({ id }) => !before.has(id));
-      if (first !== undefined) goTo(first.id.slice(2) as Hash);
-    }, 60);
-  });
 }
 
 /** Moves to a comment and puts the focus there. */
@@ -323,67 +304,4 @@ export function goTo(id: Hash): boolean {
   article.scrollIntoView({ block: "center" });
   article.focus({ preventScroll: true });
   return true;
-}
-
-/** The rows of a topic in reading order. */
-export function* allRows(topic: Topic): Generator<Row> {
-  for (const section of topic.sections.peek()) for (const { row } of section.rows.peek()) yield row;
-}
-
-export function rowOf(topic: Topic, id: Hash): Row | undefined {
-  for (const row of allRows(topic)) if (row.id === id) return row;
-  return undefined;
-}
-
-export function toggleCollapsed(topic: Topic, id: Hash, on: boolean): void {
-  const next = new Set(topic.collapsed.peek());
-  if (on) next.add(id);
-  else next.delete(id);
-  topic.collapsed.value = next;
-}
-
-/** Does what a button or a key asks for. What is not needed to read comes from another file. */
-export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
-  const row = rowOf(topic, id);
-  if (row === undefined) return;
-  switch (act) {
-    case "expand":
-      toggleCollapsed(topic, id, false);
-      return;
-    case "collapse":
-      toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
-      return;
-    case "line":
-      collapseLine(topic, row, element, event);
-      return;
-    case "reply":
-      composing.value = { kind: "reply", row };
-      return;
-    case "parent":
-      if (row.parent !== undefined) goTo(row.parent);
-      return;
-    default:
-      void actions().then((loaded) => loaded?.act(topic, act, row, element));
-  }
-}
-
-/** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
-function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
-  const lines = element.getBoundingClientRect();
-  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
-  const shown = Math.max(1, Math.round(lines.width / step));
-  const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
-  const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));
-  // Of those deeper than there are lines, the last line is the parent's.
-  const depth = level === shown - 1 ? row.depth - 1 : level;
-  let above: Row | undefined;
-  for (const each of allRows(topic)) {
-    if (each.id === row.id) break;
-    if (each.depth === depth) above = each;
-  }
-  if (above === undefined) return;
-  toggleCollapsed(topic, above.id, true);
-  const article = document.getElementById(`c-${above.id}`);
-  article?.scrollIntoView({ block: "nearest" });
-  article?.focus({ preventScroll: true });
 }

@@ -62,6 +62,7 @@ interface Unverified {
 }
 
 export interface Session {
+  readonly place: Place;
   /** Files that are kept: verified before. visited: whether the reader was here before; folder: one that they are all of. */
   restore(files: readonly Uint8Array[], visited: boolean, folder: string): Promise<void>;
   /** ids: see messages.ts. */
@@ -218,7 +219,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
 
   function wake(): void {
     if (closed || pumping !== undefined) return;
-    if (!shownOnce && !isLive) {
+    if (!shownOnce && !isLive && folderId === undefined) {
       // The first fold is of as much as comes at once.
       firstFile ??= now();
       const left = firstFile + firstMillis - now();
@@ -476,6 +477,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     return removed;
   }
   return {
+    place,
     async restore(files, wasHere, folder) {
       visited = wasHere;
       for (const bytes of files) {
@@ -568,7 +570,12 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     },
     folder(id) {
       folderId = id;
-      if (pumping === undefined && firstTimer === undefined) keepNow();
+      if (pumping !== undefined) return;
+      if (firstTimer === undefined) return keepNow();
+      // All that one server has is here, so nothing more is waited for.
+      clearTimeout(firstTimer);
+      firstTimer = undefined;
+      wake();
     },
     apply() {
       pending.clear();
