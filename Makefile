@@ -8,7 +8,7 @@ SUM       = $(TOOL) gotestsum --format pkgname
 JSON     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test e2e interop check web web-check web-test race vuln fuzz bench clean
+.PHONY: help run demo build test e2e interop check web web-check web-test web-bench race vuln fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,8 +71,11 @@ fuzz: ## each fuzz target for FUZZTIME
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
 
-bench: ## benchmarks
+bench: web-bench ## benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+web-bench: web build ## how fast the page is: Chromium, 20,000 signed comments (needs Node and Chromium)
+	cd web && node bench/page.mjs ../bin/comntr
 
 clean: ## remove what make made
 	rm -rf bin interop/node_modules web/node_modules

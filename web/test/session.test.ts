@@ -37,11 +37,13 @@ interface Screen {
   history: string[][];
 }
 
-function start(how: Partial<Reading> = {}, slow = false) {
+/** step: milliseconds that pass each time when somebody looks at the clock. */
+function start(how: Partial<Reading> = {}, slow = false, step = 0) {
   const sections = new Map<string, readonly Row[]>();
   let order: readonly string[] = [];
   const screen: Screen = { rows: [], facts: undefined, told: [], kept: [], folders: [], checked: 0, history: [] };
   let release: () => void = () => undefined;
+  let time = now;
   const gate = slow ? new Promise<void>((resolve) => (release = resolve)) : Promise.resolve();
   const session = openSession(place, { ...reading, ...how }, {
     checkAll: async (claims: readonly Claim[]) => {
@@ -49,7 +51,7 @@ function start(how: Partial<Reading> = {}, slow = false) {
       screen.checked += claims.length;
       return claims.map(({ key, message, signature }) => verify(key, message, signature));
     },
-    now: () => now,
+    now: () => (time += step),
     tell: (message) => {
       screen.told.push(message);
       if (message.kind === "thread") {
@@ -113,6 +115,53 @@ test("the first screen is verified first, and shown before the rest", async () =
   expect(first.slice(0, 50)).toEqual(many.slice(0, 50).map((_, i) => `n${i}`));
   // What is shown stays where it is while the rest comes.
   for (const rows of screen.history) expect(bodies(screen).slice(0, rows.length)).toEqual(rows);
+});
+
+test("once all is here a thread grows at its end alone, each comment with what acts on it", async () => {
+  const { session, screen } = start({}, false, 1000);
+  const comments = Array.from({ length: 700 }, (_, i) => comment(i % 3, `n${i}`, { date: at(i) }));
+  const edits = comments.filter((_, i) => i % 4 === 0).map((target, i) => signed((4 * i) % 3, { date: at(1000 + i), kind: "edit", target: target.id, body: `edited ${i}` }));
+  await session.files(bytesOf([...comments, ...edits].sort((a, b) => (a.id < b.id ? -1 : 1))), "a");
+  session.live();
+  await until(() => screen.facts?.unverified === 0 && screen.rows.length === 700);
+  expect(bodies(screen).filter((body) => body.startsWith("edited"))).toHaveLength(175);
+  const draws = screen.told.filter(({ kind }) => kind === "thread").length;
+  expect(draws).toBeGreaterThan(2);
+  for (const rows of screen.history) expect(bodies(screen).slice(0, rows.length)).toEqual(rows);
+});
+
+test("while more is to come only the beginning is drawn, unless the reader goes on", async () => {
+  const { session, screen } = start({}, false, 5000);
+  const many = Array.from({ length: 600 }, (_, i) => comment(i % 3, `n${i}`, { date: at(i) }));
+  await session.files(bytesOf(many), "a");
+  await until(() => screen.checked === 600);
+  expect(screen.rows.length).toBe(200);
+  const seen = bodies(screen);
+  session.settle();
+  await until(() => screen.rows.length === 600);
+  expect(bodies(screen).slice(0, seen.length)).toEqual(seen);
+});
+
+test("takes the SHA-1 that the page has computed, and computes the others", async () => {
+  const { session, screen } = start();
+  const [one, two] = [comment(1, "one"), comment(2, "two", { date: at(1) })];
+  const given = "1".repeat(40) as Hash;
+  await session.files(bytesOf([one, two]), "a", undefined, [given, undefined]);
+  session.live();
+  await until(() => screen.rows.length === 2);
+  expect(screen.rows.map(({ id }) => id)).toEqual([given, two.id]);
+});
+
+test("a reader who is who he was has nothing drawn again", async () => {
+  const { session, screen } = start();
+  await session.files([comment(1, "one").bytes], "a");
+  session.live();
+  await until(() => screen.rows.length === 1);
+  const before = screen.told.length;
+  session.read({ ...reading, mine: [], muted: [] });
+  expect(screen.told.length).toBe(before);
+  session.read({ ...reading, mine: [keyOf(1)] });
+  expect(screen.rows[0]).toMatchObject({ mine: true });
 });
 
 describe("once all is here", () => {

@@ -3,7 +3,7 @@
 
 import { type Bytes, concat, equal, fromHex } from "./bytes.ts";
 import { sha512 } from "./sha512.ts";
-import { add, L, littleEndian, mayVerify, p, type Point, pointOf, power } from "./verifier.ts";
+import { add, L, littleEndian, mayVerify, p, type Point, pointOf, power, twice } from "./verifier.ts";
 
 const identity: Point = [0n, 1n, 1n, 0n];
 const base = pointWith((4n * power(5n, p - 2n)) % p, 0n);
@@ -52,7 +52,7 @@ export function verify(key: Uint8Array, message: Uint8Array, signature: Uint8Arr
   const both = add(base, less);
   let sum = identity;
   for (let i = 0; i < 256; i++) {
-    sum = add(sum, sum);
+    sum = twice(sum);
     if (s[i] === "1") sum = add(sum, k[i] === "1" ? both : base);
     else if (k[i] === "1") sum = add(sum, less);
   }

@@ -37,7 +37,7 @@ function isOfPrimeOrder(y: bigint): boolean {
   // L times the point, which is then the identity.
   let sum = point;
   for (const bit of orderBits.slice(1)) {
-    sum = add(sum, sum);
+    sum = twice(sum);
     if (bit === "1") sum = add(sum, point);
   }
   return sum[0] % p === 0n && (sum[1] - sum[2]) % p === 0n;
@@ -58,11 +58,27 @@ export type Point = readonly [x: bigint, y: bigint, z: bigint, t: bigint];
 
 /** The sum of any two points (Hisil, Wong, Carter, Dawson, 2008). */
 export function add([x1, y1, z1, t1]: Point, [x2, y2, z2, t2]: Point): Point {
-  const a = ((y1 - x1) * (y2 - x2)) % p;
-  const b = ((y1 + x1) * (y2 + x2)) % p;
-  const c = (((2n * t1 * t2) % p) * d) % p;
-  const e = (2n * z1 * z2) % p;
-  return [((b - a) * (e - c)) % p, ((e + c) * (b + a)) % p, ((e - c) * (e + c)) % p, ((b - a) * (b + a)) % p];
+  const a = reduce((y1 - x1) * (y2 - x2));
+  const b = reduce((y1 + x1) * (y2 + x2));
+  const c = reduce(reduce(2n * t1 * t2) * d);
+  const e = reduce(2n * z1 * z2);
+  return [reduce((b - a) * (e - c)), reduce((e + c) * (b + a)), reduce((e - c) * (e + c)), reduce((b - a) * (b + a))];
+}
+
+/** The sum of a point with itself, in fewer steps. */
+export function twice([x, y, z]: Point): Point {
+  const a = reduce(x * x);
+  const b = reduce(y * y);
+  const e = reduce((x + y) ** 2n) - a - b;
+  const f = b - a - reduce(2n * z * z);
+  return [reduce(e * f), reduce((a - b) * (a + b)), reduce((b - a) * f), reduce(-e * (a + b))];
+}
+
+const low = 2n ** 255n - 1n;
+/** The same modulo p and about as small: 2^255 is 19 there. A division would take twice as long. */
+function reduce(n: bigint): bigint {
+  const once = (n & low) + 19n * (n >> 255n);
+  return (once & low) + 19n * (once >> 255n);
 }
 
 export function power(base: bigint, exponent: bigint): bigint {

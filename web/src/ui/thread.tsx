@@ -60,6 +60,8 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
     while (mounted.peek() < topic.sections.peek().length) {
       await pace();
       mounted.value++;
+      // It is drawn in a microtask, and counts as time that went by.
+      await undefined;
     }
     mounting.current = false;
   }
