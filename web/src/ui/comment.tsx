@@ -2,6 +2,7 @@
 // have no listeners of their own.
 
 import type { ComponentChildren, VNode } from "preact";
+import { shared } from "../gateway.ts";
 import type { DrawnRow } from "../state/topic.ts";
 import { comment as t } from "../strings/en.ts";
 import type { Row } from "../workers/messages.ts";
@@ -106,13 +107,13 @@ function When({ date }: { readonly date: string | undefined }): VNode {
 
 function Actions({ row }: { readonly row: Row }): VNode {
   const { up, down, vote } = row;
-  const canVote = row.mine !== true && row.hidden === undefined;
+  const canVote = !shared && row.mine !== true && row.hidden === undefined;
   return (
     <footer>
       {canVote && <button class="vote up" data-act="up" aria-pressed={vote === "up"} aria-label={t.up} title={t.up} />}
       {(canVote || up + down > 0) && <span class={canVote ? "score" : "score alone"} title={t.score(up, down)}>{up + down === 0 ? "" : up - down}</span>}
       {canVote && <button class="vote down" data-act="down" aria-pressed={vote === "down"} aria-label={t.down} title={t.down} />}
-      {!row.locked && <button data-act="reply">{t.reply}</button>}
+      {!shared && !row.locked && <button data-act="reply">{t.reply}</button>}
       <button class="more" data-act="more" aria-haspopup="menu" aria-label={t.more} title={t.more} />
     </footer>
   );

@@ -4,6 +4,7 @@ import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/si
 import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
+import { shared } from "../gateway.ts";
 import type { Hash } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import { placeOf, type Route, writeRoute } from "../route.ts";
@@ -19,6 +20,7 @@ import { lazy, loader } from "./lazy.tsx";
 import { refreshDates } from "./when.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
+const Shared = lazy(async () => (await import("./shared.tsx")).Shared);
 const actions = loader(() => import("./actions.tsx"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
@@ -106,7 +108,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   return (
     <main id="main" tabIndex={-1} ref={container} onClick={onClick}>
       <Head topic={topic} />
-      {!locked && <TopicComposer topic={topic} />}
+      {shared ? <Shared link={writeRoute(route)} /> : !locked && <TopicComposer topic={topic} />}
       <State topic={topic} />
       <Hidden topic={topic} />
       <div class="comments" id="comments" tabIndex={-1}>
@@ -337,10 +339,13 @@ export function toggleCollapsed(topic: Topic, id: Hash, on: boolean): void {
   topic.collapsed.value = next;
 }
 
+/** What is not done where nobody writes. */
+const writes: readonly string[] = ["reply", "up", "down"];
+
 /** Does what a button or a key asks for. What is not needed to read comes from another file. */
 export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
   const row = rowOf(topic, id);
-  if (row === undefined) return;
+  if (row === undefined || (shared && writes.includes(act))) return;
   switch (act) {
     case "expand":
       toggleCollapsed(topic, id, false);
