@@ -42,7 +42,7 @@ const lexerAlone = {
 // Which modules travel together. What one screen alone needs is a file of its own.
 const groups = [
   { name: "write", test: /src\/(ui\/(composer|actions)|state\/write|strings\/en-later|protocol\/build)\.tsx?$/, priority: 3 },
-  { name: "base", test: /src\/(protocol|keep|strings\/name|workers\/trees)|@noble\/(ed25519|hashes\/(sha2|utils|_md|_u64))|rolldown:runtime/, priority: 2 },
+  { name: "base", test: /src\/(protocol|keep|gateway|strings\/name|workers\/trees)|@noble\/(ed25519|hashes\/(sha2|utils|_md|_u64))|rolldown:runtime/, priority: 2 },
   { name: "page", test: /node_modules\/(preact|@preact)|src\/(ui\/(app|thread|comment|body|mark|when|lazy|keys)|state\/(page|me|topic|composing|looks)|net\/(browser|index|guard|http|post|reader|reasons|servers|topics|deadline|tree)\.|workers\/pool|strings\/en\.|route|config)/, priority: 1 },
 ];
 const workers = ["thread", "markdown", "work", "seal"];

@@ -18,7 +18,9 @@ void startPage();
 // What was left to send is sent when there is time for it.
 void ready.then(() =>
   setTimeout(() => {
-    void import("./state/write.ts").then(({ sendWaiting }) => sendWaiting()).catch(() => undefined);
+    const send = (): void => void import("./state/write.ts").then(({ sendWaiting }) => sendWaiting()).catch(() => undefined);
+    send();
+    addEventListener("online", send);
     void import("./state/background.ts").then(({ startBackground }) => startBackground()).catch(() => undefined);
   }, 3000),
 );

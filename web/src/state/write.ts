@@ -238,7 +238,10 @@ export async function remove(topic: Topic, row: Row, failed: () => void): Promis
     }, new AbortController().signal);
     // What no server took stays in the outbox, and is sent again.
     if (saved > 0) await dropWaiting(keep, topic.place, document.id).catch(() => undefined);
-    else failed();
+    else {
+      deletes.delete(row.id);
+      failed();
+    }
   }
 }
 
