@@ -71,6 +71,8 @@ export async function tab({ context, origins, mayFail = new Set() }) {
   });
   const hosts = new Set(origins.map(hostOf));
   const asked = (what) => {
+    // Chromium escapes what no address may have, and Node does not read that.
+    if (!URL.canParse(what)) return void fault(`a request to ${what}`);
     const { protocol } = new URL(what);
     if (protocol !== "data:" && protocol !== "blob:" && !hosts.has(hostOf(what))) fault(`a request to ${what}`);
   };

@@ -146,8 +146,9 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
             <span class="meta state" role="status">
               {state.value === undefined ? (long > 0 ? <span class="error">{t.tooLong(long)}</span> : <As naming={naming} about={about} />) : <Outcome state={state.value} retry={() => void send()} />}
             </span>
-            {isBusy ? <button type="button" onClick={() => stop.current?.abort()}>{t.stop}</button>
-              : <button class="primary" disabled={text.value.trim() === "" || long > 0}>{about?.kind === "edit" ? t.save : t.post}</button>}
+            {/* Two buttons, not one that changes: a click that stops would go on to post. */}
+            {isBusy ? <button key="stop" type="button" onClick={() => stop.current?.abort()}>{t.stop}</button>
+              : <button key="post" class="primary" disabled={text.value.trim() === "" || long > 0}>{about?.kind === "edit" ? t.save : t.post}</button>}
           </div>
         )}
         {!isOpen && state.value !== undefined && <p class="meta foot" role="status"><Outcome state={state.value} retry={() => void send()} /></p>}
