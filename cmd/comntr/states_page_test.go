@@ -406,6 +406,19 @@ func TestE2EPageOnPathGateway(t *testing.T) {
 	play(t, "states.mjs", "gateway", facts{"site": s.URL + "/ipfs/" + cid + "/", "a": a.http, "text": text, "cid": cid}, nil)
 }
 
+// TestE2EPageByKeyboard: all of the page is reached and operated by keys alone,
+// and what is closed gives the focus back.
+func TestE2EPageByKeyboard(t *testing.T) {
+	needsPage(t)
+	a := serve(t, t.TempDir())
+	const text = "The first."
+	ann := newAuthor(t, "Ann")
+	if _, err := newAuthor(t, "Bob").says(a, "An answer.", ann.mustSay(t, a, text)); err != nil {
+		t.Fatal(err)
+	}
+	play(t, "states.mjs", "keyboard", facts{"site": site(t, httptest.NewServer, []string{a.http}, nil), "a": a.http, "text": text}, nil)
+}
+
 // over is a file system before another one.
 type over struct{ first, rest fs.FS }
 

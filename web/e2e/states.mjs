@@ -325,7 +325,6 @@ async function offline(open, opened) {
   at("offline");
   // What is read later is here.
   await page.clock.runFor(4000);
-  await page.waitForFunction(() => performance.getEntriesByType("resource").some(({ name }) => name.includes("/background.js")));
   const [{ context }] = opened();
   await context.setOffline(true);
   await page.getByText("You are offline. What was read here before is shown.").waitFor();
@@ -460,4 +459,214 @@ async function screens(open, opened) {
   await checkAccess(none, "no server");
 }
 
-await play({ plain, alone, late, moderated, replies, work, toil, refused, limited, offline, closed, gateway, screens });
+/** Everything by keys alone: the order of Tab, a focus that is seen, Escape. */
+async function keyboard(open) {
+  at("what Tab comes by");
+  const page = await open(url(), { origins: origins() });
+  await shows(page, facts.text);
+  await shows(page, "An answer.");
+  // It opens when the focus comes, so it is opened before.
+  await page.keyboard.press("w");
+  await page.locator(".composer.open").waitFor();
+  await hasFocus(page, ".composer textarea");
+  await comesBy(page, "a topic");
+  await page.goto(`${facts.site}#/`);
+  await page.locator(".list", { hasText: "Active" }).getByRole("link", { name: topic }).waitFor();
+  await comesBy(page, "topics");
+  await page.goto(`${facts.site}#you`);
+  await page.getByRole("heading", { name: "Names" }).waitFor();
+  for (const each of await page.locator("summary").all()) {
+    await each.focus();
+    await page.keyboard.press("Enter");
+  }
+  await comesBy(page, "you");
+  await page.goto(url());
+  await shows(page, "An answer.");
+
+  at("the skip link");
+  await begin(page);
+  await page.keyboard.press("Tab");
+  await hasFocus(page, ".skip");
+  await page.keyboard.press("Enter");
+  await hasFocus(page, "#comments");
+
+  at("the network panel");
+  await focusBy(page, "button.status");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "Network" }).waitFor();
+  await within(page, "dialog.side");
+  await page.keyboard.press("Escape");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  await hasFocus(page, "button.status");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Close" }).focus();
+  await page.keyboard.press("Enter");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  await hasFocus(page, "button.status");
+
+  at("from comment to comment");
+  await begin(page);
+  await page.keyboard.press("j");
+  await hasFocus(page, "article:first-of-type");
+  const first = await page.evaluate(() => document.activeElement.id);
+  await page.keyboard.press("j");
+  await hasFocus(page, "article.d1");
+  await page.keyboard.press("p");
+  await hasFocus(page, `#${first}`);
+  await page.keyboard.press("c");
+  await page.locator("article.collapsed").waitFor();
+  await hasFocus(page, `#${first}`);
+  await page.keyboard.press("c");
+  await page.locator("article.d1").waitFor();
+
+  at("the menu");
+  await page.keyboard.press("m");
+  await page.getByRole("menu").waitFor();
+  await hasFocus(page, "[role=menuitem]:first-child");
+  await page.keyboard.press("ArrowUp");
+  await hasFocus(page, "[role=menuitem]:last-child");
+  await page.keyboard.press("Home");
+  await hasFocus(page, "[role=menuitem]:first-child");
+  await page.keyboard.press("Escape");
+  await page.getByRole("menu").waitFor({ state: "detached" });
+  await hasFocus(page, `#${first} [data-act=more]`);
+  await page.keyboard.press("Enter");
+  await hasFocus(page, "[role=menuitem]:first-child");
+  await page.keyboard.press("End");
+  await hasFocus(page, "[role=menuitem]:last-child");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog", { name: "Report a comment" }).waitFor();
+  await within(page, "dialog.sheet");
+  await page.keyboard.press("Escape");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  await hasFocus(page, `#${first} [data-act=more]`);
+
+  at("an answer");
+  await page.keyboard.press("r");
+  await hasFocus(page, `#${first} .composer textarea`);
+  await page.keyboard.press("Escape");
+  await page.locator("article .composer").waitFor({ state: "detached" });
+  await hasFocus(page, `#${first}`);
+  await page.keyboard.press("r");
+  await hasFocus(page, `#${first} .composer textarea`);
+  await page.keyboard.type("Typed *with* keys.");
+  await page.keyboard.press("Shift+Tab");
+  await hasFocus(page, `#${first} [role=tab][aria-selected=false]`);
+  await page.keyboard.press("Enter");
+  await page.locator(".preview em").waitFor();
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Tab");
+  await hasFocus(page, `#${first} .composer textarea`);
+  await page.keyboard.press("Control+Enter");
+  await shows(page, "Typed with keys.");
+
+  at("keep this name");
+  await page.getByRole("dialog", { name: "Keep this name" }).waitFor();
+  await within(page, "dialog.sheet");
+  await page.keyboard.press("Escape");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  await hasFocus(page, `#${first}`);
+
+  at("an edit that is given up");
+  const own = await article(page, "Typed with keys.").last().getAttribute("id");
+  await page.locator(`#${own}`).focus();
+  await page.keyboard.press("m");
+  await page.getByRole("menu").waitFor();
+  await page.getByRole("menuitem", { name: "Edit" }).press("Enter");
+  await hasFocus(page, `#${own} .composer textarea`);
+  await page.keyboard.press("Escape");
+  await page.locator("article .composer").waitFor({ state: "detached" });
+  await hasFocus(page, `#${own}`);
+
+  at("a delete that is taken back");
+  await page.keyboard.press("m");
+  await page.getByRole("menu").waitFor();
+  await page.getByRole("menuitem", { name: "Delete" }).press("Enter");
+  await hasFocus(page, `#${own} [data-act=undo]`);
+  await page.keyboard.press("Enter");
+  await page.locator(`#${own} [data-act=more]`).waitFor();
+  await hasFocus(page, `#${own}`);
+
+  at("to the composer, to other screens and back");
+  await page.keyboard.press("w");
+  await hasFocus(page, ".composer textarea");
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("?");
+  await page.getByRole("heading", { name: "Keys" }).waitFor();
+  await page.keyboard.press("/");
+  await hasFocus(page, "#words");
+  await page.keyboard.type("Typed");
+  await page.getByText("1 comment", { exact: true }).waitFor();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await hasFocus(page, `#${own}`);
+  await page.keyboard.press("g");
+  await page.keyboard.press("y");
+  await page.getByRole("heading", { name: "Names" }).waitFor();
+  await page.keyboard.press("g");
+  await page.keyboard.press("h");
+  await page.getByRole("heading", { name: "Followed" }).waitFor();
+}
+
+const hasFocus = (page, selector) =>
+  page.waitForFunction((want) => document.activeElement?.matches(want), selector, { timeout: 20_000 }).catch(async () => {
+    const is = await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 120));
+    throw new Error(`the focus is on ${is}, not on ${selector}`);
+  });
+
+/** Puts the focus before all that is on the page. */
+const begin = (page) =>
+  page.evaluate(() => {
+    const start = document.createElement("i");
+    start.tabIndex = -1;
+    document.body.prepend(start);
+    start.focus();
+    start.remove();
+  });
+
+/** Presses Tab until an element has the focus. */
+async function focusBy(page, selector) {
+  for (let i = 0; i < 100; i++) {
+    if (await page.evaluate((want) => document.activeElement?.matches(want), selector)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`Tab does not come by ${selector}`);
+}
+
+/** Tab stays within what lies over the page. */
+async function within(page, selector) {
+  for (let i = 0; i < 12; i++) {
+    await page.keyboard.press("Tab");
+    // The browser's own bar is in the round, too: then the page's body has the focus.
+    const out = await page.evaluate((box) => document.activeElement !== document.body && document.activeElement.closest(box) === null && document.activeElement.outerHTML.slice(0, 120), selector);
+    if (out !== false) fault(`Tab leaves ${selector} for ${out}`);
+  }
+}
+
+/** Tab comes by all that can be operated, in the order in which it is read, and shows where it is. */
+async function comesBy(page, screen) {
+  await begin(page);
+  const wanted = await page.evaluate(() => {
+    const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")].filter((each) => each.tabIndex >= 0 && !each.disabled && each.checkVisibility());
+    // Of radio buttons, one is come by.
+    globalThis.wanted = all.filter((each) => each.type !== "radio" || each.checked);
+    return globalThis.wanted.length;
+  });
+  for (let i = 0; i < wanted; i++) {
+    await page.keyboard.press("Tab");
+    const wrong = await page.evaluate((n) => {
+      const { activeElement } = document;
+      if (activeElement !== globalThis.wanted[n]) return `${activeElement?.outerHTML.slice(0, 120)} has the focus, not ${globalThis.wanted[n].outerHTML.slice(0, 120)}`;
+      const { outlineStyle, outlineWidth } = getComputedStyle(activeElement);
+      if (outlineStyle === "none" || Number.parseFloat(outlineWidth) < 2) return `the focus is not seen on ${activeElement.outerHTML.slice(0, 120)}`;
+      const { top, bottom } = activeElement.getBoundingClientRect();
+      const bar = activeElement.closest(".bar, .skip") === null ? document.querySelector(".bar").getBoundingClientRect().bottom : 0;
+      return bottom <= bar || top >= innerHeight ? `the focus is out of sight on ${activeElement.outerHTML.slice(0, 120)}` : undefined;
+    }, i);
+    if (wrong !== undefined) return fault(`${screen}: ${wrong}`);
+  }
+}
+
+await play({ keyboard, plain, alone, late, moderated, replies, work, toil, refused, limited, offline, closed, gateway, screens });

@@ -96,7 +96,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     text.value = "";
     keepNow();
     if (isFirst || (me.peek()?.kept.saved === false && !dismissed.peek().includes("keep"))) asks.value = true;
-    if (about !== undefined && !asks.peek()) composing.value = undefined;
+    if (about !== undefined && !asks.peek()) leave();
     else {
       open.value = false;
       requestAnimationFrame(() => grow(field.current));
@@ -106,8 +106,15 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     }
   }
 
+  /** The comment that was written about gets the focus: what has it goes. */
+  function leave(): void {
+    if (about === undefined) return;
+    if (box.current?.contains(document.activeElement)) document.getElementById(`c-${about.row.id}`)?.focus({ preventScroll: true });
+    composing.value = undefined;
+  }
+
   function close(): void {
-    if (about !== undefined) composing.value = undefined;
+    if (about !== undefined) leave();
     else {
       open.value = false;
       field.current?.blur();
@@ -153,7 +160,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
         )}
         {!isOpen && state.value !== undefined && <p class="meta foot" role="status"><Outcome state={state.value} retry={() => void send()} /></p>}
       </form>
-      {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; if (about !== undefined) composing.value = undefined; }} />}
+      {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; leave(); }} />}
     </>
   );
 }

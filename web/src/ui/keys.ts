@@ -1,7 +1,6 @@
 // The keyboard: what Help lists. Keys with Ctrl, Alt or Meta are the browser's, and so are all while somebody writes.
 
 import type { Hash } from "../protocol/hash.ts";
-import { panel } from "../state/page.ts";
 import { composing } from "../state/composing.ts";
 import { current } from "./app.tsx";
 import { run, showPending } from "./thread.tsx";
@@ -80,7 +79,8 @@ function step(article: Element | null, by: 1 | -1, selector: string): boolean {
 }
 
 function escape(target: HTMLElement): void {
-  if (panel.peek() !== undefined) panel.value = undefined;
-  else if (composing.peek() !== undefined && target.closest(".composer") !== null) composing.value = undefined;
+  // What lies over the page is closed by the browser.
+  if (target.closest("dialog") !== null) return;
+  if (composing.peek() !== undefined && target.closest(".composer") !== null) composing.value = undefined;
   else target.blur();
 }
