@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -417,6 +418,24 @@ func TestE2EPageByKeyboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	play(t, "states.mjs", "keyboard", facts{"site": site(t, httptest.NewServer, []string{a.http}, nil), "a": a.http, "text": text}, nil)
+}
+
+// TestE2EPageCostly: a topic of many comments that each cost a lexer or a layout
+// much is shown whole, under names that try to look like others, and the page
+// goes on answering.
+func TestE2EPageCostly(t *testing.T) {
+	needsPage(t)
+	a := serve(t, t.TempDir())
+	play(t, "states.mjs", "costly", facts{"site": site(t, httptest.NewServer, []string{a.http}, nil), "a": a.http}, acts{
+		"say": func(said string) (string, error) {
+			var c struct{ User, Text string }
+			if err := json.Unmarshal([]byte(said), &c); err != nil {
+				return "", err
+			}
+			id, err := newAuthor(t, c.User).says(a, c.Text, comntr.Hash{})
+			return id.String(), err
+		},
+	})
 }
 
 // over is a file system before another one.

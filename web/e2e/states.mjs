@@ -6,6 +6,7 @@
 // cmd/comntr's states_page_test.go starts what each scenario needs and says what it is.
 
 import { article, ask, at, checkAccess, comes, expect, facts, fault, firstPost, hostOf, network, play, post, showNew, shows, tab } from "./person.mjs";
+import { costly } from "./vectors.mjs";
 
 const topic = "/r/news";
 const url = (site = facts.site) => `${site}#/reddit/${encodeURIComponent(topic)}`;
@@ -610,6 +611,70 @@ async function keyboard(open) {
   await page.getByRole("heading", { name: "Followed" }).waitFor();
 }
 
+/** So long the page may answer nobody while a topic of costly text is opened, on a machine that does other things, too. */
+const maxGapMillis = 500;
+
+/** All that costs much, at once. */
+const heavy = [
+  ...costly,
+  "<b>".repeat(2000),
+  "<b>x</b>".repeat(2000),
+  Array.from({ length: 300 }, (_, n) => `${" ".repeat(2 * n)}- deep`).join("\n").slice(0, 60_000),
+  Array.from({ length: 2000 }, (_, n) => `${n + 1}. x`).join("\n"),
+  "x".repeat(60_000),
+  `https://example.org/${"y".repeat(60_000)}`,
+  "\u202e" + "\u05d0\u05d1\u05d2 ".repeat(2000),
+  "\u200b\u200d\u2066".repeat(3000) + "x",
+  "\u{1f468}\u200d\u{1f469}\u200d\u{1f467}\u200d\u{1f466}".repeat(205),
+  "e" + "\u0301".repeat(20_000),
+];
+const names = ["\u202eenna", "Zero\u200b\u200d\u2060width", "\u05d0\u05d1\u05d2", "\u2066\u2066\u2066", "N".repeat(200), "\u{1f600}".repeat(40)];
+
+/** A topic of nothing but costly text, and some that is not. */
+async function costlyTopic(open) {
+  at("posting");
+  for (const [i, text] of heavy.entries()) {
+    await ask("say", JSON.stringify({ user: names[i % names.length], text }));
+    await ask("say", JSON.stringify({ user: `Ann${i}`, text: `Plain comment ${i}.` }));
+  }
+
+  at("costly text at once");
+  let least = Number.POSITIVE_INFINITY;
+  // Other programs take the processor, too, now and then. What the page itself costs, it costs each time.
+  for (let visit = 0; visit < 4 && least > maxGapMillis; visit++) {
+    const page = await open(url(), {
+      origins: origins(),
+      before: () => {
+        globalThis.longest = 0;
+        new PerformanceObserver((list) => {
+          for (const { duration } of list.getEntries()) globalThis.longest = Math.max(globalThis.longest, duration);
+        }).observe({ type: "longtask", buffered: true });
+      },
+    });
+    await page.waitForFunction((n) => document.querySelectorAll("article").length === n, 2 * heavy.length);
+    for (let i = 0; i < heavy.length; i++) expect(`plain comment ${i} is shown`, (await page.getByText(`Plain comment ${i}.`, { exact: true }).count()) === 1);
+    const marks = await page.evaluate(() => [...document.querySelectorAll("article .name bdi")].filter((each) => /[\p{Cc}\u200b\u200d\u2060\u202a-\u202e\u2066-\u2069]/u.test(each.textContent)).length);
+    expect(`${marks} names have characters that nobody sees`, marks === 0);
+    // All of it comes into sight once.
+    await page.evaluate(async () => {
+      for (let at = 0; at < document.documentElement.scrollHeight && at < 100_000; at += innerHeight * 4) {
+        scrollTo(0, at);
+        await new Promise(requestAnimationFrame);
+      }
+    });
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    expect(`the page is ${wide} px wider than its window`, wide <= 0);
+    const longest = await page.evaluate(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return globalThis.longest;
+    });
+    least = Math.min(least, longest);
+    console.log(`the longest task: ${Math.round(longest)} ms`);
+    await page.close();
+  }
+  expect(`the page answers nobody for ${Math.round(least)} ms`, least <= maxGapMillis);
+}
+
 const hasFocus = (page, selector) =>
   page.waitForFunction((want) => document.activeElement?.matches(want), selector, { timeout: 20_000 }).catch(async () => {
     const is = await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 120));
@@ -669,4 +734,4 @@ async function comesBy(page, screen) {
   }
 }
 
-await play({ keyboard, plain, alone, late, moderated, replies, work, toil, refused, limited, offline, closed, gateway, screens });
+await play({ costly: costlyTopic, keyboard, plain, alone, late, moderated, replies, work, toil, refused, limited, offline, closed, gateway, screens });
