@@ -178,7 +178,7 @@ func TestE2EWebTransport(t *testing.T) {
 	b.call("Page.enable", map[string]any{}, nil)
 	b.call("Page.navigate", map[string]any{"url": page.URL}, nil)
 	var secure bool
-	eventually(t, 20*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if err := b.run(`async () => location.protocol === "https:" && isSecureContext`, nil, &secure); err != nil || !secure {
 			return fmt.Errorf("the page is not there: %v", err)
 		}

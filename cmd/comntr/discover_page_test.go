@@ -176,7 +176,7 @@ func (s *server) has(text string) (string, error) {
 func TestE2EPageDiscovers(t *testing.T) {
 	needsPage(t)
 	away := nowhere(t)
-	a := serve(t, t.TempDir(), "--public-url", away)
+	a := serve(t, t.TempDir(), "--public-url", away, "--webtransport-listen", "none")
 	const text = "Posted from the command line."
 	if _, err := a.byCommand(text); err != nil {
 		t.Fatal(err)
@@ -201,6 +201,56 @@ func TestE2EPageOnHTTPS(t *testing.T) {
 	playPage(t, "secure", facts{
 		"site": site(t, tlsServer, nil, []string{tracker}), "tracker": tracker, "text": text,
 	}, acts{"has": a.has})
+}
+
+// TestE2EPageOverWebTransport: the same with a server that speaks WebTransport.
+// The page goes over to it, knows the server again by its certificates, learns
+// its new ones, and does with a data channel where there is no session.
+func TestE2EPageOverWebTransport(t *testing.T) {
+	needsPage(t)
+	const address, text = "192.0.2.1", "Posted from the command line."
+	data := t.TempDir()
+	var a running
+	start := func(quic string) {
+		a.Store(serve(t, data, "--public-url", "http://"+address+":4080", "--webtransport-listen", quic))
+	}
+	start("127.0.0.1:0")
+	listen := strings.TrimPrefix(a.Load().webTransport, "https://")
+	if _, err := a.Load().byCommand(text); err != nil {
+		t.Fatal(err)
+	}
+	var shut atomic.Bool
+	away := nowhere(t)
+	tracker := proxy(t, tlsServer, func() string {
+		if shut.Load() {
+			return away
+		}
+		return a.http()
+	}, nil)
+	tracker = "wss" + strings.TrimPrefix(tracker, "https") + "/announce"
+	playPage(t, "sessions", facts{
+		"site": site(t, tlsServer, nil, []string{tracker}), "tracker": tracker, "text": text,
+		"address": "https://" + net.JoinHostPort(address, listen[strings.LastIndexByte(listen, ':')+1:]),
+	}, acts{
+		"has":     func(text string) (string, error) { return a.Load().has(text) },
+		"post":    func(text string) (string, error) { return a.Load().byCommand(text) },
+		"tracker": func(text string) (string, error) { shut.Store(text == "off"); return "", nil },
+		// The same address, as a page knows it.
+		"restart": func(text string) (string, error) {
+			a.Load().stop()
+			switch text {
+			case "none":
+				start("none")
+				return "", nil
+			case "another certificate":
+				if err := os.Remove(filepath.Join(data, ".comntr", "webtransport")); err != nil {
+					return "", err
+				}
+			}
+			start(listen)
+			return "", nil
+		},
+	})
 }
 
 // TestE2EPageByAnothersTracker: npm's bittorrent-tracker brings the page and a
@@ -231,7 +281,7 @@ func TestE2EPageByAnothersTracker(t *testing.T) {
 	tracker := strings.TrimSpace(line)
 	var a running
 	atA := proxy(t, httptest.NewServer, a.http, nil)
-	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA))
+	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA, "--webtransport-listen", "none"))
 	const text = "Posted from the command line."
 	if _, err := a.Load().byCommand(text); err != nil {
 		t.Fatal(err)
@@ -256,12 +306,12 @@ func TestE2EPageOutlivesServer(t *testing.T) {
 	}
 	b := serve(t, t.TempDir(), "--sync-interval", "2s", "--public-url", atB, "--peer", a.http)
 	late.Store(b)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		_, err := b.has(text)
 		return err
 	})
 	playPage(t, "two", facts{
-		"site": site(t, httptest.NewServer, []string{a.http, atB}, nil), "a": a.http, "b": atB, "also": b.http, "text": text,
+		"site": site(t, httptest.NewServer, []string{a.http, atB}, nil), "a": a.http, "b": atB, "also": b.http, "session": a.webTransport, "text": text,
 	}, acts{
 		"hasA": a.has, "hasB": b.has, "post": b.byCommand,
 		"kill": func(string) (string, error) { a.kill(); return "", nil },

@@ -110,7 +110,7 @@ func TestE2EThreeServers(t *testing.T) {
 			postAll(t, a, comments, topics)
 			posted := time.Since(start)
 			var root cid.Cid
-			took := eventually(t, 60*time.Second, func() (err error) {
+			took := eventually(t, time.Minute, func() (err error) {
 				root, err = roots(servers)
 				return err
 			})
@@ -171,7 +171,7 @@ func TestE2EThreeServers(t *testing.T) {
 			defer running.Wait()
 			defer cancel()
 			for _, topic := range []int{0, 123, topics - 1} {
-				took := eventually(t, 60*time.Second, func() error {
+				took := eventually(t, time.Minute, func() error {
 					return node.FetchAny(ctx, ids[topic], func(s *ipfs.Session) error {
 						f, err := fetchFolder(ctx, s, ids[topic])
 						if err == nil && len(f.Comments) != comments/topics {
@@ -184,7 +184,7 @@ func TestE2EThreeServers(t *testing.T) {
 			}
 			// Again where a server that did not answer in time, on a busy
 			// machine, is left alone by libp2p for some seconds.
-			eventually(t, 60*time.Second, func() error {
+			eventually(t, time.Minute, func() error {
 				blocks := 0
 				err := node.FetchAny(ctx, root, func(s *ipfs.Session) error {
 					return s.Blocks(ctx, []cid.Cid{root}, func(cid.Cid, []byte) error { blocks++; return nil })
@@ -207,7 +207,7 @@ func TestE2EVersions(t *testing.T) {
 	if _, _, err := servers[1].client.Post(context.Background(), p, []byte("posted to the other")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 60*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		for topic := range 20 {
 			p, _ := comment(topic, 0)
 			want := 25
@@ -237,10 +237,11 @@ func TestE2EFollow(t *testing.T) {
 	e2e(t)
 	servers := network(t, 3, func(int) []string { return nil })
 	postAll(t, servers[0], 10, 1)
-	eventually(t, 30*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		_, err := roots(servers)
 		return err
 	})
+	soon := 0
 	for i := range 12 {
 		p := comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash("topic-0")}
 		id, _, err := servers[i%3].client.Post(context.Background(), p, fmt.Appendf(nil, "follow %d", i))
@@ -253,17 +254,22 @@ func TestE2EFollow(t *testing.T) {
 				if _, err := s.client.Comment(context.Background(), p, id); err == nil {
 					break
 				}
-				if time.Since(start) > 20*time.Second {
+				if time.Since(start) > time.Minute {
 					t.Fatalf("comment %d did not reach all servers", i)
 				}
 			}
 		}
 		took := time.Since(start)
 		t.Logf("comment %d was on all three after %s", i, took)
-		// The first three may come before every server knows every other one.
-		if i >= 3 && took > time.Second {
-			t.Errorf("comment %d took %s to reach all servers: a second was promised", i, took)
+		// By rounds alone, which come every 2 s, it is one in sixteen.
+		if took < 500*time.Millisecond {
+			soon++
 		}
+	}
+	// The first three may come before every server knows every other one, and a
+	// busy machine may hold one up.
+	if soon < 6 {
+		t.Errorf("%d of 12 comments were on all servers within half a second", soon)
 	}
 }
 
@@ -281,7 +287,7 @@ func TestE2ELost(t *testing.T) {
 		root, err = roots([]*server{a, b})
 		return err
 	}
-	eventually(t, 30*time.Second, equal)
+	eventually(t, time.Minute, equal)
 	want := root
 	b.stop()
 	p, text := comment(0, 0)
@@ -294,7 +300,7 @@ func TestE2ELost(t *testing.T) {
 		t.Fatal(err)
 	}
 	b = serve(t, data, flags...)
-	eventually(t, 30*time.Second, equal)
+	eventually(t, time.Minute, equal)
 	if root != want {
 		t.Errorf("the servers agree on %s, it was %s before", root, want)
 	}
@@ -427,7 +433,7 @@ func TestE2ENamed(t *testing.T) {
 			a := serve(t, t.TempDir(), append(test.flags, "--no-allow-private")...)
 			postAll(t, a, 100, 5)
 			b := serve(t, t.TempDir(), append(test.flags, "--no-allow-private", "--peer", a.http, "--sync-interval", "2s")...)
-			eventually(t, 30*time.Second, func() error {
+			eventually(t, time.Minute, func() error {
 				_, err := roots([]*server{a, b})
 				return err
 			})

@@ -67,7 +67,7 @@ func (term *terminal) screen() string {
 // after its end.
 func (term *terminal) shows(t *testing.T, text string) {
 	t.Helper()
-	eventually(t, 10*time.Second, func() error {
+	eventually(t, time.Minute, func() error {
 		if !strings.Contains(term.screen(), text) {
 			return fmt.Errorf("the screen shows %q, not %q", term.screen(), text)
 		}
@@ -109,7 +109,7 @@ func TestNoEcho(t *testing.T) {
 			select {
 			case code := <-exited:
 				return code
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatalf("it does not end; the screen:\n%s", term.screen())
 				return -1
 			}
@@ -118,7 +118,7 @@ func TestNoEcho(t *testing.T) {
 	// typeAt types a line once the prompt stands there and the echo is off.
 	typeAt := func(t *testing.T, term *terminal, near *os.File, prompt, keys string) {
 		t.Helper()
-		eventually(t, 10*time.Second, func() error {
+		eventually(t, time.Minute, func() error {
 			if !strings.Contains(term.screen(), prompt) || echoes(t, near) {
 				return fmt.Errorf("the screen shows %q", term.screen())
 			}

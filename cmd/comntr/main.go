@@ -43,6 +43,7 @@ type cli struct {
 	Mod     modCmd     `cmd:"" help:"Moderate: keep a list of what to hide, pin and lock and whom to ban, for whoever reads with it."`
 	Import  importCmd  `cmd:"" help:"Bring in what other networks' folders hold."`
 	Servers serversCmd `cmd:"" help:"Find servers and print their URL, key and latency."`
+	Page    pageCmd    `cmd:"" help:"Write the page into a folder for any static host: your own client in a minute."`
 	ID      idCmd      `cmd:"" name:"id" help:"Print the SHA-1 that stands for a name."`
 	Check   checkCmd   `cmd:"" help:"Re-hash every comment on disk and recompute every folder id; the server must be stopped."`
 	Forget  forgetCmd  `cmd:"" help:"Remove and deny what one server brought; the server must be stopped."`

@@ -148,13 +148,14 @@ func (s *server) stop() {
 		if err != nil {
 			s.t.Fatalf("the server stopped with %v:\n%s", err, s.stderr)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		s.cmd.Process.Signal(syscall.SIGQUIT)
 		<-s.exited
-		s.t.Fatalf("the server did not stop in 10 s:\n%s", s.stderr)
+		s.t.Fatalf("the server did not stop within a minute:\n%s", s.stderr)
 	}
-	if d := time.Since(start); d > 5*time.Second {
-		s.t.Errorf("the server took %s to stop: under 5 s was promised", d)
+	// Under 5 s is promised, of a machine that is not busy with other tests.
+	if d := time.Since(start); d > 15*time.Second {
+		s.t.Errorf("the server took %s to stop", d)
 	}
 }
 
@@ -263,7 +264,7 @@ func TestScripts(t *testing.T) {
 			},
 			// eventually PROGRAM ARG...: runs it again and again until it succeeds.
 			"eventually": func(ts *testscript.TestScript, neg bool, args []string) {
-				ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				defer cancel()
 				ts.Check(until(ctx, func() error { return ts.Exec(args[0], args[1:]...) }))
 			},
@@ -278,7 +279,7 @@ func TestScripts(t *testing.T) {
 				pid, err := strconv.Atoi(args[0])
 				ts.Check(err)
 				ts.Check(syscall.Kill(pid, map[string]syscall.Signal{"KILL": syscall.SIGKILL, "TERM": syscall.SIGTERM}[args[1]]))
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 				defer cancel()
 				ts.Check(until(ctx, func() error {
 					if syscall.Kill(pid, 0) == nil {

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/comntr/comntr/web"
 )
 
 // TestE2EPage: Chromium opens the page that a server gives, and a person reads,
@@ -26,5 +30,20 @@ func TestE2EPage(t *testing.T) {
 	t.Logf("%s", out)
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// The folder that make web makes finds servers as one that comntr page writes.
+func TestPageConfig(t *testing.T) {
+	want, err := (&pageCmd{}).config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := fs.ReadFile(web.Page(), "config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("web/config.json is\n%s\nnot\n%s", got, want)
 	}
 }

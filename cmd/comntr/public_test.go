@@ -132,14 +132,14 @@ func TestE2EPublic(t *testing.T) {
 			return err
 		}
 	}
-	took := eventually(t, 60*time.Second, found("http://45.10.0.1:4080", "http://45.20.0.1:4080", "http://45.30.0.1:4080", "http://45.40.0.1:4080"))
+	took := eventually(t, time.Minute, found("http://45.10.0.1:4080", "http://45.20.0.1:4080", "http://45.30.0.1:4080", "http://45.40.0.1:4080"))
 	t.Logf("four servers found one another after %s", took.Round(time.Millisecond))
 
 	id, err := h.run("client", "post", "/r/news", "posted where nobody is on a LAN", "--dht-bootstrap", bootstrap)
 	if err != nil {
 		t.Fatal(err)
 	}
-	took = eventually(t, 60*time.Second, func() error {
+	took = eventually(t, time.Minute, func() error {
 		for _, addr := range addrs {
 			out, err := h.run("client", "get", "/r/news", "--server", "http://"+addr+":4080")
 			if err != nil {

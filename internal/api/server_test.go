@@ -516,7 +516,7 @@ func TestShutdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Body.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		t.Fatal(err)

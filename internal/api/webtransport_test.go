@@ -98,7 +98,7 @@ func dialWT(t testing.TB, addr string, h *comntr.WebTransport) (*webtransport.Se
 	t.Helper()
 	tr := &webtransport.Transport{TLSClientConfig: pinned(h, time.Now), QUICConfig: quicClient}
 	t.Cleanup(func() { tr.Close() })
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_, session, err := tr.Dial(ctx, "https://"+addr+comntr.WebTransportPath, nil)
 	if err != nil {

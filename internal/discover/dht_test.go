@@ -71,17 +71,21 @@ func run(t *testing.T, d *discover.DHT) {
 			t.Errorf("Close: %v", err)
 		}
 		wg.Wait()
-		if took := time.Since(began); took > 4*time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("Close took %v", took)
 		}
 	})
 }
 
-// lookup looks h up until want is found, for at most d; the network is real, so
-// there is nothing but trying again.
-func lookup(t *testing.T, d *discover.DHT, h comntr.Hash, within time.Duration, want ...netip.AddrPort) {
+// patience is how long a test waits for what takes milliseconds on a machine
+// that has nothing else to do.
+const patience = time.Minute
+
+// lookup looks h up until want is found; the network is real, so there is
+// nothing but trying again.
+func lookup(t *testing.T, d *discover.DHT, h comntr.Hash, want ...netip.AddrPort) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	began := time.Now()
 	var got map[netip.AddrPort]bool
@@ -99,7 +103,7 @@ func lookup(t *testing.T, d *discover.DHT, h comntr.Hash, within time.Duration, 
 		}
 		wait(ctx, 20*time.Millisecond)
 	}
-	t.Fatalf("found %v, not all of %v, within %v", got, want, within)
+	t.Fatalf("found %v, not all of %v, within %v", got, want, patience)
 }
 
 func wait(ctx context.Context, d time.Duration) {
@@ -109,13 +113,13 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for !ok() {
 		if ctx.Err() != nil {
-			t.Fatalf("not within %v: %s", within, what)
+			t.Fatalf("not within %v: %s", patience, what)
 		}
 		wait(ctx, 10*time.Millisecond)
 	}
@@ -134,11 +138,11 @@ func TestThreeFreshNodesFindEachOther(t *testing.T) {
 	b.Announce(reddit, 5002)
 	c.Announce(reddit, 5003)
 	for _, d := range []*discover.DHT{a, b, c} {
-		eventually(t, 3*time.Second, "two nodes in each table", func() bool { return d.Nodes() >= 2 })
+		eventually(t, "two nodes in each table", func() bool { return d.Nodes() >= 2 })
 	}
-	lookup(t, a, reddit, 2*time.Second, at(5002), at(5003))
-	lookup(t, b, reddit, 2*time.Second, at(5001), at(5003))
-	lookup(t, c, reddit, 2*time.Second, at(5001), at(5002))
+	lookup(t, a, reddit, at(5002), at(5003))
+	lookup(t, b, reddit, at(5001), at(5003))
+	lookup(t, c, reddit, at(5001), at(5002))
 }
 
 // A announces before anybody is there; nothing is lost.
@@ -147,13 +151,13 @@ func TestAnnounceBeforeAnyNodeIsKnown(t *testing.T) {
 	a := start(t, discover.DHTConfig{})
 	a.Announce(reddit, 5001)
 	b := start(t, discover.DHTConfig{}, a)
-	lookup(t, b, reddit, 2*time.Second, at(5001))
+	lookup(t, b, reddit, at(5001))
 	// It is announced at b, too, and not only told by a itself.
-	eventually(t, 2*time.Second, "announced at b", func() bool { return slices.Contains(b.Announced(reddit), at(5001)) })
+	eventually(t, "announced at b", func() bool { return slices.Contains(b.Announced(reddit), at(5001)) })
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	lookup(t, b, reddit, 5*time.Second, at(5001))
+	lookup(t, b, reddit, at(5001))
 }
 
 // A client that is no node finds the only server there is, from that server.
@@ -170,7 +174,7 @@ func TestLookupAtTheOnlyNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		lookup(t, client, reddit, 2*time.Second, at(5001))
+		lookup(t, client, reddit, at(5001))
 		if a.Nodes() != 0 {
 			t.Error("a passive node is in another's table")
 		}
@@ -185,7 +189,7 @@ func TestFiveNodesWithoutTheBootstrap(t *testing.T) {
 		nodes = append(nodes, start(t, discover.DHTConfig{}, boot))
 	}
 	for _, n := range nodes {
-		eventually(t, 5*time.Second, "four nodes in each table", func() bool { return n.Nodes() >= 4 })
+		eventually(t, "four nodes in each table", func() bool { return n.Nodes() >= 4 })
 	}
 	if err := boot.Close(); err != nil {
 		t.Fatal(err)
@@ -200,7 +204,7 @@ func TestFiveNodesWithoutTheBootstrap(t *testing.T) {
 				want = append(want, at(6000+j))
 			}
 		}
-		lookup(t, n, reddit, 8*time.Second, want...)
+		lookup(t, n, reddit, want...)
 	}
 }
 
@@ -209,9 +213,9 @@ func TestAnotherPortIsAnnouncedAtOnce(t *testing.T) {
 	a := start(t, discover.DHTConfig{})
 	b := start(t, discover.DHTConfig{}, a)
 	a.Announce(reddit, 5001)
-	lookup(t, b, reddit, 2*time.Second, at(5001))
+	lookup(t, b, reddit, at(5001))
 	a.Announce(reddit, 5009)
-	lookup(t, b, reddit, 2*time.Second, at(5009))
+	lookup(t, b, reddit, at(5009))
 }
 
 func TestNodesOfTheLastRunAreEnough(t *testing.T) {
@@ -220,7 +224,7 @@ func TestNodesOfTheLastRunAreEnough(t *testing.T) {
 	a := start(t, discover.DHTConfig{})
 	a.Announce(reddit, 5001)
 	b := start(t, discover.DHTConfig{StateFile: state}, a)
-	eventually(t, 3*time.Second, "a node in the table", func() bool { return b.Nodes() > 0 })
+	eventually(t, "a node in the table", func() bool { return b.Nodes() > 0 })
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +232,7 @@ func TestNodesOfTheLastRunAreEnough(t *testing.T) {
 		t.Fatalf("state file: %q, %v", got, err)
 	}
 	b = start(t, discover.DHTConfig{StateFile: state})
-	lookup(t, b, reddit, 3*time.Second, at(5001))
+	lookup(t, b, reddit, at(5001))
 }
 
 func TestHostileStateFile(t *testing.T) {
@@ -299,10 +303,10 @@ func TestChangedInterfacesAnnounceAgain(t *testing.T) {
 	run(t, a)
 	a.Announce(reddit, 5001)
 	told := func() bool { return len(b.Announced(reddit)) > 0 }
-	eventually(t, 3*time.Second, "announced", told)
+	eventually(t, "announced", told)
 	b.Forget()
 	changed.Store(true)
-	eventually(t, 3*time.Second, "announced again", told)
+	eventually(t, "announced again", told)
 }
 
 // A public address that enough others agree on gives the node an id that
@@ -338,7 +342,7 @@ func TestPublicAddress(t *testing.T) {
 			}
 			continue
 		}
-		eventually(t, 3*time.Second, "a new id", func() bool { return d.ID() != id })
+		eventually(t, "a new id", func() bool { return d.ID() != id })
 		if !dht.NodeIdSecure(d.ID(), ours.AsSlice()) {
 			t.Error("the new id does not prove the address")
 		}
@@ -354,7 +358,7 @@ func TestPublicAddress(t *testing.T) {
 		if got := d.PublicAddrs(); len(got) != 1 || got[0] != next {
 			t.Errorf("public addresses %v", got)
 		}
-		eventually(t, 3*time.Second, "a new id", func() bool { return d.ID() != id })
+		eventually(t, "a new id", func() bool { return d.ID() != id })
 	}
 }
 
@@ -372,13 +376,13 @@ func TestNobodyAnswers(t *testing.T) {
 		t.Errorf("Lookup: %v", err)
 	}
 	said := func() int { return strings.Count(logs.String(), "nobody was reached") }
-	eventually(t, 5*time.Second, "said so", func() bool { return said() > 0 })
+	eventually(t, "said so", func() bool { return said() > 0 })
 	if !strings.Contains(logs.String(), addr) {
 		t.Errorf("the log does not say what is tried: %s", logs.String())
 	}
 	// Somebody comes up there, and nothing was lost.
 	b := start(t, discover.DHTConfig{Listen: addr})
-	lookup(t, b, reddit, 10*time.Second, at(5001))
+	lookup(t, b, reddit, at(5001))
 	if said() != 1 {
 		t.Errorf("said %d times", said())
 	}
@@ -433,11 +437,11 @@ func TestIPv6(t *testing.T) {
 	b := start(t, discover.DHTConfig{Listen: "[::1]:0"}, a)
 	a.Announce(reddit, 5001)
 	b.Announce(reddit, 5002)
-	lookup(t, a, reddit, 3*time.Second, netip.MustParseAddrPort("[::1]:5002"))
-	lookup(t, b, reddit, 3*time.Second, netip.MustParseAddrPort("[::1]:5001"))
+	lookup(t, a, reddit, netip.MustParseAddrPort("[::1]:5002"))
+	lookup(t, b, reddit, netip.MustParseAddrPort("[::1]:5001"))
 	// One port for both families where any will do.
 	both := start(t, discover.DHTConfig{Listen: ":0", Bootstrap: []string{a.Addr().String()}})
-	lookup(t, both, reddit, 3*time.Second, netip.MustParseAddrPort("[::1]:5001"))
+	lookup(t, both, reddit, netip.MustParseAddrPort("[::1]:5001"))
 }
 
 // A table full of nodes that are gone keeps nobody from the bootstrap nodes.
@@ -452,10 +456,10 @@ func TestAllKnownNodesAreGone(t *testing.T) {
 	for range 9 {
 		others = append(others, start(t, discover.DHTConfig{}, boot))
 	}
-	eventually(t, 10*time.Second, "a full table", func() bool { return d.Nodes() >= 9 })
+	eventually(t, "a full table", func() bool { return d.Nodes() >= 9 })
 	for _, o := range others {
 		o.Close()
 	}
 	start(t, discover.DHTConfig{Listen: addr}).Announce(reddit, 5001)
-	lookup(t, d, reddit, 20*time.Second, at(5001))
+	lookup(t, d, reddit, at(5001))
 }

@@ -137,7 +137,7 @@ func TestLiarsNeverBecomeServers(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); book.Run(ctx, named) }()
 	defer func() { cancel(); <-done }()
-	eventually(t, 10*time.Second, "all asked", func() bool {
+	eventually(t, "all asked", func() bool {
 		for _, l := range byName {
 			if l.asked.Load() == 0 {
 				return false
@@ -179,7 +179,7 @@ func TestNamedServerBehindAProxy(t *testing.T) {
 	done := make(chan struct{})
 	go func() { defer close(done); book.Run(ctx, addresses{}) }()
 	defer func() { cancel(); <-done }()
-	eventually(t, 5*time.Second, "found", func() bool { return len(book.Servers(reddit)) == 1 })
+	eventually(t, "found", func() bool { return len(book.Servers(reddit)) == 1 })
 	if got := book.Servers(reddit)[0]; got.Origin != s.url() || !got.Named {
 		t.Errorf("server %+v", got)
 	}
@@ -234,7 +234,7 @@ func TestBookOverTheDHT(t *testing.T) {
 	}
 	began := time.Now()
 	for i, b := range books {
-		eventually(t, 15*time.Second, "two others found", func() bool { return len(b.Servers(reddit)) == 2 })
+		eventually(t, "two others found", func() bool { return len(b.Servers(reddit)) == 2 })
 		for _, s := range b.Servers(reddit) {
 			if s.Key == servers[i].hello.Key {
 				t.Error("found itself")

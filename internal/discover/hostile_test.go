@@ -68,7 +68,7 @@ func TestHostilePackets(t *testing.T) {
 // ping asks for a pong on conn, again and again for it is UDP.
 func ping(t *testing.T, conn net.Conn) {
 	t.Helper()
-	eventually(t, 3*time.Second, "a pong", func() bool {
+	eventually(t, "a pong", func() bool {
 		conn.Write([]byte("d1:ad2:id20:" + strings.Repeat("i", 20) + "e1:q4:ping2:roi1e1:t4:pong1:y1:qe"))
 		conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		b := make([]byte, 2000)
@@ -210,7 +210,7 @@ func TestSmallNetTellsAllItsNodes(t *testing.T) {
 	for range 4 {
 		start(t, discover.DHTConfig{}, a)
 	}
-	eventually(t, 5*time.Second, "four nodes", func() bool { return a.Nodes() >= 4 })
+	eventually(t, "four nodes", func() bool { return a.Nodes() >= 4 })
 	conn, err := net.Dial("udp4", a.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestSmallNetTellsAllItsNodes(t *testing.T) {
 		for q, arg := range map[string]string{"find_node": "6:target", "get_peers": "9:info_hash"} {
 			target := krpc.RandomNodeID()
 			query := "d1:ad2:id20:" + strings.Repeat("i", 20) + arg + "20:" + string(target[:]) + "e1:q9:" + q + "2:roi1e1:t1:a1:y1:qe"
-			eventually(t, 3*time.Second, "all four told for "+q, func() bool {
+			eventually(t, "all four told for "+q, func() bool {
 				conn.Write([]byte(query))
 				conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 				b := make([]byte, 2000)

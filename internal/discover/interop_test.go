@@ -38,7 +38,7 @@ func TestInteropBittorrentDHT(t *testing.T) {
 	a := start(t, discover.DHTConfig{})
 	b := start(t, discover.DHTConfig{}, a)
 	a.Announce(reddit, 5001)
-	eventually(t, 5*time.Second, "announced at b", func() bool { return len(b.Announced(reddit)) > 0 })
+	eventually(t, "announced at b", func() bool { return len(b.Announced(reddit)) > 0 })
 	for _, d := range []*discover.DHT{a, b} {
 		cmd := exec.CommandContext(t.Context(), node, "dht-lookup.mjs", d.Addr().String(), reddit.String())
 		cmd.Dir = dir
@@ -163,5 +163,5 @@ func TestInteropTracker(t *testing.T) {
 		t.Error(l)
 	}
 	leech.stdin.Close() // it says that it stops
-	eventually(t, 10*time.Second, "a goodbye", func() bool { return tr.Sockets() == 2 })
+	eventually(t, "a goodbye", func() bool { return tr.Sockets() == 2 })
 }

@@ -58,8 +58,8 @@ func PublicTrackers() []string {
 	return []string{"wss://tracker.openwebtorrent.com", "wss://tracker.webtorrent.dev", "wss://tracker.btorrent.xyz", "wss://tracker.files.fm:7073/announce"}
 }
 
-// publicSTUN are servers that tell who is behind a NAT where others see him.
-func publicSTUN() []string {
+// PublicSTUN are servers that tell who is behind a NAT where others see him.
+func PublicSTUN() []string {
 	return []string{"stun.l.google.com:19302", "stun.cloudflare.com:3478", "global.stun.twilio.com:3478"}
 }
 
@@ -126,7 +126,7 @@ func NewRTC(cfg RTCConfig) (*RTC, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.STUN == nil {
-		cfg.STUN = publicSTUN()
+		cfg.STUN = PublicSTUN()
 	}
 	for _, s := range cfg.STUN {
 		if _, _, err := splitHostPort(s); err != nil {

@@ -310,7 +310,7 @@ func TestRTCReaderThatDoesNotRead(t *testing.T) {
 		if got := written.Swap(0); got > discover.MaxBuffered+1<<20+1<<18 {
 			t.Errorf("%d bytes were written for who reads none", got)
 		}
-		eventually(t, 10*time.Second, "the connection ends", func() bool {
+		eventually(t, "the connection ends", func() bool {
 			_, open := r.Connections()
 			return open == 0
 		})
@@ -416,7 +416,7 @@ func TestRTCOffersAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, 10*time.Second, "the oldest are gone", func() bool {
+	eventually(t, "the oldest are gone", func() bool {
 		all, _ := r.Connections()
 		return all == discover.MaxRTCPending
 	})
@@ -437,7 +437,7 @@ func TestRTCOfferIsForgotten(t *testing.T) {
 	if all, open := r.Connections(); all != 1 || open != 0 {
 		t.Errorf("%d connections, %d open", all, open)
 	}
-	eventually(t, 10*time.Second, "the offer is forgotten", func() bool {
+	eventually(t, "the offer is forgotten", func() bool {
 		all, _ := r.Connections()
 		return all == 0
 	})
@@ -456,7 +456,7 @@ func TestRTCWrongCertificate(t *testing.T) {
 	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: a}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, 20*time.Second, "the connection ends", func() bool {
+	eventually(t, "the connection ends", func() bool {
 		all, _ := r.Connections()
 		return all == 0
 	})
@@ -492,7 +492,7 @@ func TestRTCConnectionsAreBounded(t *testing.T) {
 			c.get("/")
 		}
 		all[0].pc.GracefulClose()
-		eventually(t, 10*time.Second, "a place is free", func() bool {
+		eventually(t, "a place is free", func() bool {
 			_, open := r.Connections()
 			return open < discover.MaxRTCAddr
 		})
@@ -531,7 +531,7 @@ func TestRTCConnectionsAreBounded(t *testing.T) {
 		b := must(newcomer.ask(comntr.FrameHead{Method: "GET", Path: "/hold"}, nil))
 		<-began
 		_, _, sdp, _ := rtcOffer(t, nil, nil)
-		eventually(t, 10*time.Second, "all are busy", func() bool {
+		eventually(t, "all are busy", func() bool {
 			_, err := r.Answer(t.Context(), sdp)
 			return errors.Is(err, discover.ErrRTCBusy)
 		})
@@ -578,7 +578,7 @@ func TestRTCStop(t *testing.T) {
 	<-began
 	<-began
 	cancel()
-	eventually(t, 5*time.Second, "nothing new is taken", func() bool {
+	eventually(t, "nothing new is taken", func() bool {
 		_, err := r.Answer(t.Context(), "")
 		return errors.Is(err, discover.ErrRTCClosed)
 	})

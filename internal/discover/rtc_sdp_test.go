@@ -220,7 +220,7 @@ func TestRTCBehindNAT(t *testing.T) {
 	stun.WriteToUDP(answer(b[8:20], [4]byte{198, 35, 26, 98}, 4100), from)
 	var sdp string
 	_, _, offer, _ := rtcOffer(t, nil, nil)
-	eventually(t, 10*time.Second, "the NAT's address is told", func() bool {
+	eventually(t, "the NAT's address is told", func() bool {
 		sdp = must(r.Answer(t.Context(), offer))
 		return strings.Contains(sdp, " 198.35.26.98 4100 typ srflx ")
 	})

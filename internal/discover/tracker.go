@@ -287,18 +287,20 @@ func (t *Tracker) announce(s *webSocket, r *request) {
 	}
 	complete, incomplete := t.counts(h)
 	t.mu.Unlock()
-
+	for i, q := range to {
+		if o := r.offers[i]; q.socket != nil {
+			q.socket.sendOffer(encode(message{Action: actionAnnounce, InfoHash: &hash, PeerID: &from, OfferID: o.ID, Offer: o.Offer}))
+		}
+	}
+	// Who has this knows that its offers are on their way, and has no answer before it.
 	s.send(encode(message{
 		Action: actionAnnounce, InfoHash: &hash, Interval: announceInterval.Seconds(),
 		Complete: &complete, Incomplete: &incomplete,
 	}))
 	for i, q := range to {
-		o := r.offers[i]
 		if q.local != nil {
-			t.ask(p, q, o)
-			continue
+			t.ask(p, q, r.offers[i])
 		}
-		q.socket.sendOffer(encode(message{Action: actionAnnounce, InfoHash: &hash, PeerID: &from, OfferID: o.ID, Offer: o.Offer}))
 	}
 }
 

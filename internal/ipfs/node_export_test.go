@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	ds "github.com/ipfs/go-datastore"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
@@ -24,6 +25,16 @@ const (
 
 // SetStall sets how long a peer may answer nothing.
 func (n *Node) SetStall(d time.Duration) { n.x.stall = d }
+
+// Waiting returns how many sessions wait for c, whoever is asked for it.
+func (n *Node) Waiting(c cid.Cid) (all int) {
+	n.x.mu.Lock()
+	defer n.x.mu.Unlock()
+	for _, m := range n.x.wants {
+		all += len(m[c])
+	}
+	return all
+}
 
 // SetWindowTimeout sets how long a peer may take for a window's answers.
 func (n *Node) SetWindowTimeout(d time.Duration) { n.x.slow = d }

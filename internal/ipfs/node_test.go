@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -212,7 +213,7 @@ func TestFetchByTheDHT(t *testing.T) {
 	cfg.Bootstrap, cfg.Listen, cfg.ClientOnly = hub.Addrs(), nil, true
 	client := newNode(t, cfg)
 	run(t, client)
-	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	find := func(root cid.Cid) int {
 		got := 0
@@ -487,7 +488,7 @@ func TestPeersThatMisbehave(t *testing.T) {
 			if got != c.got || !c.err(err) {
 				t.Errorf("%d came: %v", got, err)
 			}
-			if d := time.Since(start); d > 20*stall {
+			if d := time.Since(start); d > time.Minute/2 {
 				t.Errorf("it cost %s", d)
 			}
 		})
@@ -560,6 +561,46 @@ func TestSessionsSideBySide(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// What sessions side by side want of one peer it is asked for once.
+func TestSessionsAskOnce(t *testing.T) {
+	h, cids := fill(100, 10)
+	n := newNode(t, config(t))
+	n.SetStall(10 * time.Minute)
+	both := make(chan struct{})
+	var mu sync.Mutex
+	asked := map[cid.Cid]int{}
+	addrs := peerThat(t, func(m message.BitSwapMessage) message.BitSwapMessage {
+		<-both
+		mu.Lock()
+		defer mu.Unlock()
+		a := message.New(false)
+		for _, e := range m.Wantlist() {
+			asked[e.Cid]++
+			b, _ := blocks.NewBlockWithCid(h.blocks[e.Cid], e.Cid)
+			a.AddBlock(b)
+		}
+		return a
+	})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			if got, err := fetch(t, n, addrs, cids); err != nil || got != len(cids) {
+				t.Errorf("%d came: %v", got, err)
+			}
+		})
+	}
+	for n.Waiting(cids[99]) < 2 && t.Context().Err() == nil {
+		runtime.Gosched()
+	}
+	close(both)
+	wg.Wait()
+	for c, times := range asked {
+		if times != 1 {
+			t.Errorf("%s was asked for %d times", c, times)
+		}
+	}
 }
 
 func TestLargeBlocks(t *testing.T) {

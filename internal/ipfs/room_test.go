@@ -196,7 +196,7 @@ func TestFullDisk(t *testing.T) {
 		if !errors.Is(err, ipfs.ErrNoRoom) {
 			t.Fatal(err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("a write hangs")
 	}
 	topic := comntr.NameHash("topic")
@@ -218,7 +218,7 @@ func TestFullDisk(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("Close hangs")
 	}
 	fs.full.Store(false)

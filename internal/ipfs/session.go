@@ -27,9 +27,12 @@ const (
 	// maxQueued bounds the bytes of blocks that wait to be used by a session:
 	// a window of the largest leaves. Larger ones wait in the peer's streams.
 	maxQueued = window * comntr.MaxLeaf
-	// stallTimeout is how long a peer may answer nothing before it is asked
-	// again, once; then the transfer ends.
+	// stallTimeout is how long a peer may answer nothing once it was asked
+	// again; then the transfer ends. It is asked again after stallTimeout/askAgain
+	// of silence, the next time after twice as long, so that a slow line is not
+	// filled with what is on its way already.
 	stallTimeout = 10 * time.Second
+	askAgain     = 10
 	// windowTimeout is how long a peer may take for a window's worth of
 	// answers: one that drips cannot hold a session for long, and a window of
 	// the largest leaves still comes over a line of 1 Mbit/s.
@@ -99,19 +102,23 @@ func (s *Session) Blocks(ctx context.Context, cids []cid.Cid, fn func(cid.Cid, [
 	defer timer.Stop()
 	var waited time.Duration // for the present window; fn's own time is not the peer's
 	answered, again := 0, false
+	patience := s.x.stall / askAgain
 	for len(todo) > 0 || len(open) > 0 {
 		if len(todo) > 0 && len(open) <= window/2 {
 			n := min(window-len(open), len(todo))
-			s.x.want(t, todo[:n])
 			for _, c := range todo[:n] {
 				open[c] = struct{}{}
 			}
-			if err := s.send(ctx, todo[:n], cancel); err != nil {
+			if err := s.send(ctx, s.x.want(t, todo[:n]), cancel); err != nil {
 				return err
 			}
 			todo, cancel = todo[n:], nil
 		}
-		timer.Reset(min(s.x.stall, s.x.slow-waited))
+		wait := patience
+		if again {
+			wait = s.x.stall
+		}
+		timer.Reset(min(wait, s.x.slow-waited))
 		start := time.Now()
 		stalled := false
 		select {
@@ -131,8 +138,10 @@ func (s *Session) Blocks(ctx context.Context, cids []cid.Cid, fn func(cid.Cid, [
 				return fmt.Errorf("%w: %s, %d blocks are missing", ErrStalled, s.peer, left())
 			}
 			// A message can get lost: bitswap servers do not send again what
-			// they failed to send once.
-			again = true
+			// they failed to send once, nor what they have just sent to a
+			// session beside this one and not yet counted as sent. Or that
+			// session asked for it and ended.
+			again, patience = true, min(2*patience, s.x.stall)
 			if err := s.send(ctx, keys(open), nil); err != nil {
 				return err
 			}
@@ -270,7 +279,11 @@ func (x *exchange) open(p peer.ID) *transfer {
 	return t
 }
 
-func (x *exchange) want(t *transfer, cids []cid.Cid) {
+// want notes that t waits for cids, and returns those of them that no other
+// transfer has asked the peer for: one answer is for all. Servers count what is
+// asked twice and answered once as still wanted, and take no more from who seems
+// to want a thousand.
+func (x *exchange) want(t *transfer, cids []cid.Cid) (ask []cid.Cid) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	m := x.wants[t.peer]
@@ -279,8 +292,12 @@ func (x *exchange) want(t *transfer, cids []cid.Cid) {
 		x.wants[t.peer] = m
 	}
 	for _, c := range cids {
+		if len(m[c]) == 0 {
+			ask = append(ask, c)
+		}
 		m[c] = append(m[c], t)
 	}
+	return ask
 }
 
 func (x *exchange) close(t *transfer, open map[cid.Cid]struct{}) {

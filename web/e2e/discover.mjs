@@ -67,7 +67,8 @@ async function two(open) {
   await ask("hasB", "Posted to both.");
 
   at("one dies");
-  for (const each of [facts.a, ...facts.also.split(" ")]) mayFail.add(hostOf(each));
+  // A page on loopback is secure, and tries WebTransport, too.
+  for (const each of [facts.a, facts.session, ...facts.also.split(" ")]) mayFail.add(hostOf(each));
   await ask("kill");
   await ask("post", "Posted to the one that is left.");
   await showNew(page, "Posted to the one that is left.");
@@ -132,6 +133,76 @@ async function secure(open) {
   await firstPost(page, "Posted from a secure page.");
   await page.getByText("Saved on 1 server.").waitFor();
   await ask("has", "Posted from a secure page.");
+}
+
+/** A page on https and a server with an address, no name and no certificate, as `secure`; but WebTransport is spoken. */
+async function sessions(open) {
+  const origins = [facts.site, facts.tracker];
+  // Where the server's address leads: nobody has it.
+  const { hostname, host } = new URL(facts.address);
+  const quic = `${hostname} 127.0.0.1`;
+  const mayFail = new Set();
+  const shown = async (page, words) => {
+    const panel = await network(page);
+    await panel.getByText(words).waitFor();
+    await page.keyboard.press("Escape");
+  };
+  const says = async (page, text) => {
+    await post(page, text);
+    await page.getByText("Sending…").waitFor({ state: "hidden" });
+    await page.getByText("Saved on 1 server.").waitFor();
+    await ask("has", text);
+  };
+
+  at("from the tracker to WebTransport");
+  const page = await open(url(), { origins, quic, mayFail });
+  expect("the page is secure", await page.evaluate(() => location.protocol === "https:" && isSecureContext));
+  await shows(page, facts.text);
+  await shown(page, "answers · over WebTransport · found on a tracker");
+  await firstPost(page, "Posted over WebTransport.");
+  await page.getByText("Saved on 1 server.").waitFor();
+  await ask("has", "Posted over WebTransport.");
+  await ask("post", "Posted while a session is open.");
+  await showNew(page, "Posted while a session is open.");
+
+  at("known from before, without a tracker");
+  mayFail.add(hostOf(facts.tracker));
+  await ask("tracker", "off");
+  await page.reload();
+  await shows(page, "Posted while a session is open.");
+  await shown(page, "answers · over WebTransport · known from before");
+  await says(page, "Posted without a tracker.");
+
+  at("another certificate");
+  mayFail.add(host);
+  await ask("tracker", "on");
+  await ask("restart", "another certificate");
+  await says(page, "Posted to another certificate.");
+  await shown(page, "answers · over WebTransport · known from before");
+
+  at("another certificate while the page was closed");
+  await page.goto("about:blank");
+  await ask("restart", "another certificate");
+  await page.goto(url());
+  await shows(page, "Posted to another certificate.");
+  await shown(page, "answers · over WebTransport · known from before");
+
+  at("switched off");
+  await ask("restart", "none");
+  await says(page, "Posted without WebTransport.");
+  await shown(page, "answers · over WebRTC · known from before");
+  await ask("restart", "");
+
+  at("a browser without it");
+  const old = await open(url(), { origins, before: () => delete globalThis.WebTransport });
+  await shows(old, "Posted without WebTransport.");
+  await shown(old, "answers · over WebRTC · found on a tracker");
+
+  at("no UDP");
+  const shut = await open(url(), { origins, quic: `${hostname} ~NOTFOUND`, mayFail: new Set([host]) });
+  await shows(shut, "Posted without WebTransport.");
+  await shown(shut, "Not over WebTransport: It cannot be reached from here.");
+  await shown(shut, "answers · over WebRTC · found on a tracker");
 }
 
 /** So long the page may answer nobody. */
@@ -207,4 +278,4 @@ async function hostile(open) {
   }
 }
 
-await play({ tracker, other, two, liar, gaps, secure, hostile });
+await play({ tracker, other, two, liar, gaps, secure, sessions, hostile });

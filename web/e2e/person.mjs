@@ -34,15 +34,19 @@ export async function checkAccess(page, state) {
 
 /**
  * A page in a browser of its own. origins: whom it may ask, HTTP and WebSocket alike. mayFail: of those, whom it need not
- * reach; the console tells of each try. args: Chromium's. permissions: what the person allows. clock: the page's time is
- * the test's to move. before: a script that runs in the page before the page's own.
+ * reach; the console tells of each try. quic: HTTP/3 too, where this host is the one after it (Chromium's
+ * --host-resolver-rules). args: more of Chromium's. permissions: what the person allows. clock: the page's time is the
+ * test's to move. before: runs in the page before all else.
  */
-export async function open(url, { origins, mayFail = new Set(), args = [], permissions = [], clock = false, before, viewport = { width: 1024, height: 800 } }) {
+export async function open(url, { origins, mayFail = new Set(), quic, args = [], permissions = [], clock = false, before, viewport = { width: 1024, height: 800 } }) {
   // A data folder of its own for each run: launch makes it and removes it.
   const browser = await chromium.launch({
     executablePath: facts.executablePath,
     headless: true,
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args],
+    args: [
+      "--no-sandbox", "--disable-gpu", quic === undefined ? "--disable-quic" : `--host-resolver-rules=MAP ${quic}`, "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args,
+    ],
   });
   const context = await browser.newContext({ viewport, permissions: ["local-network-access", ...permissions], ignoreHTTPSErrors: true });
   if (clock) await context.clock.install();
@@ -64,8 +68,8 @@ export async function tab({ context, origins, mayFail = new Set() }) {
   page.on("popup", (popup) => fault(`a window: ${popup.url()}`));
   page.on("console", (message) => {
     const { url: about } = message.location();
-    const isOfNetwork = /^(Failed to load resource|WebSocket connection to)/.test(message.text());
-    const text = /WebSocket connection to '([^']+)'/.exec(message.text())?.[1] ?? about;
+    const isOfNetwork = /^(Failed to load resource|WebSocket connection to|Failed to establish a connection to)/.test(message.text());
+    const text = / connection to '?(\S+?)(?:'|: )/.exec(message.text())?.[1] ?? about;
     if (isOfNetwork && URL.canParse(text) && mayFail.has(hostOf(text))) return;
     fault(`on the console: ${message.type()} ${message.text()} (${about})`);
   });

@@ -57,6 +57,9 @@ describe("a hello counts", () => {
     ["with unknown fields", signed({ counts: true })],
     ["with 64 communities", signed({ communities: Array.from({ length: 64 }, () => "27aa67d11878da3049675f218f9822318d27bf67") })],
     ["with a string of 256 bytes", signed({ contact: "ü".repeat(128) })],
+    ["without WebTransport", signed({ webtransport: null })],
+    ["that says anything of WebTransport", signed({ webtransport: 7 })],
+    ["that says much of WebTransport", signed({ webtransport: "x".repeat(2046) })],
     ["with its own addresses", signed({ multiaddrs: [`/ip4/192.0.2.1/tcp/4001/p2p/${peerIdOf(key)}`] })],
   ])("%s", async (_, bytes) => {
     expect(await openHello(bytes, asked)).toMatchObject({ key });
@@ -91,6 +94,7 @@ describe("a hello is a lie", () => {
     ["with 33 servers", signed({ servers: Array.from({ length: 33 }, () => "http://192.0.2.1:1") })],
     ["with a string of 257 bytes", signed({ contact: "ü".repeat(128) + "x" })],
     ["with a control character", signed({ contact: "a\u001bb" })],
+    ["that says too much of WebTransport", signed({ webtransport: "x".repeat(2047) })],
     ["without limits", signed({ limits: null })],
     ["with a rate below 0", signed({ limits: { maxSize: 65536, rate: -1 } })],
     ["too large", utf8(JSON.stringify({ hello: text, nonce, origin, signature, more: "x".repeat(maxHello) }))],

@@ -3,6 +3,7 @@
 import { createNet, type Memory, type NetHost } from "./index.ts";
 import type { Net } from "./net.ts";
 import type { PeerConnection } from "./rtc.ts";
+import type { Sessions } from "./webtransport.ts";
 
 /** The key in localStorage, which pages of one origin share: so it says whose. */
 const storageKey = "comntr.servers";
@@ -21,6 +22,7 @@ interface Surroundings {
   readonly localStorage?: { getItem(key: string): string | null; setItem(key: string, value: string): void };
   readonly WebSocket?: new (url: string) => WebSocket;
   readonly RTCPeerConnection?: PeerConnection;
+  readonly WebTransport?: Sessions;
   readonly crypto: { readonly subtle?: SubtleCrypto };
 }
 
@@ -35,6 +37,8 @@ export function openNet({ servers, trackers, stun = [] }: Site): Net {
     subtle: around.crypto.subtle,
     WebSocket: around.WebSocket,
     PeerConnection: around.RTCPeerConnection,
+    // Nor this.
+    WebTransport: around.WebTransport,
     memory: memoryOf(around),
   };
   return createNet({ servers, trackers, stun, typed: page.searchParams.getAll("server").slice(0, maxTyped) }, host);

@@ -45,6 +45,52 @@ export async function within<T>(parent: AbortSignal, millis: number, run: (signa
   }
 }
 
+/**
+ * Tries ways to the same thing: each a head start after the one before it, or as soon as all before it have failed. The
+ * first that arrives ends the others; what another brings all the same is spare. If all fail, the first one's error.
+ */
+export async function race<T>(ways: readonly ((signal: AbortSignal) => Promise<T>)[], headStartMillis: number, parent: AbortSignal, spare: (value: T) => void): Promise<T> {
+  const over = new AbortController();
+  const stop = (): void => over.abort(parent.reason);
+  parent.addEventListener("abort", stop);
+  if (parent.aborted) stop();
+  const errors: unknown[] = [];
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await until(
+      parent,
+      new Promise<T>((resolve, reject) => {
+        let begun = 0;
+        let failed = 0;
+        const begin = (): void => {
+          clearTimeout(timer);
+          const way = ways[begun];
+          if (way === undefined || over.signal.aborted) return;
+          const mine = begun++;
+          if (begun < ways.length) timer = setTimeout(begin, headStartMillis);
+          way(over.signal).then(
+            (value) => {
+              if (over.signal.aborted) return spare(value);
+              over.abort();
+              resolve(value);
+            },
+            (error: unknown) => {
+              errors[mine] = error;
+              if (++failed === ways.length) reject(errors[0]);
+              else if (failed === begun) begin();
+            },
+          );
+        };
+        begin();
+      }),
+    );
+  } finally {
+    clearTimeout(timer);
+    over.abort();
+    parent.removeEventListener("abort", stop);
+  }
+}
+
 /** A promise, or the signal's reason as soon as it ends. */
 export function until<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {

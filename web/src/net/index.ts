@@ -2,15 +2,17 @@
 
 import { getHello, type Fetch } from "../protocol/client.ts";
 import { type Hash } from "../protocol/hash.ts";
+import type { Hello } from "../protocol/hello.ts";
 import { chooseVerifier, type Verifier } from "../protocol/signature.ts";
 import { isMixed, isPrivatePage, mayDial } from "./guard.ts";
 import { httpLine } from "./http.ts";
 import type { Net, TopicReader } from "./net.ts";
 import { post } from "./post.ts";
 import { type Bounds, bounds, readTopic } from "./reader.ts";
-import { createServers, frameMillis, maxRemembered, type Remembered } from "./servers.ts";
+import { createServers, frameMillis, type Line, maxRemembered, type Remembered } from "./servers.ts";
 import { activeTopics } from "./topics.ts";
 import type { PeerConnection, Swarm } from "./rtc.ts";
+import type { Sessions } from "./webtransport.ts";
 
 /** What the site says: config.json beside the page, and the page's own address. */
 export interface NetConfig {
@@ -32,6 +34,7 @@ export interface NetHost {
   readonly subtle: SubtleCrypto | undefined;
   readonly WebSocket: (new (url: string) => WebSocket) | undefined;
   readonly PeerConnection: PeerConnection | undefined;
+  readonly WebTransport: Sessions | undefined;
   readonly memory: Memory;
   /** Smaller ones, for tests. */
   readonly bounds?: Partial<Bounds>;
@@ -43,7 +46,7 @@ export interface Memory {
   save(remembered: Remembered): void;
 }
 
-/** With an HTTP server at hand trackers are asked only if after so long there are too few. */
+/** With a server at hand by HTTP or WebTransport trackers are asked only if after so long there are too few. */
 const trackersAfter = 1500;
 /** With enough servers it is looked so often whether there still are. */
 const trackersAgain = 15_000;
@@ -69,12 +72,14 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     if (isLoaded) host.memory.save(remembered);
   }
 
+  const { WebTransport } = host;
+  const hello = async (line: Line, named: boolean, signal: AbortSignal): Promise<Hello> => getHello(line.server, named, signal, await chosen());
+  const carrier = (): Promise<typeof import("./webtransport.ts")> => import("./webtransport.ts");
   const servers = createServers({
     page: host.page,
     http: (origin) => httpLine(origin, host.fetch),
-    async hello(line, named, signal) {
-      return getHello(line.server, named, signal, await chosen());
-    },
+    webtransport: WebTransport && (async (...where) => (await carrier()).reach({ page: host.page, WebTransport, hello, now }, ...where)),
+    hello,
     remember: (list) => keep({ servers: list }),
     now,
   });
@@ -87,6 +92,10 @@ export function createNet(config: NetConfig, host: NetHost): Net {
   };
   servers.changed(changed);
   servers.onHello((hello) => addTrackers(hello.trackers));
+  // Loaded before it is needed: by then the host that the page came from may be gone.
+  servers.onHello(({ webtransport }) => {
+    if (WebTransport !== undefined && webtransport != null) carrier().catch(() => undefined);
+  });
 
   /** Trackers that strangers named. */
   function addTrackers(urls: readonly string[]): void {
@@ -125,14 +134,14 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       addTrackers(old.trackers);
     });
 
-  /** Trackers are the way where no server can be asked by HTTP, and the second way where some can. */
+  /** Trackers are the way where no server can be asked by HTTP or WebTransport, and the second way where some can. */
   function want(community: Hash): void {
     servers.want(community);
     if (communities.has(community)) return;
     communities.add(community);
     if (swarm !== undefined) return swarm.join(community);
-    const isHTTPPossible = servers.views().some(({ reason }) => reason?.code !== "mixed-content");
-    schedule(isHTTPPossible ? trackersAfter : 0);
+    const isOtherPossible = servers.views().some(({ reason }) => reason?.code !== "mixed-content");
+    schedule(isOtherPossible ? trackersAfter : 0);
   }
 
   function schedule(millis: number): void {
@@ -188,11 +197,13 @@ export function createNet(config: NetConfig, host: NetHost): Net {
 
 /** What an earlier visit left, as far as it is of use. */
 export function readRemembered(value: unknown): Remembered {
-  const { servers, trackers } = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const { servers, trackers } = fieldsOf(value);
   return {
     servers: list(servers).flatMap((each) => {
-      const { origin, answered, named } = (typeof each === "object" && each !== null ? each : {}) as Record<string, unknown>;
-      return typeof origin === "string" && typeof answered === "number" ? [{ origin, answered, named: named === true }] : [];
+      const { origin, answered, named, pins } = fieldsOf(each);
+      const { key, at } = fieldsOf(pins);
+      if (typeof origin !== "string" || typeof answered !== "number") return [];
+      return [{ origin, answered, named: named === true, pins: typeof key === "string" ? { key, at } : undefined }];
     }),
     trackers: list(trackers).filter((url) => typeof url === "string"),
   };
@@ -200,4 +211,8 @@ export function readRemembered(value: unknown): Remembered {
 
 function list(value: unknown): unknown[] {
   return Array.isArray(value) ? value.slice(0, maxRemembered) : [];
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return (typeof value === "object" && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
 }

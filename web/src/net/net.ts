@@ -9,6 +9,12 @@ export type Carrier = "http" | "webtransport" | "webrtc";
 /** How a server was found. */
 export type FoundBy = "typed" | "config" | "remembered" | "tracker" | "hello" | "host";
 
+/** A way to a server that was tried in vain. */
+export interface Missed {
+  readonly carrier: Carrier;
+  readonly reason: { readonly code: string; readonly detail: string };
+}
+
 /** One server as the network panel shows it. */
 export interface ServerView {
   /** Its key, 64 hex digits, once its hello proved it; else what it was found as. */
@@ -23,6 +29,8 @@ export interface ServerView {
   readonly took: number | undefined;
   /** Why not, in a code that strings/ has a sentence for, and its particulars. */
   readonly reason: { readonly code: string; readonly detail: string } | undefined;
+  /** Of the last time that ways to it were looked for. */
+  readonly missed: readonly Missed[];
   readonly contact: string;
   readonly limits: { readonly maxSize: number; readonly work: number; readonly newWork: number } | undefined;
 }

@@ -61,8 +61,9 @@ function failure(server: string, code: string, detail: string, retryAfter = 0, w
   return { ok: false, server, code, detail, retryAfter, work };
 }
 
-async function send(servers: Servers, peer: Peer, place: Place, bytes: Uint8Array, signal: AbortSignal): Promise<PostOutcome> {
+async function send(servers: Servers, asked: Peer, place: Place, bytes: Uint8Array, signal: AbortSignal): Promise<PostOutcome> {
   const began = Date.now();
+  let peer = asked;
   for (let again = 1; ; again--) {
     try {
       const created = await within(signal, postMillis, (limit) => postDocument(peer.line.server, place, bytes, limit));
@@ -78,6 +79,12 @@ async function send(servers: Servers, peer: Peer, place: Place, bytes: Uint8Arra
       }
       // A connection that broke leaves open whether it was stored. Posting once more is harmless and says.
       if (again > 0 && error instanceof TypeError && !peer.gone.aborted) continue;
+      // It may have been given up for a better way to the same server.
+      const other = peer.gone.aborted ? servers.peers(place.community).find(({ key }) => key === asked.key) : undefined;
+      if (again > 0 && other !== undefined) {
+        peer = other;
+        continue;
+      }
       servers.failed(peer, error);
       const { code, detail } = reasonOf(error);
       return failure(peer.key, error instanceof Lie ? "lied" : code, detail);

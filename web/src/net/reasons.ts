@@ -41,6 +41,8 @@ export const serverReasons = [
   "refused",
   /** The two could not find a way to each other for a data channel. */
   "no-way",
+  /** What an earlier visit learned of it, to reach it by WebTransport, holds no more. */
+  "expired",
 ] as const;
 
 /** Of trackers (TrackerView.reason). */

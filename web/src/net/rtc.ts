@@ -170,8 +170,7 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
       const host = address === undefined ? hello.key : address.includes(":") ? `[${address}]` : address;
       if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address", address);
       tracker.found();
-      const urls = hello.urls.filter((url) => URL.canParse(url) && !isMixed(page, new URL(url)));
-      servers.take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, { ...hello, urls }, host, "tracker");
+      servers.take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, hello, host, "tracker");
     } catch {
       connection.close();
       tracker.lost();

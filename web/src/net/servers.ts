@@ -7,9 +7,9 @@ import { canonicalOrigin, type Hello } from "../protocol/hello.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
-import { about, within } from "./deadline.ts";
+import { about, pause, race, within } from "./deadline.ts";
 import { isMixed, isPrivatePage, mayDial, networkOf } from "./guard.ts";
-import type { Carrier, FoundBy, ServerView } from "./net.ts";
+import type { Carrier, FoundBy, Missed, ServerView } from "./net.ts";
 import { type Reason, reasonOf, Trouble } from "./reasons.ts";
 
 /** How many servers are known at once; of those, how many that a stranger named. */
@@ -23,6 +23,8 @@ const maxAskingSlow = 12;
 const patienceMillis = 1500;
 /** A hello. */
 const helloMillis = 8000;
+/** Of the ways to one server each begins so long after the one before it: HTTP, then WebTransport. */
+const headStartMillis = 400;
 /** After a failure, doubling: what a person or the site named, and what strangers named. */
 const firstAgainMillis = { named: 3000, stranger: 60_000 };
 const lastAgainMillis = 30 * 60_000;
@@ -44,6 +46,20 @@ export interface Line {
   close?(): void;
 }
 
+/** What a hello said of WebTransport, and whose it was. It may be anything: webtransport.ts judges it. */
+export interface Pins {
+  readonly key: string;
+  readonly at: unknown;
+}
+
+/** What a way to a server led to. */
+export interface Arrived {
+  readonly line: Line;
+  readonly hello: Hello;
+  /** The origin of it whose host that is. */
+  readonly origin: string;
+}
+
 /** A server that proved itself. */
 export interface Peer {
   readonly key: string;
@@ -62,7 +78,7 @@ export interface Peer {
 /** What is kept from visit to visit. */
 export interface Remembered {
   /** named: a person or the site chose it. */
-  readonly servers: readonly { readonly origin: string; readonly answered: number; readonly named: boolean }[];
+  readonly servers: readonly { readonly origin: string; readonly answered: number; readonly named: boolean; readonly pins: Pins | undefined }[];
   readonly trackers: readonly string[];
 }
 
@@ -71,6 +87,8 @@ export interface ServersHost {
   readonly page: URL | undefined;
   /** A line by HTTP. */
   http(origin: string): Line;
+  /** Reaches a server by WebTransport at the host of one of its origins; typed is the one that may be private. Undefined where the browser has none. */
+  readonly webtransport: ((pins: Pins, origins: readonly string[], typed: string | undefined, signal: AbortSignal) => Promise<Arrived>) | undefined;
   hello(line: Line, named: boolean, signal: AbortSignal): Promise<Hello>;
   remember(servers: Remembered["servers"]): void;
   now(): number;
@@ -126,6 +144,9 @@ interface Entry {
   took: number | undefined;
   reason: Reason | undefined;
   hello: Hello | undefined;
+  pins: Pins | undefined;
+  /** Ways to it that were tried the last time, in vain. */
+  missed: Missed[];
   /** Tries that failed since the last good answer, and when to try again. */
   tries: number;
   again: number;
@@ -175,12 +196,40 @@ export function createServers(host: ServersHost): Servers {
       took: undefined,
       reason: undefined,
       hello: undefined,
+      pins: undefined,
+      missed: [],
       tries: 0,
       again: 0,
       asked: 0,
       peer: undefined,
       waiting: [],
     };
+  }
+
+  // ---- the ways to a server: HTTP, WebTransport, and what rtc.ts brings
+
+  const isHTTP = (origin: string): boolean => !isMixed(host.page, new URL(origin));
+  /** Whether a server can be asked by what is known of it. */
+  const canAsk = ({ origin, pins }: Entry): boolean => origin !== undefined && (isHTTP(origin) || (pins !== undefined && host.webtransport !== undefined));
+
+  /** Goes to a server by HTTP, where the browser lets this page, and after a head start by WebTransport. */
+  function reach(entry: Entry, origins: readonly string[], byHTTP: boolean, parent: AbortSignal): Promise<Arrived> {
+    const { origin = "", pins, named } = entry;
+    const told = (carrier: Carrier, way: (signal: AbortSignal) => Promise<Arrived>) => (signal: AbortSignal) =>
+      way(signal).catch((error: unknown) => {
+        // Who was overtaken has not failed; who was too slow has.
+        if (!signal.aborted || signal.reason instanceof Trouble) entry.missed = [...entry.missed, { carrier, reason: unproven(reasonOf(error)) }];
+        throw error;
+      });
+    const ways: ((signal: AbortSignal) => Promise<Arrived>)[] = [];
+    if (byHTTP) {
+      const line = (entry.line = host.http(origin));
+      ways.push(told("http", async (signal) => ({ line, hello: await host.hello(line, named, signal), origin })));
+    }
+    const open = host.webtransport;
+    if (open !== undefined && pins !== undefined) ways.push(told("webtransport", (signal) => open(pins, origins, named ? origin : undefined, signal)));
+    entry.missed = [];
+    return within(parent, helloMillis, (signal) => race(ways, headStartMillis, signal, ({ line }) => line.close?.()));
   }
 
   /** Makes room for another entry, at the cost of one that is of no use. */
@@ -194,7 +243,7 @@ export function createServers(host: ServersHost): Servers {
     return true;
   }
 
-  function offer(text: string, foundBy: FoundBy, named = chosen.has(foundBy), answered?: number): Reason | undefined {
+  function offer(text: string, foundBy: FoundBy, named = chosen.has(foundBy), answered?: number, pins?: Pins): Reason | undefined {
     const origin = canonicalOrigin(text);
     if (origin === undefined) return { code: "bad-address", detail: text };
     const known = [...entries].find((entry) => entry.origin === origin);
@@ -202,11 +251,15 @@ export function createServers(host: ServersHost): Servers {
       if (order.indexOf(foundBy) < order.indexOf(known.foundBy)) known.foundBy = foundBy;
       known.named ||= named;
       known.answered ??= answered;
+      known.pins ??= pins;
       return undefined;
     }
     const url = new URL(origin);
     if (!named && !pageIsPrivate && !mayDial(url)) return { code: "private-address", detail: origin };
-    const mixed: Reason | undefined = isMixed(host.page, url) ? { code: "mixed-content", detail: origin } : undefined;
+    const entry = entryOf(origin, foundBy, named);
+    entry.answered = answered;
+    entry.pins = pins;
+    const mixed: Reason | undefined = canAsk(entry) ? undefined : { code: "mixed-content", detail: origin };
     const isStranger = !named && foundBy !== "remembered";
     if (isStranger) {
       // What cannot be asked is no use to anybody but a person who wonders.
@@ -215,8 +268,6 @@ export function createServers(host: ServersHost): Servers {
       if (near.length >= maxOfNetwork) return undefined;
     }
     if (!makeRoom(isStranger)) return undefined;
-    const entry = entryOf(origin, foundBy, named);
-    entry.answered = answered;
     entries.add(entry);
     if (mixed !== undefined) {
       // It may still be met over a data channel, and then turns out to be the same.
@@ -259,24 +310,39 @@ export function createServers(host: ServersHost): Servers {
     const began = host.now();
     entry.state = "asking";
     entry.asked = began;
-    entry.carrier = "http";
     touched();
-    const line = host.http(origin);
-    entry.line = line;
     try {
-      const hello = await within(life.signal, helloMillis, (signal) => host.hello(line, entry.named, signal));
-      if (life.signal.aborted) return;
+      const arrived = await reach(entry, [origin], isHTTP(origin), life.signal);
+      if (life.signal.aborted) return arrived.line.close?.();
       entry.took = host.now() - began;
-      proven(entry, line, hello, new URL(origin).hostname);
+      proven(entry, arrived.line, arrived.hello, new URL(origin).hostname);
     } catch (error) {
       if (life.signal.aborted) return;
-      const reason = reasonOf(error);
-      // What answers there need not be a server at all, so it has told no lie.
-      fail(entry, reason.code === "lied" || reason.code === "refused" ? { code: "no-proof", detail: reason.detail } : reason);
+      // It may have come by a data channel meanwhile.
+      if (entry.peer === undefined) fail(entry, unproven(reasonOf(error)));
     }
     entry.line = undefined;
     settle(entry);
     pump();
+  }
+
+  /** Goes over from a data channel to WebTransport, where that works. Where HTTP may, it is asked by its own entry, and first. */
+  async function improve(entry: Entry, { hello: { urls }, gone }: Peer): Promise<void> {
+    if (entry.pins === undefined || host.webtransport === undefined) return;
+    const began = host.now();
+    const origins = entry.origin === undefined ? urls : [entry.origin, ...urls];
+    if (origins.some((url) => canonicalOrigin(url) !== undefined && isHTTP(url))) await pause(headStartMillis, gone);
+    try {
+      const { line, hello, origin } = await reach(entry, origins, false, gone);
+      if (gone.aborted) return line.close?.();
+      // It may have been named by this origin before, where the page cannot ask.
+      const found = [...entries].find((other) => other !== entry && other.origin === origin && other.peer === undefined) ?? entryOf(origin, entry.foundBy);
+      found.took = host.now() - began;
+      proven(found, line, hello, new URL(origin).hostname);
+    } catch {
+      // entry.missed says why.
+      touched();
+    }
   }
 
   function settle(entry: Entry): void {
@@ -290,12 +356,14 @@ export function createServers(host: ServersHost): Servers {
     entry.reason = reason;
     const first = entry.named || entry.answered !== undefined ? firstAgainMillis.named : firstAgainMillis.stranger;
     entry.again = host.now() + about(Math.min(first * 2 ** entry.tries, lastAgainMillis));
+    if (!canAsk(entry)) entry.again = Number.POSITIVE_INFINITY;
     entry.tries++;
   }
 
   /** An entry's line led to a server. It may be one that is known already. */
   function proven(entry: Entry, line: Line, hello: Hello, hostname: string): void {
-    const same = [...entries].find((other) => other !== entry && other.hello?.key === hello.key);
+    // A server that was known by its certificates and is found anew may have others by now.
+    const same = entry.peer !== undefined ? entry : [...entries].find((other) => other !== entry && (other.hello?.key ?? other.pins?.key) === hello.key);
     if (lied.has(hello.key)) {
       fail(entry, { code: "lied", detail: "" });
       line.close?.();
@@ -303,9 +371,9 @@ export function createServers(host: ServersHost): Servers {
     }
     let into = entry;
     if (same !== undefined) {
-      // Of two ways to one server the one by HTTP is kept, and of two such the first.
-      const better = same.peer === undefined || (same.peer.line.carrier !== "http" && line.carrier === "http");
-      entries.delete(entry);
+      // Of two ways to one server a data channel is the worse one, and of two others the first is kept.
+      const better = same.peer === undefined || (same.peer.line.carrier === "webrtc" && line.carrier !== "webrtc");
+      if (same !== entry) entries.delete(entry);
       if (order.indexOf(entry.foundBy) < order.indexOf(same.foundBy)) same.foundBy = entry.foundBy;
       same.named ||= entry.named;
       same.waiting.push(...entry.waiting.splice(0));
@@ -314,8 +382,9 @@ export function createServers(host: ServersHost): Servers {
         settle(same);
         return;
       }
-      same.peer?.end.abort(new Trouble("unreachable", "another way to this server is better"));
+      const worse = same.peer;
       same.peer = undefined;
+      worse?.end.abort(new Trouble("broke", "another way to this server is better"));
       same.origin = entry.origin ?? same.origin;
       same.took = entry.took;
       into = same;
@@ -326,9 +395,9 @@ export function createServers(host: ServersHost): Servers {
 
   function use(entry: Entry, line: Line, hello: Hello, hostname: string): void {
     const end = new AbortController();
-    const { named } = entry;
     entry.id = hello.key;
     entry.hello = hello;
+    entry.pins = hello.webtransport == null ? undefined : { key: hello.key, at: hello.webtransport };
     entry.carrier = line.carrier;
     entry.answered = host.now();
     entry.tries = 0;
@@ -336,6 +405,7 @@ export function createServers(host: ServersHost): Servers {
     entry.state = "working";
     entry.reason = useful(entry) ? undefined : { code: "other-community", detail: "" };
     if (entry.reason !== undefined) entry.state = "unused";
+    const { named } = entry;
     const peer = {
       key: hello.key,
       line,
@@ -357,7 +427,10 @@ export function createServers(host: ServersHost): Servers {
       touched();
       pump();
     });
-    for (const url of hello.urls) if (line.carrier !== "http") offer(url, entry.foundBy === "tracker" ? "tracker" : "hello");
+    if (line.carrier === "webrtc") {
+      void improve(entry, peer);
+      for (const url of hello.urls) offer(url, entry.foundBy === "tracker" ? "tracker" : "hello");
+    }
     for (const url of hello.servers) offer(url, "hello");
     for (const listener of [...helloListeners]) listener(hello);
     remember();
@@ -367,7 +440,10 @@ export function createServers(host: ServersHost): Servers {
   function remember(): void {
     const now = host.now();
     const servers = [...entries]
-      .flatMap(({ origin, answered, named }) => (origin === undefined || answered === undefined || now - answered > maxAgeMillis ? [] : [{ origin, answered, named }]))
+      .flatMap(({ origin, answered, named, pins }) => {
+        if (origin === undefined || answered === undefined || now - answered > maxAgeMillis) return [];
+        return [{ origin, answered, named, pins }];
+      })
       .sort((a, b) => b.answered - a.answered)
       .slice(0, maxRemembered);
     host.remember(servers);
@@ -377,7 +453,6 @@ export function createServers(host: ServersHost): Servers {
     const { peer } = entry;
     entry.peer = undefined;
     fail(entry, reason);
-    if (entry.origin === undefined) entry.again = Number.POSITIVE_INFINITY;
     peer?.end.abort(new Trouble(reason.code, reason.detail));
   }
 
@@ -395,7 +470,7 @@ export function createServers(host: ServersHost): Servers {
     return [...entries].find((entry) => entry.peer === peer);
   }
 
-  function viewOf({ id, origin, foundBy, carrier, state, answered, took, reason, hello, peer }: Entry): ServerView {
+  function viewOf({ id, origin, foundBy, carrier, state, answered, took, reason, missed, hello, peer }: Entry): ServerView {
     const hasRested = peer !== undefined && peer.restUntil <= host.now() && (reason?.code === "rate-limited" || reason?.code === "busy");
     return {
       id,
@@ -406,6 +481,7 @@ export function createServers(host: ServersHost): Servers {
       answered,
       took,
       reason: hasRested ? undefined : reason,
+      missed,
       contact: hello?.contact ?? "",
       limits: hello?.limits,
     };
@@ -424,7 +500,7 @@ export function createServers(host: ServersHost): Servers {
     },
     offer: (origin, foundBy) => offer(origin, foundBy),
     recall(list) {
-      for (const { origin, named, answered } of list) offer(origin, "remembered", named, answered);
+      for (const { origin, named, answered, pins } of list) offer(origin, "remembered", named, answered, pins);
     },
     take,
     async add(text) {
@@ -434,7 +510,7 @@ export function createServers(host: ServersHost): Servers {
       if (origin === undefined || refused !== undefined || entry === undefined) {
         return viewOf({ ...entryOf(text, "typed"), state: "failed", reason: refused ?? { code: "too-much", detail: text } });
       }
-      if (entry.peer !== undefined || entry.reason?.code === "mixed-content" || entry.state === "lied") return viewOf(entry);
+      if (entry.peer !== undefined || !canAsk(entry) || entry.state === "lied") return viewOf(entry);
       return new Promise((resolve) => {
         entry.waiting.push(resolve);
         if (entry.state !== "asking") void prove(entry);
@@ -511,7 +587,8 @@ export function createServers(host: ServersHost): Servers {
     },
     retry() {
       for (const entry of entries) {
-        if (entry.reason?.code !== "mixed-content") entry.again = 0;
+        if (canAsk(entry)) entry.again = 0;
+        if (entry.carrier === "webrtc" && entry.peer !== undefined) void improve(entry, entry.peer);
         entry.tries = Math.min(entry.tries, 1);
       }
       pump();
@@ -531,4 +608,9 @@ export function createServers(host: ServersHost): Servers {
       helloListeners.clear();
     },
   };
+}
+
+/** What answers somewhere need not be a server at all, so it has told no lie. */
+function unproven(reason: Reason): Reason {
+  return reason.code === "lied" || reason.code === "refused" ? { code: "no-proof", detail: reason.detail } : reason;
 }

@@ -16,6 +16,8 @@ const maxLifeMillis = 24 * 60 * 60 * 1000;
 const maxClockMillis = 10 * 60 * 1000;
 /** How many entries each list may have. */
 const maxEntries = { communities: 64, urls: 16, multiaddrs: 32, trackers: 16, servers: 32 } as const;
+/** Of JSON, what it says of WebTransport: four certificates are 600 bytes. */
+const maxWebTransport = 2048;
 
 export interface Hello {
   readonly software: string;
@@ -32,6 +34,8 @@ export interface Hello {
   /** Candidates, of which the hello proves nothing. */
   readonly trackers: readonly string[];
   readonly servers: readonly string[];
+  /** As it came: it is judged where it is used, in net/webtransport.ts. */
+  readonly webtransport?: unknown;
 }
 
 export interface Asked {
@@ -138,6 +142,8 @@ function readHello(fields: Fields, now: number): Hello {
   const multiaddrs = list(fields, "multiaddrs");
   if (!multiaddrs.every((addr) => addr.endsWith(`/p2p/${peerId}`))) throw new Lie("a hello with another peer's address");
   const limits = object(fields["limits"], "limits");
+  const webtransport = fields["webtransport"];
+  if (webtransport != null && JSON.stringify(webtransport).length > maxWebTransport) throw new Lie("a hello that says too much of WebTransport");
   return {
     software: string(fields, "software"),
     key,
@@ -156,6 +162,7 @@ function readHello(fields: Fields, now: number): Hello {
     contact: string(fields, "contact"),
     trackers: list(fields, "trackers"),
     servers: list(fields, "servers"),
+    webtransport,
   };
 }
 

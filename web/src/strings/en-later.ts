@@ -76,7 +76,8 @@ export const network = {
   failed: "does not answer",
   lied: "gave false data and is not used",
   unused: "not needed now",
-  carriers: { http: "over HTTP", webtransport: "over WebTransport", webrtc: "over WebRTC" },
+  carriers: { http: "over HTTP", https: "over HTTPS", webtransport: "over WebTransport", webrtc: "over WebRTC" },
+  missed: (over: string, why: string): string => `Not ${over}: ${why}`,
   found: {
     typed: "you named it", config: "named by this page", remembered: "known from before", tracker: "found on a tracker",
     hello: "named by another server", host: "this page comes from it",
@@ -101,6 +102,7 @@ export const network = {
     internal: "It has a fault.",
     damaged: "It has a fault.",
     "no-way": "This browser and the server found no way to each other.",
+    expired: "What this browser knew of it is too old.",
     "bad-answer": "What it answered could not be read.",
   } as Readonly<Record<string, string>>,
   trackers: "Where servers are looked for",

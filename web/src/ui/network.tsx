@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import type { ServerView } from "../net/net.ts";
+import type { Carrier, ServerView } from "../net/net.ts";
 import { canonicalOrigin } from "../protocol/hello.ts";
 import { net, panel, servers, working } from "../state/page.ts";
 import { page } from "../strings/en.ts";
@@ -88,14 +88,17 @@ function guess(text: string): "http" | "https" {
 }
 
 function Server({ server }: { readonly server: ServerView }): VNode {
-  const { id, origin, state, carrier, foundBy, answered, took, reason, contact } = server;
-  const how = [state === "asking" ? t.asking : t[state], state === "working" && carrier !== undefined ? t.carriers[carrier] : "", t.found[foundBy]];
+  const { id, origin, state, carrier, foundBy, answered, took, reason, missed, contact } = server;
+  const over = (by: Carrier): string => t.carriers[by === "http" && origin?.startsWith("https:") === true ? "https" : by];
+  const how = [state === "asking" ? t.asking : t[state], state === "working" && carrier !== undefined ? over(carrier) : "", t.found[foundBy]];
+  const ways = missed.filter(({ carrier: by }) => state !== "working" || by !== carrier).map(({ carrier: by, reason: why }) => <p class="meta" key={by}>{t.missed(over(by), t.reasons[why.code] ?? why.detail)}</p>);
   return (
     <>
       <p><span class={state === "working" ? "dot ok" : state === "asking" || state === "unused" ? "dot" : "dot warn"} /> <bdi class="name">{origin?.replace(/^https?:\/\//, "") ?? id.slice(0, 12)}</bdi></p>
       <p class="meta">{how.filter((part) => part !== "").join(" · ")}</p>
       {answered !== undefined && took !== undefined && <p class="meta">{t.answered(ago(answered, Date.now()), took)}</p>}
       {state !== "working" && reason !== undefined && <p class="meta warn">{t.reasons[reason.code] ?? reason.detail}</p>}
+      {state === "working" && ways}
       <details>
         <summary>{t.details}</summary>
         <dl class="facts">
@@ -103,6 +106,7 @@ function Server({ server }: { readonly server: ServerView }): VNode {
           {/^[0-9a-f]{64}$/.test(id) && <><dt>{t.key}</dt><dd><code>{id}</code></dd></>}
           {contact !== "" && <><dt>{t.contact}</dt><dd><bdi>{contact}</bdi></dd></>}
           {reason !== undefined && <dd class="meta">{reason.detail}</dd>}
+          {state !== "working" && ways.length > 1 && <dd>{ways}</dd>}
         </dl>
       </details>
     </>

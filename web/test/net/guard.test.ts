@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { isMixed, isPrivatePage, isPublic, mayDial, networkOf, parse6, parseAddress } from "../../src/net/guard.ts";
+import { sessionAt } from "../../src/net/webtransport.ts";
 
 // The table of the server's own guard: what the two say must be the same.
 const table = readFileSync(new URL("../../../guard_test.go", import.meta.url), "utf8");
@@ -52,6 +53,15 @@ describe("origins that strangers name", () => {
     ["https://nas.home.arpa", false],
     ["https://10.0.0.1", false],
   ])("%s: %s", (url, may) => expect(mayDial(new URL(url))).toBe(may));
+});
+
+test("what strangers name is not dialled by WebTransport either", () => {
+  const page = new URL("https://comntr.github.io/page/");
+  for (const [text, open] of rows) {
+    const origin = `http://${text.includes(":") ? `[${text}]` : text}:4080`;
+    expect(sessionAt(page, origin, 4084, undefined) !== undefined, text).toBe(open);
+    expect(sessionAt(page, origin, 4084, origin), text).toBeDefined();
+  }
 });
 
 test.each([

@@ -10,7 +10,7 @@ const place: Place = { community, topic: hashOfName("large") };
 const count = 20_000;
 const size = 3000;
 /** What may be held beyond what was before, once nothing is needed any more: names and nodes, and what is on its way. */
-const maxHeld = 32 << 20;
+const maxHeld = 48 << 20;
 
 let server: Served;
 

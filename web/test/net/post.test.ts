@@ -43,7 +43,7 @@ async function before(...args: Parameters<typeof proxy>): Promise<Proxy> {
 }
 
 async function has(server: Served, bytes: Uint8Array): Promise<boolean> {
-  const signal = AbortSignal.timeout(10_000);
+  const signal = AbortSignal.timeout(60_000);
   return getComment({ origin: server.origin, fetch: (url, init) => fetch(url, init) }, place, hashOf(bytes), signal).then(
     () => true,
     () => false,
@@ -138,7 +138,7 @@ test("active topics: of several servers, named by their hash", async () => {
   const servers = await Promise.all([a, b].map((server, i) => before(server.origin, ({ path }) => (path === `/${community}/topics` ? { status: 200, body: answers[i] as string } : undefined))));
   const net = page({ servers: servers.map(({ origin }) => origin) });
   await shows(net, "two", (views) => views.filter(({ state }) => state === "working").length === 2);
-  const topics = await net.active(community, AbortSignal.timeout(10_000));
+  const topics = await net.active(community, AbortSignal.timeout(60_000));
   expect(topics.map(({ name, comments, last }) => [name, comments, last])).toEqual([
     ["three", 1, Date.UTC(2026, 10, 22, 11)],
     ["one", 5, Date.UTC(2026, 10, 22, 9)],

@@ -3,13 +3,12 @@ import type { AddressInfo } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { readRemembered } from "../../src/net/index.ts";
 import { maxServers, maxStrangers } from "../../src/net/servers.ts";
-import { concat, toHex } from "../../src/protocol/bytes.ts";
+import { concat } from "../../src/protocol/bytes.ts";
 import { carHeader } from "../../src/protocol/car.ts";
 import { type Cid, cidBytes, parseCid } from "../../src/protocol/cid.ts";
 import type { Fetch } from "../../src/protocol/client.ts";
 import { hashOfName } from "../../src/protocol/hash.ts";
-import { helloMessage, peerIdOf } from "../../src/protocol/hello.ts";
-import { publicKey, sign } from "../../src/protocol/signature.ts";
+import { hello, keyOf } from "./hellos.ts";
 import { open, type Page, shows, watch } from "./watch.ts";
 
 const community = hashOfName("reddit");
@@ -29,33 +28,6 @@ function page(...args: Parameters<typeof open>): Page {
   const net = open(...args);
   nets.push(net);
   return net;
-}
-
-/** The answer to a request for a hello, by the key of a seed. */
-function hello(seed: number, url: string, changes: Record<string, unknown> = {}, origin = new URL(url).origin): string {
-  const secret = new Uint8Array(32).fill(seed);
-  const key = toHex(publicKey(secret));
-  const { port, protocol } = new URL(url);
-  const nonce = new URL(url).searchParams.get("nonce") ?? "";
-  const canonical = origin === new URL(url).origin && port === "" ? `${origin}:${protocol === "http:" ? 80 : 443}` : origin;
-  const text = JSON.stringify({
-    protocol: 1,
-    software: "test/1",
-    key,
-    peerId: peerIdOf(key),
-    expires: new Date(Date.now() + 3_600_000).toISOString(),
-    cidVersion: 0,
-    communities: [community],
-    urls: [],
-    multiaddrs: [],
-    limits: { maxSize: 65536, rate: 2, work: 0, newWork: 16 },
-    contact: "mail@example.org",
-    trackers: [],
-    servers: [],
-    ...changes,
-  });
-  const signature = toHex(sign(helloMessage(nonce, canonical, text), secret));
-  return JSON.stringify({ hello: text, nonce, origin: canonical, signature });
 }
 
 /** A network of servers that only say hello: by origin their seed and what is special of them. */
@@ -200,6 +172,16 @@ test("what worked is remembered, also that a person chose it", async () => {
   expect(saved.servers.every(({ answered }) => answered > Date.now() - 60_000)).toBe(true);
   const next = page({}, { fetch, page: publicPage, remembered: saved });
   await shows(next, "both", (views) => views.filter(({ state, foundBy }) => state === "working" && foundBy === "remembered").length === 2);
+});
+
+test("what a hello says of WebTransport is remembered with whose it was", async () => {
+  const webtransport = { port: 4084, hashes: [] };
+  const { fetch } = network({ "http://1.1.1.1:4080": { seed: 1, changes: { webtransport } } });
+  const net = page({ servers: ["http://1.1.1.1:4080"] }, { fetch, page: publicPage });
+  await shows(net, "it", (views) => views[0]?.state === "working");
+  const pins = { key: keyOf(1), at: webtransport };
+  expect(readRemembered(JSON.parse(JSON.stringify(net.saved()))).servers).toMatchObject([{ origin: "http://1.1.1.1:4080", pins }]);
+  for (const bad of [7, null, {}, { key: 7, at: webtransport }]) expect(readRemembered({ servers: [{ origin: "x", answered: 1, pins: bad }] }).servers).toEqual([{ origin: "x", answered: 1, named: false, pins: undefined }]);
 });
 
 test("what was not asked this time is remembered all the same", async () => {

@@ -233,6 +233,7 @@ describe("the swarm", () => {
       subtle: undefined,
       WebSocket: Socket as unknown as NonNullable<NetHost["WebSocket"]>,
       PeerConnection: Idle,
+      WebTransport: undefined,
       memory: { load: async () => undefined, save: () => undefined },
     };
     net = createNet({ servers: [], trackers, stun: [], typed: [] }, host);

@@ -20,6 +20,7 @@ export function open(config: Partial<NetConfig>, host: Partial<NetHost> & { read
       subtle: crypto.subtle,
       WebSocket: undefined,
       PeerConnection: undefined,
+      WebTransport: undefined,
       memory: { load: async () => remembered, save: (value) => void (saved = structuredClone(value)) },
       ...rest,
     },
@@ -90,7 +91,7 @@ export function watch(keep = true): Seen {
         const timer = setTimeout(() => {
           waits.delete(wait);
           reject(new Error(`in vain: ${what}; ${seen.bodies.size} comments, states ${seen.states.join(" ")}, agreements ${seen.agreements.join(" ")}`));
-        }, 20_000);
+        }, 60_000);
         const wait = (): void => {
           if (!holds(seen)) return;
           clearTimeout(timer);
@@ -118,7 +119,7 @@ export function shows(net: Net, what: string, holds: (views: ReturnType<Net["ser
     const timer = setTimeout(() => {
       end();
       reject(new Error(`in vain: ${what}; ${JSON.stringify(net.servers())}`));
-    }, 20_000);
+    }, 60_000);
     const look = (): void => {
       if (!holds(net.servers())) return;
       end();
@@ -132,6 +133,6 @@ export function shows(net: Net, what: string, holds: (views: ReturnType<Net["ser
 
 export async function posted(net: Net, ...[place, bytes, want]: [Parameters<Net["post"]>[0], Uint8Array, number]): Promise<PostOutcome[]> {
   const outcomes: PostOutcome[] = [];
-  await net.post(place, bytes, want, (outcome) => outcomes.push(outcome), AbortSignal.timeout(30_000));
+  await net.post(place, bytes, want, (outcome) => outcomes.push(outcome), AbortSignal.timeout(60_000));
   return outcomes;
 }

@@ -1,0 +1,316 @@
+// Servers by WebTransport: a stream for each request, which has a head and a body in either direction. SPEC.md, section
+// 4. A certificate's hash, learned from a hello that counts, stands for its key: so a page on https reaches a server that
+// has an address and no name. What a server sends is bounded: a head by its length, a body by what is read of it.
+
+import { concat, fromHex, fromUTF8, utf8 } from "../protocol/bytes.ts";
+import type { Fetch } from "../protocol/client.ts";
+import type { Hello } from "../protocol/hello.ts";
+import { Lie } from "../protocol/lie.ts";
+import { race, until } from "./deadline.ts";
+import { isPrivatePage, mayDial } from "./guard.ts";
+import { Trouble } from "./reasons.ts";
+import type { Arrived, Line, Pins } from "./servers.ts";
+
+/** A head, in either direction, and its fields. */
+export const maxHead = 16 << 10;
+export const maxFields = 64;
+/** A request's body. */
+export const maxBody = 64 << 10;
+/** Streams at once: beyond the server's count browsers fail, so requests wait here. */
+export const maxStreams = 64;
+
+/** Of the hosts that a server says are its own, so many are tried, each so long after the one before. */
+export const maxHosts = 2;
+const headStartMillis = 400;
+/** Certificates of one server, and how long one may be valid: browsers pin no other. */
+const maxCerts = 4;
+const maxCertMillis = 14 * 24 * 60 * 60 * 1000;
+
+/** What of WebTransport is used. */
+export interface Session {
+  readonly ready: Promise<unknown>;
+  readonly closed: Promise<unknown>;
+  createBidirectionalStream(): Promise<{ readonly readable: ReadableStream<Uint8Array>; readonly writable: WritableStream<Uint8Array> }>;
+  close(): void;
+}
+
+export type Sessions = new (url: string, options: { serverCertificateHashes?: { algorithm: "sha-256"; value: Uint8Array<ArrayBuffer> }[] }) => Session;
+
+/** What a hello says of WebTransport. */
+interface Spoken {
+  readonly port: number;
+  /** Of the certificates that count, each until some time. None: those that browsers trust. */
+  readonly hashes: readonly { readonly sha256: string; readonly to: number }[];
+}
+
+/** Reads what a hello says of WebTransport, or what an earlier visit left of it. */
+export function readPins(value: unknown): Spoken {
+  const { port, hashes } = fieldsOf(value);
+  if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) throw new Lie("a hello whose WebTransport has no port");
+  if (!Array.isArray(hashes) || hashes.length > maxCerts) throw new Lie(`a hello without a list of at most ${maxCerts} certificates`);
+  return {
+    port: port as number,
+    hashes: hashes.map((each: unknown) => {
+      const { sha256, ...times } = fieldsOf(each);
+      const [from, to] = [times["from"], times["to"]].map((time) => (typeof time === "string" ? Date.parse(time) : Number.NaN)) as [number, number];
+      if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256) || !(to > from && to - from <= maxCertMillis)) throw new Lie("a hello with a certificate that cannot be pinned");
+      return { sha256, to };
+    }),
+  };
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return (typeof value === "object" && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Where a server's sessions are: at the host of one of its origins, at its port for them. Undefined where this page may
+ * not dial that: what is not typed is a stranger's word.
+ */
+export function sessionAt(page: URL | undefined, origin: string, port: number, typed: string | undefined): string | undefined {
+  if (!URL.canParse(origin)) return undefined;
+  const at = new URL(`https://${new URL(origin).hostname}:${port}`);
+  return origin === typed || isPrivatePage(page) || mayDial(at) ? at.origin : undefined;
+}
+
+export interface Surroundings {
+  readonly page: URL | undefined;
+  readonly WebTransport: Sessions;
+  hello(line: Line, named: boolean, signal: AbortSignal): Promise<Hello>;
+  now(): number;
+}
+
+/**
+ * Reaches the server of some pins at the host of one of its origins, of which typed is the one that a person or the site
+ * named. A certificate that is not the server's any more fails as does a server that is away: browsers do not say.
+ */
+export async function reach({ page, WebTransport, hello, now }: Surroundings, { key, at }: Pins, origins: readonly string[], typed: string | undefined, signal: AbortSignal): Promise<Arrived> {
+  const { port, hashes } = readPins(at);
+  const good = hashes.filter(({ to }) => to > now()).map(({ sha256 }) => sha256);
+  if (good.length === 0 && hashes.length > 0) throw new Trouble("expired", "its certificates, as they were known, are not valid any more");
+  // By host, the first origin of each.
+  const places = new Map<string, string>();
+  for (const origin of origins) {
+    const place = sessionAt(page, origin, port, typed);
+    if (place !== undefined && !places.has(place) && places.size < maxHosts) places.set(place, origin);
+  }
+  if (places.size === 0) throw new Trouble("private-address");
+  const ways = [...places].map(([place, origin]) => async (limit: AbortSignal): Promise<Arrived> => {
+    const line = await openSession(place, good, WebTransport, limit);
+    try {
+      // Whoever shows a certificate of a hash in a hello is who signed that hello, whatever the address is.
+      const proof = await until(limit, hello(line, good.length > 0, limit));
+      if (proof.key !== key) throw new Trouble("no-proof", "another server than the one that was known there");
+      return { line, hello: proof, origin };
+    } catch (error) {
+      line.close?.();
+      throw error;
+    }
+  });
+  return race(ways, headStartMillis, signal, ({ line }) => line.close?.());
+}
+
+/** Opens a session. hashes: of the certificates that count, 64 hex digits each; none: those that browsers trust. */
+export async function openSession(origin: string, hashes: readonly string[], WebTransport: Sessions, signal: AbortSignal): Promise<Line> {
+  signal.throwIfAborted();
+  const pins = hashes.map((hash) => ({ algorithm: "sha-256" as const, value: fromHex(hash) }));
+  const session = new WebTransport(`${origin}/webtransport`, pins.length === 0 ? {} : { serverCertificateHashes: pins });
+  const closed = new AbortController();
+  const ended = (): void => closed.abort(new Trouble("broke", "the session was closed"));
+  session.closed.then(ended, ended);
+  const close = (reason: unknown): void => {
+    closed.abort(reason);
+    session.close();
+  };
+  try {
+    await until(signal, session.ready);
+  } catch (error) {
+    session.ready.catch(() => undefined);
+    session.close();
+    // Browsers do not say why: nothing answers there, or what answers has another certificate.
+    throw signal.aborted ? error : new Trouble("unreachable", "no session of WebTransport");
+  }
+  const over = (): void => close(new Trouble("broke", "the session was closed"));
+  return { carrier: "webtransport", server: { origin, fetch: fetchBy(session, closed.signal, close) }, closed: closed.signal, close: over };
+}
+
+function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown) => void): Fetch {
+  const enter = turnstile(maxStreams);
+
+  return async (url, { method = "GET", headers, body, signal }) => {
+    const { pathname, search } = new URL(url);
+    const fields = Object.fromEntries(new Headers(headers));
+    // No other encoding is known to every browser.
+    if (method === "GET" && typeof DecompressionStream === "function" && fields["accept"] !== "text/event-stream") fields["accept-encoding"] = "gzip";
+    const head = utf8(JSON.stringify({ method, path: pathname + search, headers: fields }));
+    if (head.length > maxHead) throw new RangeError(`a head of ${head.length} bytes; ${maxHead} is the limit of WebTransport`);
+    const sent = body === null || body === undefined ? new Uint8Array(0) : new Uint8Array(await new Response(body).arrayBuffer());
+    if (sent.length > maxBody) throw new RangeError(`a body of ${sent.length} bytes; ${maxBody} is the limit of WebTransport`);
+
+    const end = new AbortController();
+    const stop = (reason: unknown): void => end.abort(reason);
+    const given = (): void => stop(signal?.reason);
+    const broken = (): void => stop(closed.reason);
+    signal?.addEventListener("abort", given);
+    closed.addEventListener("abort", broken);
+    if (closed.aborted) broken();
+    if (signal?.aborted === true) given();
+    let leave: (() => void) | undefined;
+    /** The stream's place is free, and nobody waits for a signal any more. */
+    const done = (): void => {
+      signal?.removeEventListener("abort", given);
+      closed.removeEventListener("abort", broken);
+      leave?.();
+    };
+    try {
+      leave = await enter(end.signal);
+      const { readable, writable } = await opened(session, end.signal);
+      const writer = writable.getWriter();
+      const reader = readable.getReader();
+      const giveUp = (): void => {
+        // RESET_STREAM and STOP_SENDING: the server is to stop, too.
+        writer.abort(end.signal.reason).catch(() => undefined);
+        reader.cancel(end.signal.reason).catch(() => undefined);
+        done();
+      };
+      if (end.signal.aborted) giveUp();
+      end.signal.addEventListener("abort", giveUp, { once: true });
+      // Who has answered may stop reading, which is no fault. That the stream is gone is seen where its answer is read.
+      writer.write(concat([Uint8Array.of(head.length >> 8, head.length & 255), head, sent])).catch(() => undefined);
+      writer.close().catch(() => undefined);
+      return await answerOf(pieces(reader, end.signal), stop, () => {
+        // Whoever has answered needs no more of the request.
+        writer.abort().catch(() => undefined);
+        done();
+      });
+    } catch (error) {
+      // A stream that fails ends with its request; who sends nonsense is asked no more.
+      stop(error);
+      done();
+      if (error instanceof Lie) close(error);
+      throw error;
+    }
+  };
+}
+
+async function opened(session: Session, signal: AbortSignal): ReturnType<Session["createBidirectionalStream"]> {
+  const stream = session.createBidirectionalStream();
+  try {
+    return await until(signal, stream);
+  } catch (error) {
+    // One that comes too late is of no use.
+    stream.then(({ readable, writable }) => Promise.all([readable.cancel(), writable.abort()])).catch(() => undefined);
+    throw signal.aborted ? error : new Trouble("broke", "the session takes no more requests");
+  }
+}
+
+/** A stream's bytes: `take` waits for the next ones, undefined at the stream's end. */
+function pieces(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSignal): () => Promise<Uint8Array | undefined> {
+  return async () => {
+    try {
+      return (await until(signal, reader.read())).value;
+    } catch {
+      throw signal.aborted ? signal.reason : new Trouble("broke", "the server ended its answer too early");
+    }
+  };
+}
+
+/** stop ends the stream, if it is not at its end; done is called when it is. */
+async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reason: unknown) => void, done: () => void): Promise<Response> {
+  let have: Uint8Array = new Uint8Array(0);
+  const upTo = async (size: number): Promise<void> => {
+    while (have.length < size) {
+      const piece = await take();
+      if (piece === undefined) throw new Trouble("broke", "the server ended its answer too early");
+      have = concat([have, piece]);
+    }
+  };
+  await upTo(2);
+  const size = ((have[0] as number) << 8) | (have[1] as number);
+  if (size > maxHead) throw new Lie(`an answer's head of ${size} bytes`);
+  await upTo(2 + size);
+  const { status, headers } = readHead(have.subarray(2, 2 + size));
+  const { "content-encoding": encoding, ...rest } = headers;
+  const others: Record<string, string> = rest;
+  if (status === 204 || status === 205 || status === 304) {
+    stop(new Trouble("broke", "an answer without a body"));
+    return new Response(null, { status, headers: others });
+  }
+  const failed = (error: unknown): never => {
+    stop(error);
+    throw error;
+  };
+  let first = have.length > 2 + size ? have.slice(2 + size) : undefined;
+  // Taken only as fast as it is read: QUIC's own windows hold the rest back.
+  let body = new ReadableStream<Uint8Array<ArrayBuffer>>(
+    {
+      async pull(controller) {
+        const piece = first ?? (await take().catch(failed));
+        first = undefined;
+        if (piece !== undefined) return controller.enqueue(piece as Uint8Array<ArrayBuffer>);
+        done();
+        controller.close();
+      },
+      cancel: () => stop(new Trouble("broke", "not read to its end")),
+    },
+    { highWaterMark: 0 },
+  );
+  if (encoding === "gzip") body = body.pipeThrough(new DecompressionStream("gzip"));
+  else if (encoding !== undefined) others["content-encoding"] = encoding;
+  return new Response(body, { status, headers: others });
+}
+
+function readHead(bytes: Uint8Array): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
+  let value: unknown;
+  try {
+    value = JSON.parse(fromUTF8(bytes) ?? "");
+  } catch {
+    throw odd();
+  }
+  const { status, headers = {} } = fieldsOf(value);
+  if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599 || typeof headers !== "object" || headers === null) throw odd();
+  const fields = Object.entries(headers as Record<string, unknown>);
+  const isGood = ([name, text]: [string, unknown]): boolean => /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name) && typeof text === "string" && /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
+  if (fields.length > maxFields || !fields.every(isGood)) throw odd();
+  return { status: status as number, headers: Object.fromEntries(fields) as Record<string, string> };
+}
+
+function odd(): Lie {
+  return new Lie("what came over WebTransport is not the protocol");
+}
+
+/** So many are inside at once; the others wait, in order. Entering gives what leaves, once. */
+function turnstile(places: number): (signal: AbortSignal) => Promise<() => void> {
+  let inside = 0;
+  const waiting = new Set<() => void>();
+  const leaver = (): (() => void) => {
+    let isIn = true;
+    return () => {
+      if (!isIn) return;
+      isIn = false;
+      inside--;
+      const [next] = waiting;
+      next?.();
+    };
+  };
+  return async (signal) => {
+    signal.throwIfAborted();
+    if (inside >= places) {
+      await new Promise<void>((resolve, reject) => {
+        const go = (): void => {
+          waiting.delete(go);
+          signal.removeEventListener("abort", give);
+          inside++;
+          resolve();
+        };
+        const give = (): void => {
+          waiting.delete(go);
+          reject(signal.reason);
+        };
+        waiting.add(go);
+        signal.addEventListener("abort", give, { once: true });
+      });
+    } else inside++;
+    return leaver();
+  };
+}
