@@ -8,8 +8,8 @@ import { transform } from "esbuild";
 import { rolldown } from "rolldown";
 
 /** Bytes, gzip: all that is fetched before the first comment shows; the whole page. */
-const maxFirst = 63_200;
-const maxAll = 117_500;
+const maxFirst = 40_000;
+const maxAll = 97_000;
 
 const here = (path) => new URL(path, import.meta.url).pathname;
 
@@ -26,44 +26,69 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-// marked's bundle makes an instance of all that it has. Of it only the lexer is used: without that instance the rest
-// falls away.
-const lexerAlone = {
-  name: "lexer-alone",
-  transform(code, id) {
-    if (!id.endsWith("marked.esm.js")) return undefined;
-    const [, before, exports] = /^(.*);var \w+=new \w+;function .*export\{(.*)\};/s.exec(code) ?? [];
-    const [, lexer] = /(\w+) as Lexer\b/.exec(exports ?? "") ?? [];
-    if (lexer === undefined) throw new Error("marked is put together in another way than build.js knows");
-    return { code: `${before};export{${lexer} as Lexer};`, moduleSideEffects: false };
-  },
+const workers = ["thread", "markdown", "work", "seal"];
+// Which modules travel together. What comes later is in the first of these parts that needs it.
+const later = {
+  sign: ["src/protocol/build.ts"],
+  net: ["src/net/browser.ts", "src/ui/besides.ts"],
+  write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts"],
 };
 
-// Which modules travel together. What one screen alone needs is a file of its own.
-const groups = [
-  { name: "write", test: /src\/(ui\/(composer|actions)|state\/write|strings\/en-later|protocol\/build)\.tsx?$/, priority: 3 },
-  { name: "base", test: /src\/(protocol|keep|gateway|strings\/name|workers\/trees)|@noble\/(ed25519|hashes\/(sha2|utils|_md|_u64))|rolldown:runtime/, priority: 2 },
-  { name: "page", test: /node_modules\/(preact|@preact)|src\/(ui\/(app|thread|comment|body|mark|when|lazy|keys)|state\/(page|me|topic|composing|looks)|net\/(browser|index|guard|http|post|reader|reasons|servers|topics|deadline|tree)\.|workers\/pool|strings\/en\.|route|config)/, priority: 1 },
-];
-const workers = ["thread", "markdown", "work", "seal"];
+/** What modules import at once, and what that does. */
+function reached(names, graph, seen = new Set()) {
+  for (const id of names) {
+    if (seen.has(id)) continue;
+    seen.add(id);
+    reached(graph.getModuleInfo(id)?.importedIds ?? [], graph, seen);
+  }
+  return seen;
+}
+
+let parts;
+function partOf(id, graph) {
+  parts ??= Object.entries({ main: ["src/main.tsx"], ...Object.fromEntries(workers.map((name) => [name, [`src/workers/${name}.ts`]])), ...later }).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
+  const [first, ...others] = parts.filter(([, ids]) => ids.has(id)).map(([name]) => name);
+  if (first !== "main" && first !== "thread") return [first, ...others].find((name) => name in later) ?? null;
+  // A worker's file is imported by nothing else, and the page's own by no worker: it would begin there once more.
+  const alone = first === "main" ? others.every((name) => name in later) : others.length === 0;
+  return alone ? first : "base";
+}
+
 const bundle = await rolldown({
   cwd: here("."),
   input: { main: "src/main.tsx", ...Object.fromEntries(workers.map((name) => [name, `src/workers/${name}.ts`])) },
   platform: "browser",
   preserveEntrySignatures: "allow-extension",
-  transform: { target: ["es2022", "chrome110", "firefox115", "safari16.4"] },
-  plugins: [lexerAlone],
+  transform: {
+    target: ["es2022", "chrome110", "firefox115", "safari16.4"],
+    // h(tag, props, child) is shorter than jsx(tag, { children: [child] }).
+    jsx: { runtime: "classic", pragma: "h", pragmaFrag: "Fragment" },
+    inject: { h: ["preact", "h"], Fragment: ["preact", "Fragment"] },
+  },
 });
-const { output } = await bundle.generate({
+const { output: made } = await bundle.generate({
   format: "esm",
   minify: true,
+  comments: { annotation: false },
   entryFileNames: "[name].js",
   chunkFileNames: "[name].js",
-  codeSplitting: { includeDependenciesRecursively: false, groups },
+  codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: partOf, debugName: "parts" }] },
 });
-const css = await transform(readFileSync(here("src/page.css"), "utf8"), { loader: "css", minify: true, target: ["chrome110", "firefox115", "safari16.4"] });
 
-const files = new Map([...output.map(({ fileName, code }) => [fileName, Buffer.from(code)]), ["page.css", Buffer.from(css.code)]]);
+// What rolldown adds is a file of its own, which all that comes later would wait for: each has it within.
+const added = made.find(({ fileName }) => fileName === "rolldown-runtime.js");
+const output = made.filter((file) => file !== added).map((file) => {
+  if (!file.imports.includes(added?.fileName)) return file;
+  const [, body, inside = "t"] = /^(.*)export\{(?:(\w+) as )?t\};?\s*$/s.exec(added.code) ?? [];
+  const code = file.code.replace(/import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/, (_, name) => `const ${name}=(()=>{${body}return ${inside}})();`);
+  if (body === undefined || code === file.code) throw new Error("rolldown adds something else than build.js knows");
+  return { ...file, code, imports: file.imports.filter((name) => name !== added.fileName) };
+});
+const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
+for (const name of ["page.css", "later.css"]) {
+  const { code } = await transform(readFileSync(here(`src/${name}`), "utf8"), { loader: "css", minify: true, target: ["chrome110", "firefox115", "safari16.4"] });
+  files.set(name, Buffer.from(code));
+}
 files.set("icon.svg", readFileSync(here("src/icon.svg")));
 const sum = createHash("sha256");
 for (const [name, contents] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) sum.update(`${name} ${contents.length}\n`).update(contents);

@@ -5,17 +5,26 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
-import { startPage, working } from "./state/page.ts";
+import { net, route, startNet, startPage, working } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
-import { onKey } from "./ui/keys.ts";
+import { laterStyle } from "./ui/lazy.tsx";
 import { warmUp } from "./workers/pool.ts";
+
+/** It comes by then, whatever the first comments do. */
+const networkMillis = 1500;
 
 applyLooks();
 warmUp();
 const ready = loadMe().catch(() => undefined);
 render(<App />, document.getElementById("page") as HTMLElement);
-document.addEventListener("keydown", onKey);
 void startPage();
+// A topic's first comments are read without the network; all else needs it.
+setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMillis : 0);
+effect(() => {
+  if (net.value === undefined) return;
+  void laterStyle();
+  void import("./ui/besides.ts").then(({ onKey }) => document.addEventListener("keydown", onKey)).catch(() => undefined);
+});
 // What was left to send is sent when there is time for it, and whenever a server answers again.
 void ready.then(() =>
   setTimeout(() => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { isRefusal, judgeDocument, parseDocument } from "../src/protocol/document.ts";
-import { chooseVerifier } from "../src/protocol/signature.ts";
+import { isRefusal, judgeDocument } from "../src/protocol/document.ts";
+import { parseDocument } from "../src/protocol/parse.ts";
+import { chooseVerifier } from "../src/protocol/verifier.ts";
 import { type Packed, place, readVectors, unpack } from "./vectors.ts";
 
 interface Case extends Packed {

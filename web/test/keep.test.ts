@@ -3,9 +3,8 @@ import { IDBFactory } from "fake-indexeddb";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Keep, memoryKeep, openKeep } from "../src/keep/keep.ts";
 import { packFiles, unpackFiles } from "../src/keep/pack.ts";
-import {
-  draftKey, dropWaiting, keepDraft, keepKey, keepWaiting, keptDraft, keptKeys, keptWaiting, maxDrafts, maxKeys, maxWaiting,
-} from "../src/keep/person.ts";
+import { draftKey, keptDraft, keptKeys } from "../src/keep/person.ts";
+import { dropWaiting, keepDraft, keepKey, keepWaiting, keptWaiting, maxDrafts, maxKeys, maxWaiting } from "../src/keep/writing.ts";
 import { addFiles, changeTopic, dropFiles, keptFiles, keptTopic, keptTopics, maxPacks, maxTopicKept, maxTopics, replaceFiles } from "../src/keep/topics.ts";
 import { utf8 } from "../src/protocol/bytes.ts";
 import { hashOfName, type Place } from "../src/protocol/hash.ts";

@@ -29,7 +29,7 @@ test("what people write", () => {
     ["pre", "", ["code", "", "<b>"]],
     ["hr", ""],
   ]);
-  expect(toTree("- [x] done\n- [ ] open")).toEqual([["ul", "", ["li", "", "☑ ", "done"], ["li", "", "☐ ", "open"]]]);
+  expect(toTree("- [x] done\n- [ ] open")).toEqual([["ul", "", ["li", "", "☑ done"], ["li", "", "☐ open"]]]);
   expect(toTree("| a | b |\n|---|---|\n| *c* | d |")).toEqual([
     ["table", "", ["tr", "", ["th", "", "a"], ["th", "", "b"]], ["tr", "", ["td", "", ["em", "", "c"]], ["td", "", "d"]]],
   ]);
@@ -41,6 +41,42 @@ test("what people write", () => {
 test("images are links, so that their hosts do not learn who reads", () => {
   expect(toTree("![a cat](https://example.org/cat.png)")).toEqual([["p", "", ["a", "https://example.org/cat.png", "a cat"]]]);
   expect(toTree("![](https://example.org/cat.png)")).toEqual([["p", "", ["a", "https://example.org/cat.png", "https://example.org/cat.png"]]]);
+});
+
+test("tables", () => {
+  const row = (tag: string, ...cells: string[]): unknown => ["tr", "", ...cells.map((cell) => (cell === "" ? [tag, ""] : [tag, "", cell]))];
+  // Cells are as many as the head has; a pipe in one is escaped; a paragraph before ends, and so does the table.
+  expect(toTree("words\na | b\n-|-\nc\nd | e \\| f | g\n> h")).toEqual([
+    ["p", "", "words"], ["table", "", row("th", "a", "b"), row("td", "c", ""), row("td", "d", "e | f")], ["blockquote", "", ["p", "", "h"]],
+  ]);
+  for (const none of ["a | b\n-|-|-", "a\n|", "| a |\n| x |"]) expect((toTree(none) ?? [])[0]?.[0]).toBe("p");
+});
+
+test("strikes, lists and what stands in them", () => {
+  expect(toTree("~a~ ~~b~~ ~~~c~~~ ~~d~")).toEqual([["p", "", ["del", "", "a"], " ", ["del", "", "b"], " ~~~c~~~ ~~d~"]]);
+  expect(toTree("- a\n  - b\n\n- c\n\n3) d")).toEqual([
+    ["ul", "", ["li", "", ["p", "", "a"], ["ul", "", ["li", "", "b"]]], ["li", "", ["p", "", "c"]]],
+    ["ol", "3", ["li", "", "d"]],
+  ]);
+  expect(toTree("- [X] a\n- [ ]\n- [y] b")).toEqual([["ul", "", ["li", "", "☑ a"], ["li", "", "[ ]"], ["li", "", "[y] b"]]]);
+});
+
+test("addresses that stand by themselves, in sentences", () => {
+  const links = (text: string): string[] => [...each(toTree(text) ?? [])].filter(([tag]) => tag === "a").map(([, value]) => value);
+  expect(links("See https://a.example/x, (https://b.example/y_(z)) or **www.c.example**; 山https://d.example?")).toEqual([
+    "https://a.example/x", "https://b.example/y_(z)", "http://www.c.example/", "https://d.example/",
+  ]);
+  expect(links("who.am-i_2@mail.example, <b@c.example>.")).toEqual(["mailto:who.am-i_2@mail.example", "mailto:b@c.example"]);
+  expect(links("xhttps://a.example a@b a@b.c- @b.example https:// www. <a@b c>")).toEqual([]);
+  // A link has none inside, also none that is an image.
+  expect(toTree("[https://a.example](https://b.example) [![c](https://c.example)](https://d.example)")).toEqual([
+    ["p", "", ["a", "https://b.example/", "https://a.example"], " ", ["a", "https://d.example/", "c"]],
+  ]);
+});
+
+test("characters by number, and the names that are known", () => {
+  expect(textOf(toTree("&#65;&#x42; &lt;&AMP;&copy; &#0; &#xd800; &#x110000;") ?? [])).toBe("AB <&&copy; \ufffd \ufffd \ufffd");
+  expect(toTree("[a](https://a.example/?x&amp;y)")).toEqual([["p", "", ["a", "https://a.example/?x&y", "a"]]]);
 });
 
 // Kinds of attacks that public lists of vectors have against Markdown: addresses that run, in every disguise, raw HTML,
@@ -96,6 +132,21 @@ test("what is too deep is text, and nothing overflows", () => {
   expect(() => toTree(">".repeat(2048))).not.toThrow();
   expect(() => toTree("> ".repeat(30_000))).not.toThrow();
 });
+
+test("what is deeper is the text that was typed", () => {
+  expect(textOf(toTree(`${"> ".repeat(20)}x`) ?? [])).toMatch(/^(> )+x$/);
+  expect(textOf(toTree(`${"*a ".repeat(20)}x${"*".repeat(20)}`) ?? [])).toBe(`${"a ".repeat(20)}x`);
+});
+
+// None takes more than a fraction of a second, the time of which is linear; the test's own time is the bound.
+test.each([
+  "[", "![", "]", "[](", "[a](b ", "[a](<b", "[a](b \"", "[a](((", "![a](b) ", "[a][b]", "[[]", "*", "_", "~", "*a ", "*a_ ", "**a_ ", "a**b", "*_", "*a**b***c",
+  "`", "`a", "`` ` ", "<", "<a ", "<a x=\"", "<a x", "<a@", "<a:", "&", "&#", "&amp;", "@", "a", "a.", "a@", "a@b.", "a@b.c ", "www.", "https://", "https://)", "\\", " ", "\t",
+  "\n", ">", ">\n", "- ", "- a\n", "-\n\n", "1. ", "* *", "|a", "|a\n|-\n", "# ", "-", "=\n", "[a]: b\n", "[a]: <", "[a]: b '", "```\n", "``` ", "    a\n", "a\n", "a  ", "x\n\n",
+])("64 KiB of %j are read in time", (part) => {
+  const text = part.repeat(Math.ceil(65536 / part.length));
+  for (const each of [text, `x${text}x`, text.slice(0, 32768) + "]".repeat(32768), text.slice(0, 32768) + ")".repeat(32768)]) expect(() => toTree(each)).not.toThrow();
+}, 20_000);
 
 test("what has too many tags is text", () => {
   // A paragraph is one of them.

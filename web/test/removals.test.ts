@@ -2,8 +2,8 @@
 // it shows and from what it keeps, in whatever order the files came; it reads one topic at a time.
 
 import { expect, test } from "vitest";
-import { parseDocument } from "../src/protocol/document.ts";
 import { hashOf } from "../src/protocol/hash.ts";
+import { parseDocument } from "../src/protocol/parse.ts";
 import { verify } from "../src/protocol/signature.ts";
 import type { Reading } from "../src/workers/messages.ts";
 import { openSession } from "../src/workers/session.ts";

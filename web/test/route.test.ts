@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { defaultConfig, maxConfig, maxOrigins, readConfig } from "../src/config.ts";
 import { hashOfName, parseHash } from "../src/protocol/hash.ts";
-import { placeOf, readRoute, type Route, routeOfTyped, writeRoute } from "../src/route.ts";
+import { placeOf, readRoute, type Route, writeRoute } from "../src/route.ts";
+import { routeOfTyped } from "../src/typed.ts";
 
 const id = hashOfName("a comment");
 

@@ -1,6 +1,9 @@
 // What is shown of names, keys and dates; words and files of keys.
 
+import { readFileSync } from "node:fs";
+import { wordlist as published } from "@scure/bip39/wordlists/english.js";
 import { describe, expect, test } from "vitest";
+import { signs, wordlist } from "../src/state/wordlist.ts";
 import { seedOfWords, wordsOf } from "../src/state/words.ts";
 import * as later from "../src/strings/en-later.ts";
 import * as first from "../src/strings/en.ts";
@@ -9,6 +12,7 @@ import { markOf } from "../src/ui/mark.tsx";
 import { ago } from "../src/ui/when.ts";
 import { seal, unseal } from "../src/workers/age.ts";
 import { utf8 } from "../src/protocol/bytes.ts";
+import { readVectors } from "./vectors.ts";
 
 test.each([
   ["Alice", "Alice"],
@@ -75,6 +79,18 @@ describe("strings", () => {
 });
 
 describe("a key's words", () => {
+  test("are of the published list", () => {
+    expect(wordlist).toEqual(published);
+    let before = "";
+    const packed = published.map((word) => {
+      let same = 0;
+      while (word[same] === before[same]) same++;
+      const sign = (signs[same] as number) + word.charCodeAt(same) - (before.charCodeAt(same) || 96);
+      before = word;
+      return String.fromCharCode(sign) + word.slice(same + 1);
+    });
+    expect(readFileSync(new URL("../src/state/wordlist.ts", import.meta.url), "utf8")).toContain(`\`${packed.join("")}\``);
+  });
   test("are those of the command line", () => {
     // Of BIP-39's published vectors, with 256 bits.
     expect(wordsOf(new Uint8Array(32))).toBe(`${"abandon ".repeat(23)}art`);
@@ -94,6 +110,8 @@ describe("a key's words", () => {
 });
 
 describe("a key's file", () => {
+  const { words, passphrase, files } = readVectors<{ words: string; passphrase: string; files: { by: string; file: string }[] }>("sealed.json");
+  test.each(files)("made by $by is opened", ({ file }) => expect(unseal(utf8(file), passphrase)).toBe(`${words}\n`));
   test("opens with its passphrase alone", () => {
     const file = seal("some words\n", "correct horse");
     expect(file).toMatch(/^-----BEGIN AGE ENCRYPTED FILE-----\n/);

@@ -1,6 +1,10 @@
+import { createHash } from "node:crypto";
+import { getPublicKey, hashes, Point, sign as edSign } from "@noble/ed25519";
 import { describe, expect, test } from "vitest";
-import { fromHex } from "../src/protocol/bytes.ts";
-import { decidesAlike, isKey, probes, verifierOf, verify } from "../src/protocol/signature.ts";
+import { fromHex, toHex } from "../src/protocol/bytes.ts";
+import { publicKey, sign, verify } from "../src/protocol/signature.ts";
+import { decidesAlike, isKey, probes, verifierOf } from "../src/protocol/verifier.ts";
+import { random } from "./random.ts";
 import { readVectors } from "./vectors.ts";
 
 interface Case {
@@ -29,6 +33,47 @@ describe("signatures.json", () => {
     expect(isKey(fromHex(probes.key))).toBe(true);
   });
 });
+
+test("keys and signatures are those of noble", () => {
+  hashes.sha512 = (message) => Uint8Array.from(createHash("sha512").update(message).digest());
+  const pick = random(25519);
+  for (let n = 0; n < 40; n++) {
+    // The lowest and the highest bits are set by the standard, and not by the seed; lengths around a block's end.
+    const seed = n < 2 ? new Uint8Array(32).fill(255 * n) : Uint8Array.from({ length: 32 }, () => pick(256));
+    const message = Uint8Array.from({ length: n * 8 }, () => pick(256));
+    const key = publicKey(seed);
+    expect(toHex(key)).toBe(toHex(getPublicKey(seed)));
+    const signature = sign(message, seed);
+    expect(toHex(signature)).toBe(toHex(edSign(message, seed)));
+    expect(verify(key, message, signature)).toBe(true);
+    const at = pick(64);
+    signature[at] = (signature[at] as number) ^ (1 << pick(8));
+    expect(verify(key, message, signature)).toBe(false);
+  }
+});
+
+test("a key is one exactly where noble's point is of prime order", () => {
+  const torsion = Point.fromBytes(fromHex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"));
+  for (let n = 0; n < 12; n++) {
+    let point = Point.BASE.multiply(BigInt(n + 1) ** 40n);
+    for (let i = 0; i < 8; i++, point = point.add(torsion)) {
+      expect(isKey(point.toBytes()), `${n} ${i}`).toBe(i === 0);
+      expect(isKey(point.negate().toBytes()), `-${n} ${i}`).toBe(i === 0);
+    }
+    // Half of all y are of no point.
+    const y = fromHex(n.toString(16).padStart(64, "57"));
+    expect(isKey(y), `y ${n}`).toBe(isGood(y));
+  }
+  expect(isKey(new Uint8Array(31))).toBe(false);
+});
+
+function isGood(key: Uint8Array): boolean {
+  try {
+    return Point.fromBytes(key).isTorsionFree();
+  } catch {
+    return false;
+  }
+}
 
 describe("crypto.subtle", () => {
   const { subtle } = globalThis.crypto;

@@ -3,8 +3,9 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fromHex, utf8 } from "../src/protocol/bytes.ts";
-import { type Document, isRefusal, parseDocument } from "../src/protocol/document.ts";
+import { type Document, isRefusal } from "../src/protocol/document.ts";
 import { type Place, parsePlace } from "../src/protocol/hash.ts";
+import { parseDocument } from "../src/protocol/parse.ts";
 
 /** Reads a file of vectors. Its shape is the caller's word: a test that errs about it fails. */
 export function readVectors<T>(name: string): T {

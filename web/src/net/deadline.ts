@@ -1,4 +1,4 @@
-// Time: everything that waits for others has an end, and long work gives way.
+// Time: everything that waits for others has an end.
 
 import { Trouble } from "./reasons.ts";
 
@@ -118,25 +118,4 @@ export function pause(millis: number, signal: AbortSignal): Promise<void> {
 /** A time of about so long: pages that were opened at once should not ask at once. */
 export function about(millis: number): number {
   return millis * (0.8 + 0.4 * Math.random());
-}
-
-// A frame has 16 ms, of which the page needs some.
-const sliceMillis = 8;
-
-/** Called again and again in long work, it gives way to the page when a slice is used up. */
-export function pacer(): () => Promise<void> | undefined {
-  let began = performance.now();
-  return () => {
-    if (performance.now() - began < sliceMillis) return undefined;
-    return new Promise((resolve) => {
-      // Timers wait 4 ms at least when they follow one another; messages do not.
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        port1.close();
-        began = performance.now();
-        resolve();
-      };
-      port2.postMessage(undefined);
-    });
-  };
 }

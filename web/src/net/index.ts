@@ -3,7 +3,7 @@
 import { getHello, type Fetch } from "../protocol/client.ts";
 import { type Hash } from "../protocol/hash.ts";
 import type { Hello } from "../protocol/hello.ts";
-import { chooseVerifier, type Verifier } from "../protocol/signature.ts";
+import { chooseVerifier, type Verifier } from "../protocol/verifier.ts";
 import { isMixed, isPrivatePage, mayDial } from "./guard.ts";
 import { httpLine } from "./http.ts";
 import type { Net, TopicReader } from "./net.ts";

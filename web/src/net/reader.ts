@@ -1,15 +1,17 @@
 // Reads a topic from several servers at once, and goes on reading it. One gives the whole folder; of the others'
 // folders only what differs is fetched. All that is handed on is what its name says; who serves anything else is left.
 
-import { type Cid, cidText, equalCids, parseCid } from "../protocol/cid.ts";
+import { type Cid, cidText, equalCids } from "../protocol/cid.ts";
+import { parseCid } from "../protocol/cidtext.ts";
 import { accepted, ask, chunksOf, getBlocks, getComment, getEvents, getId, maxAsked } from "../protocol/client.ts";
 import { maxSilenceMillis } from "../protocol/events.ts";
 import { type Child, type Found, openLeaf } from "../protocol/folder.ts";
 import { type Hash, type Place as Topic, placeText } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
-import { about, deadline, pacer, pause, within } from "./deadline.ts";
+import { about, deadline, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
+import { pacer } from "./pacer.ts";
 import { Trouble } from "./reasons.ts";
 import { enough, type Line, type Peer, type Servers } from "./servers.ts";
 import { createTree, type Place, readCar } from "./tree.ts";
@@ -208,7 +210,10 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       firstSynced = now();
       othersTimer = setTimeout(update, bound.others + 1);
     }
-    const isAll = state === "live" || first.length === 0 || (firstSynced !== undefined && now() - firstSynced >= bound.others);
+    const isLate = firstSynced !== undefined && now() - firstSynced >= bound.others;
+    // Who has something to read already need not be told at once that it is all, by the one server that is proven first.
+    const waits = held.size > 0 && !isLate && servers.searching();
+    const isAll = state === "live" || isLate || (first.length === 0 && !waits);
     if (synced.length > 0 && isAll) {
       flush();
       const isEmpty = seen.size === 0 && synced.every(({ root }) => root === undefined || tree.names(root).next().done === true);
@@ -220,7 +225,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     } else if (state === undefined || state === "unreachable") {
       setState("searching");
     }
-    if (!isNew || all.some((source) => source.busy)) return;
+    if (!isNew || waits || all.some((source) => source.busy)) return;
     isNew = false;
     compareAll(synced);
   }

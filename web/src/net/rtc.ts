@@ -5,7 +5,7 @@
 import { fromHex, toHex } from "../protocol/bytes.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { channelOrigin, type Hello, openChannelHello } from "../protocol/hello.ts";
-import type { Verifier } from "../protocol/signature.ts";
+import type { Verifier } from "../protocol/verifier.ts";
 import { type Channel, openChannel, type Port } from "./channel.ts";
 import { until, within } from "./deadline.ts";
 import { isMixed, isPrivatePage, isPublic, parse6, parseAddress } from "./guard.ts";

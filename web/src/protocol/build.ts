@@ -1,11 +1,12 @@
 // Writing documents: drafts and signing. SPEC.md, "Writing documents": equal drafts make equal files, so that posting
 // one again adds nothing.
 
-import { sha256 } from "@noble/hashes/sha2.js";
 import { concat, toHex, utf8 } from "./bytes.ts";
-import { type Document, isHeader, parseDocument, type Refusal, refusal } from "./document.ts";
+import { type Document, isHeader, type Refusal, refusal } from "./document.ts";
 import { type Hash, type Place, placeText } from "./hash.ts";
 import type { Kind } from "./kinds.ts";
+import { parseDocument } from "./parse.ts";
+import { sha256After } from "./sha256.ts";
 import { publicKey, sign } from "./signature.ts";
 import { leadingZeroBits } from "./work.ts";
 
@@ -64,20 +65,23 @@ export function signDraft(draft: Draft, seed: Uint8Array): Document | Refusal {
   return parseDocument(concat([utf8(`Signature: ${toHex(sign(message, seed))}\n`), message]), draft.place);
 }
 
+/** Nonces tried between two words about it. */
+const told = 1 << 15;
+
 /**
  * The draft with the smallest nonce that pays for so many bits of work: 2^bits tries on average, so long for 18 bits
  * that it belongs into a worker. Only for 0 bits it has none: a draft whose act would do by chance gets one all the same.
  */
-export function payWork(draft: Draft, key: string, bits: number): Draft {
+export function payWork(draft: Draft, key: string, bits: number, tell = (_tried: number): void => undefined): Draft {
   const { nonce: _, ...unpaid } = draft;
   if (bits === 0) return unpaid;
   // All before the nonce is the same for every try.
   const marked = signedPart({ ...unpaid, nonce: "\0" }, key);
   const at = marked.indexOf("\0");
-  const before = sha256.create().update(utf8(marked.slice(0, at)));
-  const after = utf8(marked.slice(at + 1));
+  const hashOf = sha256After(utf8(marked.slice(0, at)));
+  const after = marked.slice(at + 1);
   for (let nonce = 0; ; nonce++) {
-    const hash = before.clone().update(utf8(String(nonce))).update(after).digest();
-    if (leadingZeroBits(hash) >= bits) return { ...unpaid, nonce: String(nonce) };
+    if (nonce % told === told - 1) tell(nonce + 1);
+    if (leadingZeroBits(hashOf(utf8(nonce + after))) >= bits) return { ...unpaid, nonce: String(nonce) };
   }
 }

@@ -1,4 +1,4 @@
-// Bytes: hex, UTF-8, varints. What more than one format of SPEC.md needs, and nothing else.
+// Bytes: hex, UTF-8, varints, blocks of hashes. What more than one format of SPEC.md needs, and nothing else.
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -53,6 +53,20 @@ export function concat(parts: readonly Uint8Array[]): Bytes {
     at += part.length;
   }
   return all;
+}
+
+/**
+ * Bytes as SHA-1 and SHA-256 take them: 0x80, zeros, and how many bits they are in the last 8 bytes of a block of 64,
+ * with those of whole blocks before them.
+ */
+export function padded(bytes: Uint8Array, before = 0): DataView {
+  const all = new Uint8Array(((bytes.length + 8) >> 6 << 6) + 64);
+  all.set(bytes);
+  all[bytes.length] = 0x80;
+  const view = new DataView(all.buffer);
+  view.setUint32(all.length - 8, Math.floor((before + bytes.length) / 0x20000000));
+  view.setUint32(all.length - 4, ((before + bytes.length) << 3) >>> 0);
+  return view;
 }
 
 /** The shortest LEB128 of a number up to 2^53. */

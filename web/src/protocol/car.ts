@@ -1,10 +1,10 @@
 // CARs (CARv1) as servers answer with them: SPEC.md, section 4. Read as they come, each block checked against its CID
 // before anybody sees it.
 
-import { sha256 } from "@noble/hashes/sha2.js";
 import { concat, equal, readVarint, utf8 } from "./bytes.ts";
 import { type Cid, cidBytes, cidLength, readCid } from "./cid.ts";
 import { Lie } from "./lie.ts";
+import { sha256 } from "./sha256.ts";
 import { maxNode } from "./unixfs.ts";
 
 /** The blocks of a topic's folder as one CAR, all together. */

@@ -1,7 +1,7 @@
 // CIDs of blocks: SPEC.md, section 3. SHA-256 alone, of a dag-pb block or of raw bytes, in versions 0 and 1.
 
-import { sha256 } from "@noble/hashes/sha2.js";
 import { type Bytes, equal } from "./bytes.ts";
+import { sha256 } from "./sha256.ts";
 
 export type Version = 0 | 1;
 export type Codec = "dag-pb" | "raw";
@@ -14,11 +14,8 @@ export interface Cid {
   readonly digest: Uint8Array;
 }
 
-/** How long a CID may be as text, in bytes. */
-export const maxCidText = 128;
-
-const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-const base32 = "abcdefghijklmnopqrstuvwxyz234567";
+export const base58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+export const base32 = "abcdefghijklmnopqrstuvwxyz234567";
 
 export function cidOf(block: Uint8Array, version: Version, codec: Codec): Cid {
   return { version, codec, digest: sha256(block) };
@@ -58,14 +55,6 @@ export function cidText(cid: Cid): string {
   return cid.version === 0 ? encodeBase58(bytes) : "b" + encodeBase32(bytes);
 }
 
-/** Only the two spellings that cidText gives. */
-export function parseCid(text: string): Cid | undefined {
-  if (text.length > maxCidText) return undefined;
-  const bytes = text.startsWith("Qm") ? decodeBase58(text) : text.startsWith("b") ? decodeBase32(text.slice(1)) : undefined;
-  const cid = bytes === undefined ? undefined : readCid(bytes);
-  return cid !== undefined && cidText(cid) === text ? cid : undefined;
-}
-
 /** base58btc; also of peer ids. */
 export function encodeBase58(bytes: Uint8Array): string {
   let text = "";
@@ -77,19 +66,6 @@ export function encodeBase58(bytes: Uint8Array): string {
   return "1".repeat(zeros < 0 ? bytes.length : zeros) + text;
 }
 
-/** Of a multihash alone, so no zero byte is at the beginning. */
-function decodeBase58(text: string): Bytes | undefined {
-  let n = 0n;
-  for (const char of text) {
-    const digit = base58.indexOf(char);
-    if (digit < 0) return undefined;
-    n = n * 58n + BigInt(digit);
-  }
-  const bytes: number[] = [];
-  for (; n > 0n; n /= 256n) bytes.push(Number(n % 256n));
-  return Uint8Array.from(bytes.reverse());
-}
-
 function encodeBase32(bytes: Uint8Array): string {
   let text = "";
   let bits = 0;
@@ -99,18 +75,4 @@ function encodeBase32(bytes: Uint8Array): string {
     for (bits += 8; bits >= 5; ) text += base32.charAt((buffer >> (bits -= 5)) & 31);
   }
   return bits === 0 ? text : text + base32.charAt((buffer << (5 - bits)) & 31);
-}
-
-function decodeBase32(text: string): Bytes | undefined {
-  const bytes: number[] = [];
-  let bits = 0;
-  let buffer = 0;
-  for (const char of text) {
-    const digit = base32.indexOf(char);
-    if (digit < 0) return undefined;
-    buffer = ((buffer & 255) << 5) | digit;
-    bits += 5;
-    if (bits >= 8) bytes.push((buffer >> (bits -= 8)) & 255);
-  }
-  return Uint8Array.from(bytes);
 }

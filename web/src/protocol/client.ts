@@ -1,9 +1,11 @@
 // The client's side of HTTP: SPEC.md, section 4. Nothing that a server answers is taken for longer than its bound, and
 // nothing is handed on unchecked. How long to wait is the caller's: each call takes an AbortSignal.
 
+import { ask, chunksOf, type Server } from "./ask.ts";
 import { concat, fromUTF8, toHex, utf8 } from "./bytes.ts";
 import { type Block, openCar } from "./car.ts";
-import { type Cid, cidText, equalCids, parseCid } from "./cid.ts";
+import { type Cid, cidText, equalCids } from "./cid.ts";
+import { parseCid } from "./cidtext.ts";
 import { maxDocument } from "./document.ts";
 import { type ServerEvent, readEvents } from "./events.ts";
 import { type Folder, openFolder } from "./folder.ts";
@@ -11,7 +13,9 @@ import { type Hash, hashOf, type Place, placeText } from "./hash.ts";
 import { type Hello, maxHello, openHello } from "./hello.ts";
 import { Lie } from "./lie.ts";
 import { maxProblem, parseProblem } from "./problem.ts";
-import type { Verifier } from "./signature.ts";
+import type { Verifier } from "./verifier.ts";
+
+export { ask, chunksOf, type Fetch, type Server } from "./ask.ts";
 
 /** An id, or a comment's SHA-1, as an answer. */
 export const maxIdAnswer = 256;
@@ -20,15 +24,6 @@ export const maxAsked = 512;
 export const maxBlocks = 4 << 20;
 
 const carType = "application/vnd.ipld.car";
-
-/** fetch, or what stands for it: the data channel of WebRTC speaks the same HTTP. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
-
-export interface Server {
-  /** Without a slash at its end. */
-  readonly origin: string;
-  readonly fetch: Fetch;
-}
 
 /** The id of a topic's folder; of the community's, without a topic. Undefined if there is no such topic yet. */
 export async function getId(server: Server, community: Hash, topic: Hash | undefined, signal: AbortSignal): Promise<Cid | undefined> {
@@ -104,12 +99,6 @@ export async function getHello(server: Server, named: boolean, signal: AbortSign
   return openHello(answer, { nonce, now: Date.now(), ...(named ? {} : { origin: server.origin }) }, verifier);
 }
 
-/** Sends a request: path without a slash before it. */
-export async function ask({ origin, fetch }: Server, path: string, init: RequestInit): Promise<Response> {
-  // No redirects: a stranger's server must not lead a page to another address.
-  return fetch(`${origin}/${path}`, { ...init, redirect: "error", credentials: "omit", referrerPolicy: "no-referrer" });
-}
-
 /** The response, if it is no refusal. */
 export async function accepted(response: Response): Promise<Response> {
   if (response.ok) return response;
@@ -141,19 +130,4 @@ export async function readBody(response: Response, max: number): Promise<Uint8Ar
     parts.push(chunk);
   }
   return concat(parts);
-}
-
-/** The body as it comes. Who stops listening ends the transfer. Not every browser lets a stream be iterated. */
-export async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
-  const reader = body?.getReader();
-  if (reader === undefined) return;
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel().catch(() => undefined);
-  }
 }

@@ -1,11 +1,11 @@
 // Documents: the bytes of a comment, plain text or signed. SPEC.md, section 2. A Document is only made here, by the
 // rules that every server applies, in their order: what the page shows, no server refuses.
 
-import { sha256 } from "@noble/hashes/sha2.js";
 import { fromHex, fromUTF8, startsWith, toHex, utf8 } from "./bytes.ts";
 import { type Hash, type Place, placeText } from "./hash.ts";
 import { type Sum, sha1 } from "./sha1.ts";
-import { type Verifier, verify } from "./signature.ts";
+import { sha256 } from "./sha256.ts";
+import type { Verifier } from "./verifier.ts";
 
 export const maxDocument = 65536;
 /** All before the body, the empty line included. */
@@ -76,15 +76,7 @@ export function isRefusal(verdict: Document | Refusal): verdict is Refusal {
   return "code" in verdict;
 }
 
-/** Judges bytes for a place. sum: their SHA-1, if it is known already. */
-export function parseDocument(bytes: Uint8Array, place: Place, sum: Sum = sha1OfDocument(bytes)): Document | Refusal {
-  const read = readDocument(bytes, place, sum);
-  if ("code" in read) return read;
-  const { document, claim } = read;
-  return claim === undefined || verify(claim.key, claim.message, claim.signature) ? document : badSignature;
-}
-
-/** The same with a verifier that takes its time: see chooseVerifier. */
+/** Judges bytes for a place. verifier: see chooseVerifier; sum: their SHA-1, if it is known already. */
 export async function judgeDocument(
   bytes: Uint8Array,
   place: Place,
@@ -105,7 +97,15 @@ export function bodyText(document: Document): string {
 /** Whether a document is to wait because its Date lies too far ahead. now: milliseconds since 1970. */
 export function isPremature(document: Document, now: number): boolean {
   const date = document.signed?.date;
-  return date !== undefined && Date.parse(date) > now + maxAheadMillis;
+  // Dates have whole seconds and sort as text: of one that is later than the limit's second, Date.parse would say so, too.
+  return date !== undefined && date > secondOf(now + maxAheadMillis);
+}
+
+let lastSecond = { millis: Number.NaN, text: "" };
+/** The second of a time as Dates write it. Whole threads are judged at one time, so the last answer is kept. */
+function secondOf(millis: number): string {
+  if (lastSecond.millis !== millis) lastSecond = { millis, text: `${new Date(millis).toISOString().slice(0, 19)}Z` };
+  return lastSecond.text;
 }
 
 /** A Date of the one form, and real: no 30th of February. */
@@ -116,19 +116,19 @@ export function isDate(text: string): boolean {
   return !Number.isNaN(millis) && new Date(millis).toISOString() === text.replace("Z", ".000Z");
 }
 
-const badSignature = refusal("bad-signature", "the signature does not verify");
+export const badSignature = refusal("bad-signature", "the signature does not verify");
 
 export function refusal(code: Code, detail: string): Refusal {
   return { code, detail };
 }
 
 // What is too large is refused by its size alone, so its hash is not asked for.
-function sha1OfDocument(bytes: Uint8Array): Sum {
+export function sha1OfDocument(bytes: Uint8Array): Sum {
   return sha1(bytes.length <= maxDocument ? bytes : bytes.subarray(0, 0));
 }
 
 /** All rules but the last, the signature's. */
-function readDocument(bytes: Uint8Array, place: Place, sum: Sum): Read {
+export function readDocument(bytes: Uint8Array, place: Place, sum: Sum): Read {
   if (bytes.length === 0) return refusal("empty", "a document has at least one byte");
   if (bytes.length > maxDocument) return refusal("too-large", `${bytes.length} bytes; at most ${maxDocument} are allowed`);
   if (sum.collision) return refusal("sha1-collision", "these bytes look like one half of a SHA-1 collision");

@@ -25,8 +25,8 @@ const kinds: ReadonlySet<string> = new Set([
 
 /** A document of an unknown kind is kept and shown nowhere. */
 export function kindOf(document: Document): Kind | "unknown" {
-  const kind = document.signed?.headers.get("Kind") ?? "comment";
-  return kinds.has(kind) ? (kind as Kind) : "unknown";
+  const kind = document.signed?.headers.get("Kind");
+  return kind === undefined ? "comment" : kinds.has(kind) ? (kind as Kind) : "unknown";
 }
 
 export function targetOf(document: Document): Hash | undefined {

@@ -33,7 +33,8 @@ export function living(place: Place, documents: Iterable<Document>, now: number)
     if (other === undefined || isNewer(document, other)) deletes.set(target, document);
   }
   const isRemoved = (document: Document): boolean => {
-    if (document.signed === undefined) return false;
+    // Few topics have many deletes, and what none names needs no look at who signed it.
+    if (document.signed === undefined || deletes.size === 0) return false;
     const kind = kindOf(document);
     if (kind === "delete") return false;
     const { key } = document.signed;

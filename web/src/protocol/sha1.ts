@@ -7,7 +7,7 @@
 // them whose conditions on the words hold, the compression is done again for the twin, outwards from a step at which
 // the two have the same state. If the twin ends in the same hash, the block is half of a collision.
 
-import type { Bytes } from "./bytes.ts";
+import { type Bytes, padded } from "./bytes.ts";
 
 export interface Sum {
   readonly hash: Bytes;
@@ -191,19 +191,13 @@ function twinEndsIn(after: Int32Array, w: Int32Array, state: Int32Array, { diffe
 
 export function sha1(bytes: Uint8Array): Sum {
   const h = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0);
-  const padded = new Uint8Array(((bytes.length + 8) >> 6 << 6) + 64);
-  padded.set(bytes);
-  padded[bytes.length] = 0x80;
-  const view = new DataView(padded.buffer);
-  view.setUint32(padded.length - 8, Math.floor(bytes.length / 0x20000000));
-  view.setUint32(padded.length - 4, (bytes.length << 3) >>> 0);
-
+  const view = padded(bytes);
   const w = new Int32Array(80);
   const s = new Int32Array(5);
   const at58 = new Int32Array(5);
   const at65 = new Int32Array(5);
   let collision = false;
-  for (let at = 0; at < padded.length; at += 64) {
+  for (let at = 0; at < view.byteLength; at += 64) {
     for (let i = 0; i < 16; i++) w[i] = view.getInt32(at + 4 * i);
     for (let i = 16; i < 80; i++) {
       w[i] = rotl((w[i - 3] as number) ^ (w[i - 8] as number) ^ (w[i - 14] as number) ^ (w[i - 16] as number), 1);

@@ -1,10 +1,10 @@
 // Who the reader is, as far as the page needs it to read: his public keys and names, whom he muted, which lists he
-// chose. Nothing here signs; that is write.ts, which comes when it is needed.
+// chose. Nothing here signs; that is write.ts, which comes when it is needed, and so does choices.ts, by which he chooses.
 
 import { computed, signal } from "@preact/signals";
 import { type KeptKey, keptKeys } from "../keep/person.ts";
 import type { Place } from "../protocol/hash.ts";
-import { parsePlace, placeText } from "../protocol/hash.ts";
+import { parsePlace } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import { keeping } from "./page.ts";
 
@@ -70,23 +70,7 @@ export function setOrder(next: Order): void {
   void keepSetting("order", next);
 }
 
-export function mute(key: string, on: boolean): void {
-  const others = muted.value.filter((each) => each !== key);
-  muted.value = on ? [...others, key].slice(-maxMuted) : others;
-  void keepSetting("muted", muted.value);
-}
-
-export function setLists(next: readonly ChosenList[]): void {
-  lists.value = next.slice(0, maxLists);
-  void keepSetting("lists", lists.value.map(({ place, label }) => `${placeText(place)} ${label}`));
-}
-
 export function dismiss(what: string): void {
   dismissed.value = [...new Set([...dismissed.value, what])];
   void keepSetting("dismissed", dismissed.value);
-}
-
-export function setActive(key: string): void {
-  activeKey.value = key;
-  void keepSetting("active", key);
 }

@@ -3,13 +3,13 @@
 import { computed, signal } from "@preact/signals";
 import { type Config, defaultConfig, loadConfig } from "../config.ts";
 import { type Keep, openKeep } from "../keep/keep.ts";
-import { openNet } from "../net/browser.ts";
 import type { Net, ServerView } from "../net/net.ts";
 import { readRoute, type Route } from "../route.ts";
+import { page } from "../strings/en.ts";
 
 export const config = signal<Config>(defaultConfig);
 export const route = signal<Route>(readRoute(location.hash));
-/** Undefined until the configuration is read. */
+/** Undefined until startNet is done. */
 export const net = signal<Net | undefined>(undefined);
 export const servers = signal<readonly ServerView[]>([]);
 export const working = computed(() => servers.value.filter(({ state }) => state === "working").length);
@@ -38,14 +38,43 @@ export function tell(next: Notice | undefined): void {
   if (next?.lasts !== undefined) noticeTimer = setTimeout(() => (notice.value = undefined), next.lasts);
 }
 
+/** Loads once; a failure is told, and may be tried again. */
+export function loader<T>(load: () => Promise<T>): () => Promise<T | undefined> {
+  let loading: Promise<T | undefined> | undefined;
+  return () => {
+    loading ??= load().catch(() => {
+      loading = undefined;
+      tell({ text: page.failed, action: { label: page.reload, act: () => location.reload() } });
+      return undefined;
+    });
+    return loading;
+  };
+}
+
+const configured = loadConfig();
+
+/** Where a topic is looked for before the network is here: the first server that a person or the site chose. */
+export async function firstServer(): Promise<string | undefined> {
+  const { servers } = await configured;
+  const [chosen = servers.includes(".") ? "." : servers[0]] = new URL(location.href).searchParams.getAll("server");
+  const origin = chosen === "." ? location.origin : chosen;
+  // Browsers tell of what they do not let a page ask: so that is not even tried.
+  return origin !== undefined && (location.protocol === "http:" ? /^https?:\/\/[^/?#]+$/ : /^https:\/\/[^/?#]+$/).test(origin) ? origin : undefined;
+}
+
+/** Brings the network. It comes after the first comments where these can be had without. */
+export const startNet = loader(async (): Promise<Net> => {
+  const [{ openNet }, site] = await Promise.all([import("../net/browser.ts"), configured]);
+  const made = openNet(site);
+  // A copy, since signals see only what is another array.
+  made.changed(() => (servers.value = [...made.servers()]));
+  servers.value = [...made.servers()];
+  return (net.value = made);
+});
+
 export async function startPage(): Promise<void> {
   addEventListener("hashchange", () => (route.value = readRoute(location.hash)));
   addEventListener("online", () => (online.value = true));
   addEventListener("offline", () => (online.value = false));
-  config.value = await loadConfig();
-  const made = openNet(config.value);
-  // A copy, since signals see only what is another array.
-  made.changed(() => (servers.value = [...made.servers()]));
-  servers.value = [...made.servers()];
-  net.value = made;
+  config.value = await configured;
 }

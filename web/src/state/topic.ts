@@ -7,10 +7,10 @@ import type { File, ReadState, TopicReader } from "../net/net.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import type { FromThread, Reading, Row, ThreadFacts } from "../workers/messages.ts";
-import { knownTree, openChannel, treeOf } from "../workers/pool.ts";
+import { knownTree, openChannel, treeOf, warmMarkdown } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
 import { lists, muted, order, people } from "./me.ts";
-import { keeping, net } from "./page.ts";
+import { firstServer, keeping, net, startNet } from "./page.ts";
 
 /** A row with the tree of its body; without one the body is shown as it is. */
 export interface DrawnRow {
@@ -24,6 +24,8 @@ export interface DrawnSection {
 }
 
 const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0, replies: [] };
+
+type Held = Pick<Extract<FromThread, { kind: "held" }>, "ids" | "folder">;
 
 export interface Topic {
   readonly place: Place;
@@ -76,6 +78,9 @@ export function openTopic(place: Place, knownName: string): Topic {
   let closed = false;
   let opened = false;
   let isLive = false;
+  /** One server was asked before the network. */
+  let looked = false;
+  const held = signal<Held | undefined>(undefined);
 
   const channel = openChannel(take);
   const { session } = channel;
@@ -115,6 +120,7 @@ export function openTopic(place: Place, knownName: string): Topic {
   }
 
   function sendFiles(files: readonly File[], server: string, list?: Place): void {
+    warmMarkdown();
     const pack = packFiles(files.map(({ bytes }) => bytes));
     channel.send({ kind: "files", session, server, pack, ...(list !== undefined ? { list } : {}) }, [pack]);
   }
@@ -123,7 +129,14 @@ export function openTopic(place: Place, knownName: string): Topic {
     if (closed) return;
     switch (message.kind) {
       case "held":
-        startReading(new Set(message.ids), message.folder);
+        if (message.ids.length === 0) void lookFirst();
+        else startReading(message);
+        return;
+      case "looked":
+        startReading(message);
+        return;
+      case "markdown":
+        warmMarkdown();
         return;
       case "thread": {
         const keys = new Set(message.order);
@@ -170,35 +183,51 @@ export function openTopic(place: Place, knownName: string): Topic {
       section.rows.value = rows.map((row, i) => ({ row, tree: trees[i] }));
       drawn.value = true;
     });
+    void startNet();
   }
 
-  function startReading(held: ReadonlySet<Hash>, folder: string): void {
-    const stop = effect(() => {
-      const made = net.value;
-      if (made === undefined || closed || readers.length > 0) return;
-      readers.push(
-        made.read(place, held, {
-          files: (files, server) => sendFiles(files, server),
-          total: (n) => (expected.value = n),
-          state: (next) => {
-            state.value = next;
-            if ((next === "live" || next === "empty") && !isLive) {
-              isLive = true;
-              channel.send({ kind: "live", session });
-            }
-          },
-          agreement: (agree, asked) => (agreement.value = { agree, asked }),
-          onOneServer: (ids) => (onOne.value = ids),
-          folder: (id) => channel.send({ kind: "folder", session, id }),
-        }, folder === "" ? undefined : folder),
-      );
-    });
-    stops.push(stop);
+  /** What one server has is here before the network is. */
+  async function lookFirst(): Promise<void> {
+    if (looked) return;
+    looked = true;
+    const origin = net.peek() === undefined ? await firstServer() : undefined;
+    if (origin === undefined) return startReading({ ids: [], folder: "" });
+    state.value = "reading";
+    channel.send({ kind: "first", session, origin });
   }
-  const stops: (() => void)[] = [stopReading, stopLists];
+
+  function startReading(here: Held): void {
+    held.value = here;
+    void startNet();
+  }
+
+  const stopStarting = effect(() => {
+    const made = net.value;
+    const here = held.value;
+    if (made === undefined || here === undefined || closed || readers.length > 0) return;
+    readers.push(
+      made.read(place, new Set(here.ids), {
+        files: (files, server) => sendFiles(files, server),
+        total: (n) => (expected.value = n),
+        state: (next) => {
+          state.value = next;
+          if ((next === "live" || next === "empty") && !isLive) {
+            isLive = true;
+            channel.send({ kind: "live", session });
+          }
+        },
+        agreement: (agree, asked) => (agreement.value = { agree, asked }),
+        onOneServer: (ids) => (onOne.value = ids),
+        folder: (id) => channel.send({ kind: "folder", session, id }),
+      }, here.folder === "" ? undefined : here.folder),
+    );
+  });
+  const stops = [stopReading, stopLists, stopStarting];
 
   void keeping.then(async (keep) => {
     const kept = await keptTopic(keep, place).catch(() => undefined);
+    // Where nothing is kept the worker has nothing to say of it that is worth waiting for.
+    if ((kept?.packs ?? 0) === 0) void lookFirst();
     followed.value = kept?.followed ?? false;
     if (kept !== undefined && kept.name !== "" && name.peek() === "") name.value = kept.name;
     if ((kept?.replies.length ?? 0) > 0) await changeTopic(keep, place, { replies: [] }).catch(() => undefined);

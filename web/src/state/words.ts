@@ -1,7 +1,7 @@
 // A key as 24 words (BIP-39, English), the same as the command line's `comntr key export`.
 
-import { sha256 } from "@noble/hashes/sha2.js";
-import { wordlist } from "@scure/bip39/wordlists/english.js";
+import { sha256 } from "../protocol/sha256.ts";
+import { wordlist } from "./wordlist.ts";
 
 /** 256 bits and 8 of a checksum, 11 for each word. */
 export const wordCount = 24;

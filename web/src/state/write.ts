@@ -2,7 +2,8 @@
 // says that it is on its disk.
 
 import { changeTopic } from "../keep/topics.ts";
-import { dropWaiting, keepKey, keepWaiting, keptWaiting, type KeptKey } from "../keep/person.ts";
+import type { KeptKey } from "../keep/person.ts";
+import { dropWaiting, keepKey, keepWaiting, keptWaiting } from "../keep/writing.ts";
 import { type PostOutcome } from "../net/net.ts";
 import { type Draft, signDraft } from "../protocol/build.ts";
 import { toHex } from "../protocol/bytes.ts";
@@ -13,9 +14,10 @@ import { hashOfName } from "../protocol/hash.ts";
 import { publicKey } from "../protocol/signature.ts";
 import { voteWork } from "../protocol/work.ts";
 import type { Row } from "../workers/messages.ts";
-import { payWork } from "../workers/pool.ts";
-import { activeKey, lists, type Me, me, people, setActive, setLists } from "./me.ts";
-import { keeping, net, servers } from "./page.ts";
+import { payWork } from "../workers/working.ts";
+import { setActive, setLists } from "./choices.ts";
+import { activeKey, lists, type Me, me, people } from "./me.ts";
+import { keeping, servers, startNet } from "./page.ts";
 import type { Topic } from "./topic.ts";
 
 /** Servers that a document is given to; they give it to the others. */
@@ -143,7 +145,7 @@ type Refused = Extract<PostOutcome, { ok: false }>;
 async function deliver(place: Place, bytes: Uint8Array, tell: (saved: number) => void, signal: AbortSignal): Promise<{ saved: number; refused: Refused[] }> {
   let saved = 0;
   const refused: Refused[] = [];
-  const made = net.peek();
+  const made = await startNet();
   await made?.post(place, bytes, wantedServers, (outcome) => {
     if (outcome.ok) tell(++saved);
     else refused.push(outcome);

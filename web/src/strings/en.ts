@@ -17,7 +17,6 @@ export const page = {
   dismiss: "Dismiss",
   close: "Close",
   cancel: "Cancel",
-  back: "Back",
   update: "There is a newer version of this page.",
   reload: "Reload",
   about: "About this page",
@@ -44,7 +43,6 @@ export const thread = {
   offline: "You are offline. What was read here before is shown.",
   retry: "Try again",
   missing: "This comment is not here, or not yet.",
-  showAll: "Show the whole topic",
   pending: (n: number): string => `${n.toLocaleString("en")} new`,
   showPending: (n: number): string => `Show ${plural(n, "new comment", "new comments")}`,
   hiddenBy: (n: number, who: string): string => `${n.toLocaleString("en")} hidden by ${who}`,
@@ -52,7 +50,6 @@ export const thread = {
   show: "Show",
   hide: "Hide",
   locked: "Moderators of your lists closed this topic.",
-  newest: "New here",
 } as const;
 
 export const comment = {
@@ -76,7 +73,6 @@ export const comment = {
   fresh: "New.",
   collapse: "Collapse",
   expand: (n: number): string => (n === 0 ? "Expand" : `Show ${plural(n, "reply", "replies")}`),
-  collapsed: (name: string, n: number): string => (n === 0 ? name : `${name} and ${plural(n, "reply", "replies")}`),
   undated: "undated",
   going: "Deleted in a moment, and then gone for good.",
   undo: "Undo",

@@ -4,15 +4,17 @@ import { render, type VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { shared } from "../gateway.ts";
 import { writeRoute } from "../route.ts";
+import { mute } from "../state/choices.ts";
 import { composing } from "../state/composing.ts";
-import { mute, muted } from "../state/me.ts";
+import { muted } from "../state/me.ts";
 import { panel, route, servers, tell } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { hide, ownerOf, remove, undoRemove, vote } from "../state/write.ts";
 import { comment as commentText, page } from "../strings/en.ts";
 import { compose, menu as t, report } from "../strings/en-later.ts";
 import type { Row } from "../workers/messages.ts";
-import { goTo, toggleCollapsed } from "./thread.tsx";
+import { toggleCollapsed } from "./besides.ts";
+import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {
   switch (what) {

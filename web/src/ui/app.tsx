@@ -10,11 +10,12 @@ import { page as t, thread as threadText } from "../strings/en.ts";
 import { lazy } from "./lazy.tsx";
 import { Thread } from "./thread.tsx";
 
-const Home = lazy(async () => (await import("./home.tsx")).Home);
-const You = lazy(async () => (await import("./you.tsx")).You);
-const Help = lazy(async () => (await import("./help.tsx")).Help);
-const Search = lazy(async () => (await import("./search.tsx")).Search);
-const Network = lazy(async () => (await import("./network.tsx")).Network);
+const screens = () => import("./screens.ts");
+const Home = lazy(async () => (await screens()).Home);
+const You = lazy(async () => (await screens()).You);
+const Help = lazy(async () => (await screens()).Help);
+const Search = lazy(async () => (await screens()).Search);
+const Network = lazy(async () => (await screens()).Network);
 
 /** The topic that is read now. */
 export const current = signal<Topic | undefined>(undefined);

@@ -3,7 +3,8 @@
 import { type Signal, useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { draftKey, keepDraft, keptDraft } from "../keep/person.ts";
+import { draftKey, keptDraft } from "../keep/person.ts";
+import { keepDraft } from "../keep/writing.ts";
 import { type Composing, composing } from "../state/composing.ts";
 import { dismissed, me } from "../state/me.ts";
 import { keeping, panel } from "../state/page.ts";

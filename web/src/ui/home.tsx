@@ -6,11 +6,12 @@ import { useEffect } from "preact/hooks";
 import { type KeptTopic, keptTopics } from "../keep/topics.ts";
 import type { ActiveTopic } from "../net/net.ts";
 import type { Place } from "../protocol/hash.ts";
-import { hashOfPart, routeOfTyped, writeRoute } from "../route.ts";
+import { hashOfPart, writeRoute } from "../route.ts";
 import { keeping, looked, net, servers } from "../state/page.ts";
 import { thread as threadText } from "../strings/en.ts";
 import { home as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
+import { routeOfTyped } from "../typed.ts";
 import { ago } from "./when.ts";
 
 /** What the servers name is asked for so long. */

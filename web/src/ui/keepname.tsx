@@ -10,6 +10,9 @@ import { page } from "../strings/en.ts";
 import { keepName as t } from "../strings/en-later.ts";
 import { sealInWorker } from "../workers/sealing.ts";
 
+export { seedOfWords } from "../state/words.ts";
+export { unsealInWorker } from "../workers/sealing.ts";
+
 export interface KeepNameProps {
   readonly who: Me;
   /** Right after the first post. */

@@ -1,32 +1,32 @@
 // Parts of the page that come when they are needed. One that does not come, because the page was replaced by a newer
 // one meanwhile, is said so.
 
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren, ComponentType, VNode } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { tell } from "../state/page.ts";
-import { page } from "../strings/en.ts";
+import { useEffect } from "preact/hooks";
+import { loader } from "../state/page.ts";
 
-/** Loads once; a failure is told, and may be tried again. */
-export function loader<T>(load: () => Promise<T>): () => Promise<T | undefined> {
-  let loading: Promise<T | undefined> | undefined;
-  return () => {
-    loading ??= load().catch(() => {
-      loading = undefined;
-      tell({ text: page.failed, action: { label: page.reload, act: () => location.reload() } });
-      return undefined;
-    });
-    return loading;
-  };
-}
+/** The style of all that is not there at first. */
+export const laterStyle = loader(
+  () =>
+    new Promise<void>((resolve, reject) => {
+      const link = document.createElement("link");
+      link.rel = "stylesheet";
+      link.href = new URL("later.css", import.meta.url).href;
+      link.onload = () => resolve();
+      link.onerror = reject;
+      document.head.append(link);
+    }),
+);
 
 export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P & { readonly meanwhile?: ComponentChildren }> {
   const once = loader(load);
   return function Lazy(props): VNode | null {
-    const [part, setPart] = useState<{ readonly Part: ComponentType<P> | undefined }>();
+    const part = useSignal<{ readonly Part: ComponentType<P> | undefined } | undefined>(undefined);
     useEffect(() => {
-      void once().then((Part) => setPart({ Part }));
+      void Promise.all([once(), laterStyle()]).then(([Part]) => (part.value = { Part }));
     }, []);
-    const Part = part?.Part;
+    const Part = part.value?.Part;
     return Part === undefined ? <>{props.meanwhile ?? null}</> : <Part {...props} />;
   };
 }

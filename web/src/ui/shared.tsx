@@ -1,7 +1,8 @@
 // What stands in the composer's place where nobody writes: gateway.ts says where that is.
 
 import type { VNode } from "preact";
-import { cidText, parseCid } from "../protocol/cid.ts";
+import { cidText } from "../protocol/cid.ts";
+import { parseCid } from "../protocol/cidtext.ts";
 import { shared as t } from "../strings/en-later.ts";
 
 export function Shared({ link }: { readonly link: string }): VNode {

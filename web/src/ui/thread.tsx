@@ -5,30 +5,30 @@ import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
 import { shared } from "../gateway.ts";
+import { pacer } from "../net/pacer.ts";
 import type { Hash } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import { placeOf, type Route, writeRoute } from "../route.ts";
 import { composing } from "../state/composing.ts";
 import { lists, setOrder } from "../state/me.ts";
-import { keeping, net, online, panel, servers } from "../state/page.ts";
+import { keeping, loader, net, online, panel, servers } from "../state/page.ts";
 import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
 import { composeLine, thread as t } from "../strings/en.ts";
-import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
 import { Comment } from "./comment.tsx";
-import { lazy, loader } from "./lazy.tsx";
+import { lazy } from "./lazy.tsx";
 import { refreshDates } from "./when.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
 const Shared = lazy(async () => (await import("./shared.tsx")).Shared);
-const actions = loader(() => import("./actions.tsx"));
+const besides = loader(() => import("./besides.ts"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
+/** Sections that are drawn while there are more files to come. */
+const earlySections = 4;
 /** Nothing is said of waiting before. */
 const quietMillis = 300;
-/** Sections that are drawn in one go; then the browser has a turn. */
-const slice = 1;
 
 export function Thread({ route }: { readonly route: ThreadRoute }): VNode {
   const { community, topic: part } = route;
@@ -57,13 +57,28 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   const target = useSignal<Hash | undefined>(route.comment);
   target.value = route.comment;
 
-  // Sections come one after the other, so that no task is long.
-  useSignalEffect(() => {
+  // Sections come one after the other, as many in one go as leave the browser its turns. While the thread is loading
+  // they still change, and there are files to read: the first ones do, unless the reader goes on.
+  const reads = useSignal(false);
+  const wanted = useComputed(() => {
+    if (!topic.drawn.value) return 1;
     const all = topic.sections.value.length;
-    if (mounted.value >= all || !topic.drawn.value) return undefined;
-    const timer = setTimeout(() => (mounted.value += slice), 0);
-    return () => clearTimeout(timer);
+    return topic.state.value === "reading" && !reads.value ? Math.min(all, earlySections) : all;
   });
+  const pace = useMemo(pacer, []);
+  const mounting = useRef(false);
+  useSignalEffect(() => {
+    if (mounted.value < wanted.value) void mountMore();
+  });
+  async function mountMore(): Promise<void> {
+    if (mounting.current) return;
+    mounting.current = true;
+    while (mounted.peek() < wanted.peek()) {
+      await pace();
+      mounted.value++;
+    }
+    mounting.current = false;
+  }
 
   // The comment that the address names, once it is there.
   const gone = useRef<Hash | undefined>(undefined);
@@ -79,7 +94,9 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   // Who reads is not to be moved.
   useEffect(() => {
     const settle = (): void => {
-      if (topic.drawn.peek() && scrollY > 80) topic.settle();
+      if (!topic.drawn.peek() || scrollY <= 80) return;
+      reads.value = true;
+      topic.settle();
     };
     addEventListener("scroll", settle, { passive: true });
     return () => removeEventListener("scroll", settle);
@@ -93,7 +110,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
     // Opening a link in another tab is the browser's.
     if (act === "permalink") return;
     event.preventDefault();
-    run(topic, act, article.id.slice(2) as Hash, element, event);
+    void besides().then((loaded) => loaded?.run(topic, act, article.id.slice(2) as Hash, element, event));
   }
 
   const hiddenRows = useComputed(() => rowsUnder(topic.sections.value, topic.collapsed.value)).value;
@@ -294,23 +311,9 @@ function Pill({ topic }: { readonly topic: Topic }): VNode {
   const n = topic.facts.value.pending;
   return (
     <div class="pill" role="status">
-      {n > 0 && <button onClick={() => showPending(topic)} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
+      {n > 0 && <button onClick={() => void besides().then((loaded) => loaded?.showPending(topic))} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
     </div>
   );
-}
-
-/** Shows what waits and goes to the first of it. */
-export function showPending(topic: Topic): void {
-  const before = new Set([...document.querySelectorAll("article.fresh")].map(({ id }) => id));
-  topic.apply();
-  const stop = topic.facts.subscribe(({ pending }) => {
-    if (pending > 0) return;
-    setTimeout(() => {
-      stop();
-      const first = [...document.querySelectorAll<HTMLElement>("article.fresh")].find(({ id }) => !before.has(id));
-      if (first !== undefined) goTo(first.id.slice(2) as Hash);
-    }, 60);
-  });
 }
 
 /** Moves to a comment and puts the focus there. */
@@ -320,70 +323,4 @@ export function goTo(id: Hash): boolean {
   article.scrollIntoView({ block: "center" });
   article.focus({ preventScroll: true });
   return true;
-}
-
-/** The rows of a topic in reading order. */
-export function* allRows(topic: Topic): Generator<Row> {
-  for (const section of topic.sections.peek()) for (const { row } of section.rows.peek()) yield row;
-}
-
-export function rowOf(topic: Topic, id: Hash): Row | undefined {
-  for (const row of allRows(topic)) if (row.id === id) return row;
-  return undefined;
-}
-
-export function toggleCollapsed(topic: Topic, id: Hash, on: boolean): void {
-  const next = new Set(topic.collapsed.peek());
-  if (on) next.add(id);
-  else next.delete(id);
-  topic.collapsed.value = next;
-}
-
-/** What is not done where nobody writes. */
-const writes: readonly string[] = ["reply", "up", "down"];
-
-/** Does what a button or a key asks for. What is not needed to read comes from another file. */
-export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
-  const row = rowOf(topic, id);
-  if (row === undefined || (shared && writes.includes(act))) return;
-  switch (act) {
-    case "expand":
-      toggleCollapsed(topic, id, false);
-      return;
-    case "collapse":
-      toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
-      return;
-    case "line":
-      collapseLine(topic, row, element, event);
-      return;
-    case "reply":
-      composing.value = { kind: "reply", row };
-      return;
-    case "parent":
-      if (row.parent !== undefined) goTo(row.parent);
-      return;
-    default:
-      void actions().then((loaded) => loaded?.act(topic, act, row, element));
-  }
-}
-
-/** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
-function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
-  const lines = element.getBoundingClientRect();
-  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
-  const shown = Math.max(1, Math.round(lines.width / step));
-  const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
-  const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));
-  // Of those deeper than there are lines, the last line is the parent's.
-  const depth = level === shown - 1 ? row.depth - 1 : level;
-  let above: Row | undefined;
-  for (const each of allRows(topic)) {
-    if (each.id === row.id) break;
-    if (each.depth === depth) above = each;
-  }
-  if (above === undefined) return;
-  toggleCollapsed(topic, above.id, true);
-  const article = document.getElementById(`c-${above.id}`);
-  article?.scrollIntoView({ block: "nearest" });
-  article?.focus({ preventScroll: true });
 }

@@ -5,16 +5,19 @@ import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { dropFiles, keptTopics } from "../keep/topics.ts";
 import { parsePlace } from "../protocol/hash.ts";
-import { keepSetting, lists, type Me, me, mute, muted, notifies, people, setActive, setLists } from "../state/me.ts";
+import { mute, setActive, setLists } from "../state/choices.ts";
+import { keepSetting, lists, type Me, me, muted, notifies, people } from "../state/me.ts";
 import { looks, setLooks } from "../state/looks.ts";
-import { keeping, tell } from "../state/page.ts";
-import { seedOfWords } from "../state/words.ts";
+import { keeping, loader, tell } from "../state/page.ts";
 import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
 import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
-import { unsealInWorker } from "../workers/sealing.ts";
-import { KeepName } from "./keepname.tsx";
+import { lazy } from "./lazy.tsx";
 import { Mark, shortKey } from "./mark.tsx";
+
+/** The list of words is longer than all the rest of this screen. */
+const keepName = loader(() => import("./keepname.tsx"));
+const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 
 export function You(): VNode {
   const keeps = useSignal<Me | undefined>(undefined);
@@ -68,16 +71,18 @@ function Bring(): VNode {
   const said = useSignal("");
   async function bring(event: Event): Promise<void> {
     event.preventDefault();
+    const module = await keepName();
+    if (module === undefined) return;
     let text = words.value;
     if (file.value !== undefined) {
-      const opened = await unsealInWorker(new Uint8Array(await file.value.arrayBuffer()), pass.value).catch(() => undefined);
+      const opened = await module.unsealInWorker(new Uint8Array(await file.value.arrayBuffer()), pass.value).catch(() => undefined);
       if (opened === undefined) {
         said.value = t.notFile;
         return;
       }
       text = opened;
     }
-    const seed = seedOfWords(text);
+    const seed = module.seedOfWords(text);
     if (seed === undefined) {
       said.value = t.notWords;
       return;

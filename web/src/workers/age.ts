@@ -1,12 +1,9 @@
 // Files behind a passphrase, in the age format (age-encryption.org/v1, c2sp.org/age) with scrypt, armored: what
 // `comntr key export --file` writes and `age -d` opens.
 
-import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
-import { hkdf } from "@noble/hashes/hkdf.js";
-import { hmac } from "@noble/hashes/hmac.js";
-import { scrypt } from "@noble/hashes/scrypt.js";
-import { sha256 } from "@noble/hashes/sha2.js";
 import { concat, equal, fromUTF8, utf8 } from "../protocol/bytes.ts";
+import { decrypt, encrypt } from "./chacha.ts";
+import { hmac, scrypt } from "./scrypt.ts";
 
 /** 2^17 KiB, 128 MiB, of memory: what a phone can give. */
 const workFactor = 17;
@@ -32,25 +29,32 @@ function fromBase64(text: string): Uint8Array {
 }
 
 function wrapKey(passphrase: string, salt: Uint8Array, factor: number): Uint8Array {
-  return scrypt(utf8(passphrase), concat([utf8(`${version}/scrypt`), salt]), { N: 2 ** factor, r: 8, p: 1, dkLen: 32, maxmem: 2 ** factor * 1024 + 2 ** 22 });
+  return scrypt(utf8(passphrase), concat([utf8(`${version}/scrypt`), salt]), factor);
+}
+
+/** HKDF (RFC 5869) of one block, which is all that is wanted. */
+function derive(fileKey: Uint8Array, salt: Uint8Array, info: string): Uint8Array {
+  return hmac(hmac(salt, fileKey), utf8(`${info}\x01`));
 }
 
 function headerMac(fileKey: Uint8Array, header: string): Uint8Array {
-  return hmac(sha256, hkdf(sha256, fileKey, new Uint8Array(0), utf8("header"), 32), utf8(header));
+  return hmac(derive(fileKey, new Uint8Array(0), "header"), utf8(header));
 }
 
 function payloadKey(fileKey: Uint8Array, nonce: Uint8Array): Uint8Array {
-  return hkdf(sha256, fileKey, nonce, utf8("payload"), 32);
+  return derive(fileKey, nonce, "payload");
 }
 
+/** For a key that is used once. */
+const noNonce = new Uint8Array(12);
 /** The nonce of the first chunk, which is the last one, too: what is sealed here is far below 64 KiB. */
 const onlyChunk = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
 export function seal(text: string, passphrase: string, random = (n: number): Uint8Array => crypto.getRandomValues(new Uint8Array(n))): string {
   const [fileKey, salt, nonce] = [random(16), random(16), random(16)];
-  const body = chacha20poly1305(wrapKey(passphrase, salt, workFactor), new Uint8Array(12)).encrypt(fileKey);
+  const body = encrypt(wrapKey(passphrase, salt, workFactor), noNonce, fileKey);
   const header = `${version}\n-> scrypt ${unpadded(salt)} ${workFactor}\n${unpadded(body)}\n---`;
-  const payload = chacha20poly1305(payloadKey(fileKey, nonce), onlyChunk).encrypt(utf8(text));
+  const payload = encrypt(payloadKey(fileKey, nonce), onlyChunk, utf8(text));
   const file = concat([utf8(`${header} ${unpadded(headerMac(fileKey, header))}\n`), nonce, payload]);
   const lines = base64(file).match(/.{1,64}/g) ?? [];
   return `${armorBegin}\n${lines.join("\n")}\n${armorEnd}\n`;
@@ -76,8 +80,9 @@ function open(file: Uint8Array, passphrase: string): string | undefined {
   if (found === null) return undefined;
   const [all, header = "", salt = "", factor = "", body = "", mac = ""] = found;
   if (Number(factor) > maxWorkFactor) return undefined;
-  const fileKey = chacha20poly1305(wrapKey(passphrase, fromBase64(salt), Number(factor)), new Uint8Array(12)).decrypt(fromBase64(body));
-  if (!equal(headerMac(fileKey, header), fromBase64(mac))) return undefined;
+  const fileKey = decrypt(wrapKey(passphrase, fromBase64(salt), Number(factor)), noNonce, fromBase64(body));
+  if (fileKey === undefined || !equal(headerMac(fileKey, header), fromBase64(mac))) return undefined;
   const rest = bytes.subarray(all.length);
-  return fromUTF8(chacha20poly1305(payloadKey(fileKey, rest.subarray(0, 16)), onlyChunk).decrypt(rest.subarray(16)));
+  const opened = decrypt(payloadKey(fileKey, rest.subarray(0, 16)), onlyChunk, rest.subarray(16));
+  return opened === undefined ? undefined : fromUTF8(opened);
 }

@@ -1,7 +1,7 @@
 // Checking signatures: by the browser where it decides as SPEC.md says, which takes a tenth of a millisecond; else by
 // this program, in as many workers as there are.
 
-import { chooseVerifier, decidesAlike, verify } from "../protocol/signature.ts";
+import { decidesAlike, slowVerifier, verifierOf } from "../protocol/verifier.ts";
 import type { Claim } from "./messages.ts";
 import type { CheckAll } from "./session.ts";
 
@@ -17,10 +17,14 @@ interface Answer {
 
 /** Answers questions until the other side is gone. */
 export function help(port: MessagePort): void {
-  port.onmessage = ({ data }: MessageEvent<Question>) => {
-    const verdicts = data.claims.map(({ key, message, signature }) => verify(key, message, signature));
+  port.onmessage = async ({ data }: MessageEvent<Question>) => {
+    const verdicts = await verifyAll(data.claims);
     port.postMessage({ n: data.n, verdicts } satisfies Answer);
   };
+}
+
+function verifyAll(claims: readonly Claim[], verifier = slowVerifier): Promise<boolean[]> {
+  return Promise.all(claims.map(({ key, message, signature }) => verifier(key, message, signature)));
 }
 
 export interface Checker {
@@ -34,10 +38,14 @@ export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void):
   const waiting = new Map<number, (verdicts: readonly boolean[]) => void>();
   let questions = 0;
   const alike = decidesAlike(subtle).then((yes) => {
-    if (!yes) slow();
+    if (!yes) {
+      slow();
+      // Asked for before there is anything to check.
+      void import("../protocol/signature.ts");
+    }
     return yes;
   });
-  const fast = chooseVerifier(subtle);
+  const fast = subtle === undefined ? undefined : verifierOf(subtle);
 
   const ask = (helper: MessagePort, claims: readonly Claim[]): Promise<readonly boolean[]> =>
     new Promise((resolve) => {
@@ -50,15 +58,12 @@ export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void):
 
   return {
     async checkAll(claims) {
-      if (await alike) {
-        const verifier = await fast;
-        return Promise.all(claims.map(({ key, message, signature }) => verifier(key, message, signature)));
-      }
+      if ((await alike) && fast !== undefined) return verifyAll(claims, fast);
       // Each helper takes its share; this worker takes one, too.
       const shares = helpers.length + 1;
       const size = Math.ceil(claims.length / shares);
       const asked = helpers.map((helper, i) => ask(helper, claims.slice((i + 1) * size, (i + 2) * size)));
-      const own = claims.slice(0, size).map(({ key, message, signature }) => verify(key, message, signature));
+      const own = await verifyAll(claims.slice(0, size));
       return [...own, ...(await Promise.all(asked)).flat()];
     },
     addHelpers(ports) {

@@ -80,6 +80,8 @@ export type ToThread =
   | { readonly kind: "open"; readonly session: number; readonly place: Place; readonly reading: Reading;
       /** To see what is new without having been there: nothing is kept. */
       readonly quiet: boolean }
+  /** Of a topic that nothing is held of: what one server has is read before the network is here. Answered by "looked". */
+  | { readonly kind: "first"; readonly session: number; readonly origin: string }
   | { readonly kind: "files"; readonly session: number; readonly server: string; readonly pack: ArrayBuffer; readonly list?: Place }
   /** A document that the reader just signed: shown at once. */
   | { readonly kind: "own"; readonly session: number; readonly bytes: Uint8Array; readonly list?: Place }
@@ -115,6 +117,10 @@ export interface Found {
 export type FromThread =
   /** What is held of the topic, so that it need not be brought. */
   | { readonly kind: "held"; readonly session: number; readonly ids: readonly Hash[]; readonly folder: string }
+  /** What came at the first look, and the folder that it is all of. */
+  | { readonly kind: "looked"; readonly session: number; readonly ids: readonly Hash[]; readonly folder: string }
+  /** There is Markdown among the first comments. */
+  | { readonly kind: "markdown"; readonly session: number }
   /** order: the keys of all sections; changed: those whose rows follow or were never sent. */
   | { readonly kind: "thread"; readonly session: number; readonly facts: ThreadFacts; readonly order: readonly string[] }
   | { readonly kind: "section"; readonly session: number; readonly section: Section }

@@ -2,7 +2,6 @@
 
 import type { FromThread, ToThread } from "./messages.ts";
 import type { MarkdownAnswer } from "./markdown.ts";
-import type { WorkAnswer, WorkQuestion } from "./work.ts";
 import { toPlainTree, type Tree } from "./trees.ts";
 
 interface Policy {
@@ -118,6 +117,11 @@ export function treeOf(text: string): Promise<readonly Tree[] | undefined> {
   });
 }
 
+/** Starts the worker before there is a text for it: the first comments wait for it, if they have Markdown. */
+export function warmMarkdown(): void {
+  if (markdown === undefined) sendMore();
+}
+
 function sendMore(): void {
   if (markdown === undefined) {
     const worker = startWorker("markdown");
@@ -153,26 +157,4 @@ function giveUp(): void {
   waiting.unshift(...others);
   guilty?.done(undefined);
   if (waiting.length > 0) sendMore();
-}
-
-/** Pays work in a worker of its own. */
-export function payWork(question: WorkQuestion, tell: (tried: number) => void, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const worker = startWorker("work");
-    const end = (): void => worker.terminate();
-    signal.addEventListener("abort", () => {
-      end();
-      reject(signal.reason as Error);
-    });
-    worker.onerror = () => {
-      end();
-      reject(new Error("the work cannot be done"));
-    };
-    worker.onmessage = ({ data }: MessageEvent<WorkAnswer>) => {
-      if ("tried" in data) return tell(data.tried);
-      end();
-      resolve(data.nonce);
-    };
-    worker.postMessage(question);
-  });
 }

@@ -22,6 +22,8 @@ const firstRows = 50;
 const orderedFrom = 100;
 /** Milliseconds between two drawings of a thread that is loading. */
 const drawGap = 1000;
+/** Where little comes, it waits so long at most. */
+const lateGap = 4000;
 /** Fewer documents than that are not drawn before all is verified. */
 const minDrawn = 250;
 // Without word that all is here, so long is waited for more files before the first fold.
@@ -57,6 +59,7 @@ interface Unverified {
 }
 
 export interface Session {
+  readonly place: Place;
   /** Files that are kept: verified before. visited: whether the reader was here before; folder: one that they are all of. */
   restore(files: readonly Uint8Array[], visited: boolean, folder: string): Promise<void>;
   files(files: readonly Uint8Array[], server: string, list?: Place): Promise<void>;
@@ -78,6 +81,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let isLive = false;
   let visited = false;
   let shownOnce = false;
+  /** All that the network had is verified and was drawn. */
+  let isWholeShown = false;
   const documents = new Map<Hash, Document>();
   /** Of the lists that the reader chose and of their delegates. */
   const listDocuments = new Map<Hash, Document>();
@@ -86,6 +91,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   const seen = new Set<Hash>();
   /** Comments that the reader has not asked for yet. */
   const pending = new Set<Hash>();
+  /** Comments that what is being verified has not got to: until then they would move what comes before them. */
+  const later = new Set<Hash>();
   /** Comments that came after he was here last. */
   const fresh = new Set<Hash>();
   /** Own documents that no server is known to have. */
@@ -95,7 +102,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let kept = 0;
   let filters: Filter[] = [];
   let sections: Section[] = [];
-  let sent = new Map<string, string>();
+  let sent = new Map<string, readonly Row[]>();
   let topOrder: Hash[] | undefined;
   let pumping: Promise<void> | undefined;
   let firstCount = 0;
@@ -135,49 +142,69 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     if (shownOnce && (settled || how === "news")) pending.add(document.id);
   }
 
-  /** Verifies what waits, the first screen first, and draws when there is twice as much as before. */
+  /**
+   * While a thread is loading it is drawn when there is twice as much as before: until all is here each time moves what
+   * was drawn, and to draw keeps a page busy that has files to read.
+   */
+  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + drawGap;
+
+  /** Verifies what waits, the first screen first, and draws now and then. */
   async function pump(): Promise<void> {
-    const queue = unverified.size > orderedFrom ? byPriority() : [...unverified.keys()];
+    // What comes after the first screen is put in order once, when all of it is here.
+    const isOrdered = unverified.size > orderedFrom && (!shownOnce || isLive);
+    const queue = isOrdered ? byPriority() : [...unverified.keys()];
+    const wasLive = isLive;
     for (let at = 0; at < queue.length && !closed; at += batch) {
       const some = queue.slice(at, at + batch).flatMap((id) => {
         const one = unverified.get(id);
         return one === undefined ? [] : [one];
       });
       const verdicts = await checkAll(some.map(({ claim }) => claim));
+      for (const id of queue.slice(at, at + batch)) later.delete(id);
       some.forEach(({ document, news }, i) => {
         unverified.delete(document.id);
         if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
       });
       const done = at + batch;
-      if (done < queue.length && (shownOnce ? documents.size >= 2 * drawnSize && now() >= drawnAt + drawGap : done >= firstCount)) draw();
+      if (done < queue.length && (shownOnce ? isTime() : done >= firstCount)) draw();
       await pause();
+      // All is here: now it is known what comes after what.
+      if (isLive && !wasLive && unverified.size > orderedFrom) return;
     }
-    // While more is coming what came is drawn now and then: each time, sections all over the thread change.
-    if (!shownOnce || isLive || now() >= drawnAt + drawGap) draw();
-    else drawTimer ??= setTimeout(draw, drawGap);
+    later.clear();
+    if (!shownOnce || isLive || isTime()) draw();
+    else drawTimer ??= setTimeout(draw, lateGap);
   }
 
-  /** What waits in the order in which it is needed: all that the first screen shows, then in reading order. */
+  /**
+   * All there is in the order in which it is read, each comment with what acts on it: then what is verified is a
+   * beginning of the thread, as it will be, and what follows moves nothing.
+   */
   function byPriority(): Hash[] {
-    const all = [...documents.values(), ...[...unverified.values()].map(({ document }) => document)];
-    const comments = foldAll(all).comments;
-    const firstIds = new Set<Hash>();
-    for (const { id, aliases = [], parent } of comments.slice(0, firstRows)) {
-      for (const each of [id, ...aliases]) firstIds.add(each);
-      if (parent !== undefined) firstIds.add(parent);
-    }
-    const acts: Hash[] = [];
+    const { comments } = foldAll([...documents.values(), ...[...unverified.values()].map(({ document }) => document)]);
+    const acts = new Map<Hash, Hash[]>();
+    // Deletes of what is not shown come before what they delete.
     const rest: Hash[] = [];
     for (const { document } of unverified.values()) {
-      if (kindOf(document) === "comment") continue;
-      const target = targetOf(document);
-      // A name is said by any document; those of the first screen will do.
-      (target !== undefined && firstIds.has(target) ? acts : rest).push(document.id);
+      const target = kindOf(document) === "comment" ? undefined : targetOf(document);
+      if (target === undefined) continue;
+      rest.push(document.id);
+      const others = acts.get(target);
+      if (others === undefined) acts.set(target, [document.id]);
+      else others.push(document.id);
     }
-    const inOrder = comments.flatMap(({ id, aliases = [] }) => [id, ...aliases]).filter((id) => unverified.has(id));
-    const head = inOrder.filter((id) => firstIds.has(id));
-    firstCount = head.length + acts.length;
-    const ordered = new Set([...head, ...acts, ...inOrder, ...rest]);
+    const ordered = new Set<Hash>();
+    later.clear();
+    const shown = new Set([...sent.values()].flatMap((rows) => rows.map(({ id }) => id)));
+    comments.forEach(({ id, aliases = [] }, i) => {
+      for (const each of [id, ...aliases]) {
+        ordered.add(each);
+        if (!shown.has(id)) later.add(each);
+        for (const act of acts.get(each) ?? []) ordered.add(act);
+      }
+      if (i < firstRows) firstCount = ordered.size;
+    });
+    for (const id of rest) ordered.add(id);
     // Comments under what is deleted or not here, and what the fold leaves out.
     for (const id of unverified.keys()) ordered.add(id);
     return [...ordered];
@@ -185,7 +212,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
 
   function wake(): void {
     if (closed || pumping !== undefined) return;
-    if (!shownOnce && !isLive) {
+    if (!shownOnce && !isLive && folderId === undefined) {
       // The first fold is of as much as comes at once.
       firstFile ??= now();
       const left = firstFile + firstMillis - now();
@@ -259,15 +286,20 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     clearTimeout(drawTimer);
     drawTimer = undefined;
     if (reading.lists.length > 0) readLists();
-    const shown = pending.size === 0 ? documents.values() : [...documents.values()].filter(({ id }) => !pending.has(id));
-    let thread = foldAll(shown);
-    if (pending.size > 0 && !isLive) thread = letEndIn(thread);
+    const here = [...documents.values()].filter(({ id }) => !later.has(id));
+    let thread = foldAll(here.filter(({ id }) => !pending.has(id)));
+    let waiting = 0;
+    if (pending.size > 0) {
+      const all = foldAll(here);
+      if (!isWholeShown && letEndIn(thread, all)) thread = foldAll(here.filter(({ id }) => !pending.has(id)));
+      waiting = all.total - thread.total;
+    }
     const comments = inOrder(thread.comments);
     const rows = toRows(comments);
     const facts: ThreadFacts = {
       name: thread.name ?? "",
       total: thread.total,
-      pending: pending.size === 0 ? 0 : foldAll(documents.values()).total - thread.total,
+      pending: waiting,
       hiddenBy: countHidden(comments),
       locked: thread.locked !== undefined,
       unverified: unverified.size,
@@ -280,28 +312,26 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     const before = sent;
     sent = new Map();
     for (const section of sections) {
-      const print = JSON.stringify(section.rows);
-      sent.set(section.key, print);
-      if (before.get(section.key) !== print) tell({ kind: "section", section });
+      const last = before.get(section.key);
+      sent.set(section.key, section.rows);
+      if (last === undefined || !sameRows(last, section.rows)) tell({ kind: "section", section });
     }
     if (comments.length > 0 || isLive) shownOnce = true;
     // From here on all that comes is news, and the order stays.
-    if (isLive && unverified.size === 0) settled = true;
+    if (isLive && unverified.size === 0) settled = isWholeShown = true;
     drawnSize = Math.max(documents.size, minDrawn);
     drawnAt = now();
     keepNow();
   }
 
-  /** While a thread is loading, what comes after all that is shown moves nothing: it need not wait. */
-  function letEndIn(thread: Thread): Thread {
+  /** While a thread is loading, what comes after all that is shown moves nothing: it need not wait. Whether there is any. */
+  function letEndIn(thread: Thread, all: Thread): boolean {
     const shown = new Set(thread.comments.map(({ id }) => id));
-    const all = foldAll(documents.values()).comments;
-    let last = all.length - 1;
-    while (last >= 0 && !shown.has((all[last] as Comment).id)) last--;
-    const end = all.slice(last + 1);
-    if (end.length === 0) return thread;
+    let last = all.comments.length - 1;
+    while (last >= 0 && !shown.has((all.comments[last] as Comment).id)) last--;
+    const end = all.comments.slice(last + 1);
     for (const { id } of end) pending.delete(id);
-    return foldAll([...documents.values()].filter(({ id }) => !pending.has(id)));
+    return end.length > 0;
   }
 
   /** Once the reader reads, top-level comments keep their places: a vote must not move what he reads. */
@@ -435,6 +465,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     return removed;
   }
   return {
+    place,
     async restore(files, wasHere, folder) {
       visited = wasHere;
       for (const bytes of files) {
@@ -500,6 +531,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       if (unverified.size === 0) keepNow();
     },
     read(next) {
+      // Who the reader is comes from what is kept: most often that is nobody, as before.
+      if (JSON.stringify(next) === JSON.stringify(reading)) return;
       const sorted = next.order !== reading.order;
       reading = next;
       if (sorted) {
@@ -520,7 +553,12 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     },
     folder(id) {
       folderId = id;
-      if (pumping === undefined && firstTimer === undefined) keepNow();
+      if (pumping !== undefined) return;
+      if (firstTimer === undefined) return keepNow();
+      // All that one server has is here, so nothing more is waited for.
+      clearTimeout(firstTimer);
+      firstTimer = undefined;
+      wake();
     },
     apply() {
       pending.clear();
@@ -533,6 +571,16 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       keepNow();
     },
   };
+}
+
+/** Whether two lists of rows show the same. All that rows have is plain. */
+export function sameRows(a: readonly Row[], b: readonly Row[]): boolean {
+  return a.length === b.length && a.every((row, i) => sameRow(row, b[i] as Row));
+}
+
+function sameRow(a: Row, b: Row): boolean {
+  const names = Object.keys(a) as (keyof Row)[];
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
 }
 
 /** Delegates of one list that are followed. */

@@ -3,9 +3,12 @@
 import { openKeep } from "../keep/keep.ts";
 import { addFiles, changeTopic, keptFiles, keptTopic, replaceFiles } from "../keep/topics.ts";
 import { unpackFiles } from "../keep/pack.ts";
+import { fromUTF8 } from "../protocol/bytes.ts";
 import { help, makeChecker } from "./check.ts";
+import { type First, readFirst } from "./first.ts";
 import type { FromThread, ToThread } from "./messages.ts";
 import { openSession, type Session } from "./session.ts";
+import { toPlainTree } from "./trees.ts";
 
 interface Scope {
   postMessage(message: FromThread): void;
@@ -20,7 +23,7 @@ const sessions = new Map<number, Session>();
 // What changes one topic's packs happens one after the other.
 let writing: Promise<unknown> = Promise.resolve();
 // Messages of one session are worked off in their order.
-let working: Promise<unknown> = Promise.resolve();
+let working: Promise<void> = Promise.resolve();
 
 /** A turn of the event loop, so that messages get through between batches. */
 function pause(): Promise<void> {
@@ -62,6 +65,33 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
   if (!quiet) await changeTopic(keep, place, { visited: Date.now() }).catch(() => undefined);
 }
 
+/** A server that is silent for so long is not waited for: the network finds others. */
+const patienceMillis = 1500;
+
+async function look({ session, origin }: Extract<ToThread, { kind: "first" }>): Promise<void> {
+  const opened = sessions.get(session);
+  const first: First = { ids: [], folder: "" };
+  const tell = (): void => scope.postMessage({ kind: "looked", session, ids: first.ids, folder: first.folder });
+  if (opened === undefined) return tell();
+  const timer = setTimeout(() => first.ids.length === 0 && tell(), patienceMillis);
+  let batches = 0;
+  await readFirst({ origin, fetch: (url, init) => fetch(url, init) }, opened.place, first, async (files) => {
+    // Its worker is made while these are verified.
+    if (batches++ === 0 && files.some((bytes) => toPlainTree(fromUTF8(bytes) ?? "") === undefined)) scope.postMessage({ kind: "markdown", session });
+    await inTurn(() => opened.files(files, origin));
+    await pause();
+    return sessions.has(session);
+  });
+  clearTimeout(timer);
+  if (first.folder !== "") await inTurn(async () => opened.folder(first.folder));
+  tell();
+}
+
+/** Does something of a session when all that was asked before is done. */
+function inTurn(act: () => Promise<void>): Promise<void> {
+  return (working = working.then(act).catch((error: unknown) => console.error(error)));
+}
+
 async function take(message: ToThread): Promise<void> {
   if (message.kind === "open") return open(message);
   if (message.kind === "help") return help(message.port);
@@ -91,5 +121,6 @@ async function take(message: ToThread): Promise<void> {
 scope.onmessage = ({ data }) => {
   // What a person waits for does not wait for what the network brings.
   if (data.kind === "search" || data.kind === "help" || data.kind === "helpers") void take(data);
-  else working = working.then(() => take(data)).catch((error: unknown) => console.error(error));
+  else if (data.kind === "first") void look(data);
+  else void inTurn(() => take(data));
 };

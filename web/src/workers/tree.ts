@@ -1,15 +1,17 @@
-// Markdown as a tree: marked's lexer, and what of its tokens is kept.
+// Markdown as a tree.
 
-import { Lexer, type Token, type Tokens } from "marked";
-import { maxDepth, maxTags, safeAddress, type Tree } from "./trees.ts";
+import { type Block, blocksOf, type Links } from "./blocks.ts";
+import { inlinesOf, textOf } from "./inlines.ts";
+import { maxDepth, maxTags, type Tree } from "./trees.ts";
 
-/** The tree of Markdown; undefined where it cannot be had and the text is to be shown as it is. */
+/** The tree of Markdown; undefined where it has too many tags and the text is to be shown as it is. */
 export function toTree(markdown: string): Tree[] | undefined {
   try {
-    const trees = blocks(new Lexer({ gfm: true, breaks: true }).lex(markdown), 0);
+    const links: Links = new Map();
+    const trees = fit(treesOf(blocksOf(markdown.replace(/\r\n?/g, "\n"), links), links, false), 0);
     return count(trees) <= maxTags ? trees : undefined;
   } catch {
-    // 2 KiB of ">" are more than the stack holds.
+    // Thousands of signs around each other are more than the stack holds.
     return undefined;
   }
 }
@@ -20,79 +22,44 @@ function count(trees: readonly Tree[]): number {
   return tags;
 }
 
-function blocks(tokens: readonly Token[], depth: number): Tree[] {
-  return tokens.flatMap((token) => block(token as Tokens.Generic, depth));
-}
-
-function block(token: Tokens.Generic, depth: number): Tree[] {
-  if (depth >= maxDepth) return [token.raw];
-  const inside = (): Tree[] => inlines(token.tokens ?? [], depth + 1);
-  switch (token.type) {
-    case "space":
-    case "def":
-      return [];
-    case "paragraph":
-      return [["p", "", ...inside()]];
-    case "heading":
-      return [["h", "", ...inside()]];
-    case "text":
-      return token.tokens === undefined ? [String(token["text"])] : inside();
-    case "code":
-      return [["pre", "", ["code", "", String(token["text"])]]];
-    case "blockquote":
-      return [["blockquote", "", ...blocks(token.tokens ?? [], depth + 1)]];
-    case "hr":
-      return [["hr", ""]];
-    case "list": {
-      const { ordered, start, items } = token as unknown as Tokens.List;
-      const list = items.map((item): Tree => {
-        const box = item.task ? [item.checked === true ? "☑ " : "☐ "] : [];
-        return ["li", "", ...box, ...blocks(item.tokens.filter(({ type }) => (type as string) !== "checkbox"), depth + 2)];
-      });
-      return [ordered ? ["ol", String(start), ...list] : ["ul", "", ...list]];
-    }
-    case "table": {
-      const { header, rows } = token as unknown as Tokens.Table;
-      const row = (cells: readonly Tokens.TableCell[], tag: "th" | "td"): Tree =>
-        ["tr", "", ...cells.map((cell): Tree => [tag, "", ...inlines(cell.tokens, depth + 1)])];
-      return [["table", "", row(header, "th"), ...rows.map((cells) => row(cells, "td"))]];
-    }
-    default:
-      // HTML among others: its text, as it was typed.
-      return [["p", "", token.raw.trim()]];
+/** What is too deep as its text, and neighbouring texts as one. */
+function fit(trees: readonly Tree[], depth: number): Tree[] {
+  const out: Tree[] = [];
+  for (const tree of trees) {
+    const last = out.at(-1);
+    if (typeof tree !== "string" && depth < maxDepth) out.push([tree[0], tree[1], ...fit(tree.slice(2) as Tree[], depth + 1)]);
+    else if (typeof last === "string") out[out.length - 1] = last + textOf([tree]);
+    else out.push(textOf([tree]));
   }
+  return out;
 }
 
-function inlines(tokens: readonly Token[], depth: number): Tree[] {
-  return tokens.flatMap((token) => inline(token as Tokens.Generic, depth));
-}
-
-function inline(token: Tokens.Generic, depth: number): Tree[] {
-  if (depth >= maxDepth) return [token.raw];
-  const inside = (): Tree[] => inlines(token.tokens ?? [], depth + 1);
-  switch (token.type) {
-    case "text":
-      return token.tokens === undefined ? [String(token["text"])] : inside();
-    case "escape":
-      return [String(token["text"])];
-    case "em":
-    case "strong":
-    case "del":
-      return [[token.type, "", ...inside()]];
-    case "codespan":
-      return [["code", "", String(token["text"])]];
-    case "br":
-      return [["br", ""]];
-    case "link": {
-      const href = safeAddress(String(token["href"]));
-      return href === undefined ? [token.raw] : [["a", href, ...inside()]];
+/** What is in a block. isTight: paragraphs are lines of a list without blank lines in it. */
+function treesOf(block: Block, links: Links, isTight: boolean): Tree[] {
+  return block.children.flatMap((each): Tree[] => {
+    const { type, text, rows, start, loose } = each;
+    const inside = (of = text): Tree[] => inlinesOf(of.trim(), links);
+    switch (type) {
+      case "p":
+        return text.trim() === "" ? [] : isTight ? inside() : [["p", "", ...inside()]];
+      case "h":
+        return [["h", "", ...inside()]];
+      case "hr":
+        return [["hr", ""]];
+      case "code":
+        return [["pre", "", ["code", "", text.replace(each.sign === "" ? /\n+$/ : /\n$/, "")]]];
+      case "quote":
+        return [["blockquote", "", ...treesOf(each, links, false)]];
+      case "list":
+        return [[start === "" ? "ul" : "ol", start === "" ? "" : String(Number(start)), ...each.children.map((item): Tree => {
+          const [first] = item.children;
+          const [box = "", done = ""] = first?.type === "p" ? (/^\[([ x])\][ \t\n]+(?=\S)/i.exec(first.text) ?? []) : [];
+          if (box !== "" && first !== undefined) first.text = first.text.slice(box.length);
+          return ["li", "", ...(box === "" ? [] : [done === " " ? "☐ " : "☑ "]), ...treesOf(item, links, !loose)];
+        })]];
+      default:
+        return [["table", "", ...rows.map((row, n): Tree =>
+          ["tr", "", ...(rows[0] as string[]).map((_, column): Tree => [n === 0 ? "th" : "td", "", ...inside(row[column] ?? "")])])]];
     }
-    case "image": {
-      const href = safeAddress(String(token["href"]));
-      // Loading it would tell its host who reads.
-      return href === undefined ? [token.raw] : [["a", href, String(token["text"]) || href]];
-    }
-    default:
-      return [token.raw];
-  }
+  });
 }

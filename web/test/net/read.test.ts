@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { concat, utf8, varint } from "../../src/protocol/bytes.ts";
 import { carHeader } from "../../src/protocol/car.ts";
-import { parseCid } from "../../src/protocol/cid.ts";
+import { parseCid } from "../../src/protocol/cidtext.ts";
 import { type Hash, hashOfName, type Place } from "../../src/protocol/hash.ts";
 import type { Net } from "../../src/net/net.ts";
 import { build, community, prepare, proxy, type Proxy, type Served, serveFolder } from "./served.ts";

@@ -1,0 +1,20 @@
+// What the reader chooses on later screens: see me.ts.
+
+import { placeText } from "../protocol/hash.ts";
+import { activeKey, type ChosenList, keepSetting, lists, maxLists, maxMuted, muted } from "./me.ts";
+
+export function mute(key: string, on: boolean): void {
+  const others = muted.value.filter((each) => each !== key);
+  muted.value = on ? [...others, key].slice(-maxMuted) : others;
+  void keepSetting("muted", muted.value);
+}
+
+export function setLists(next: readonly ChosenList[]): void {
+  lists.value = next.slice(0, maxLists);
+  void keepSetting("lists", lists.value.map(({ place, label }) => `${placeText(place)} ${label}`));
+}
+
+export function setActive(key: string): void {
+  activeKey.value = key;
+  void keepSetting("active", key);
+}

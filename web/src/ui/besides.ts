@@ -1,0 +1,175 @@
+// What readers do besides reading, which comes when there is something to read: buttons and keys, what waits, the lines
+// beside comments. Of the keys, which Help lists, those with Ctrl, Alt or Meta are the browser's, and so are all while
+// somebody writes.
+
+import { shared } from "../gateway.ts";
+import type { Hash } from "../protocol/hash.ts";
+import { composing } from "../state/composing.ts";
+import { loader } from "../state/page.ts";
+import type { Topic } from "../state/topic.ts";
+import type { Row } from "../workers/messages.ts";
+import { current } from "./app.tsx";
+import { laterStyle } from "./lazy.tsx";
+import { goTo } from "./thread.tsx";
+
+const actions = loader(() => import("./actions.tsx"));
+
+let afterG = 0;
+/** "g" and the letter behind it belong together so long. */
+const pairMillis = 1500;
+
+export function onKey(event: KeyboardEvent): void {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
+  const target = event.target as HTMLElement;
+  const writes = target.matches("input, textarea, select, [contenteditable]");
+  if (event.key === "Escape") {
+    escape(target);
+    return;
+  }
+  if (writes || document.querySelector("dialog[open], [role=menu]") !== null) return;
+  const second = event.timeStamp - afterG < pairMillis;
+  afterG = 0;
+  if (second && go(event.key)) return event.preventDefault();
+  if (key(event, target)) event.preventDefault();
+}
+
+function go(letter: string): boolean {
+  const screen = { h: "#/", y: "#you", s: "#search" }[letter];
+  if (screen !== undefined) location.hash = screen;
+  return screen !== undefined;
+}
+
+function key(event: KeyboardEvent, target: HTMLElement): boolean {
+  switch (event.key) {
+    case "g":
+      afterG = event.timeStamp;
+      return true;
+    case "/":
+      location.hash = "#search";
+      return true;
+    case "?":
+      location.hash = "#help";
+      return true;
+  }
+  const topic = current.peek();
+  if (topic === undefined) return false;
+  const article = target.closest("article");
+  switch (event.key) {
+    case "j":
+    case "k":
+      return step(article, event.key === "j" ? 1 : -1, "article.comment");
+    case "n":
+      return step(article, 1, "article.fresh");
+    case "w":
+      document.querySelector<HTMLElement>(".composer textarea")?.focus();
+      return true;
+    case ".":
+      showPending(topic);
+      return true;
+  }
+  const act = { r: "reply", c: "collapse", u: "up", d: "down", p: "parent", m: "more" }[event.key];
+  if (act === undefined || article === null) return false;
+  const button = article.querySelector<HTMLElement>(`[data-act=${act}]`);
+  run(topic, act, article.id.slice(2) as Hash, button ?? article);
+  return true;
+}
+
+/** The focus on the next or the previous of some articles: from the one that has it, or from the top of the window. */
+function step(article: Element | null, by: 1 | -1, selector: string): boolean {
+  const all = [...document.querySelectorAll<HTMLElement>(selector)];
+  const follows = (each: HTMLElement): boolean =>
+    article === null ? each.getBoundingClientRect().top >= 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0;
+  const precedes = (each: HTMLElement): boolean =>
+    article === null ? each.getBoundingClientRect().top < 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_PRECEDING) !== 0;
+  const next = by === 1 ? all.find(follows) : all.reverse().find(precedes);
+  next?.focus({ preventScroll: true });
+  next?.scrollIntoView({ block: "nearest" });
+  return true;
+}
+
+function escape(target: HTMLElement): void {
+  // What lies over the page is closed by the browser.
+  if (target.closest("dialog") !== null) return;
+  if (composing.peek() !== undefined && target.closest(".composer") !== null) composing.value = undefined;
+  else target.blur();
+}
+
+/** Shows what waits and goes to the first of it. */
+export function showPending(topic: Topic): void {
+  const before = new Set([...document.querySelectorAll("article.fresh")].map(({ id }) => id));
+  topic.apply();
+  const stop = topic.facts.subscribe(({ pending }) => {
+    if (pending > 0) return;
+    setTimeout(() => {
+      stop();
+      const first = [...document.querySelectorAll<HTMLElement>("article.fresh")].find(({ id }) => !before.has(id));
+      if (first !== undefined) goTo(first.id.slice(2) as Hash);
+    }, 60);
+  });
+}
+
+/** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
+function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
+  const lines = element.getBoundingClientRect();
+  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
+  const shown = Math.max(1, Math.round(lines.width / step));
+  const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
+  const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));
+  // Of those deeper than there are lines, the last line is the parent's.
+  const depth = level === shown - 1 ? row.depth - 1 : level;
+  let above: Row | undefined;
+  for (const each of allRows(topic)) {
+    if (each.id === row.id) break;
+    if (each.depth === depth) above = each;
+  }
+  if (above === undefined) return;
+  toggleCollapsed(topic, above.id, true);
+  const article = document.getElementById(`c-${above.id}`);
+  article?.scrollIntoView({ block: "nearest" });
+  article?.focus({ preventScroll: true });
+}
+
+/** The rows of a topic in reading order. */
+function* allRows(topic: Topic): Generator<Row> {
+  for (const section of topic.sections.peek()) for (const { row } of section.rows.peek()) yield row;
+}
+
+function rowOf(topic: Topic, id: Hash): Row | undefined {
+  for (const row of allRows(topic)) if (row.id === id) return row;
+  return undefined;
+}
+
+export function toggleCollapsed(topic: Topic, id: Hash, on: boolean): void {
+  const next = new Set(topic.collapsed.peek());
+  if (on) next.add(id);
+  else next.delete(id);
+  topic.collapsed.value = next;
+}
+
+/** What is not done where nobody writes. */
+const writes: readonly string[] = ["reply", "up", "down"];
+
+/** Does what a button or a key asks for. What is not needed to read comes from another file. */
+export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
+  const row = rowOf(topic, id);
+  if (row === undefined || (shared && writes.includes(act))) return;
+  switch (act) {
+    case "expand":
+      toggleCollapsed(topic, id, false);
+      return;
+    case "collapse":
+      toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
+      return;
+    case "line":
+      collapseLine(topic, row, element, event);
+      return;
+    case "reply":
+      composing.value = { kind: "reply", row };
+      return;
+    case "parent":
+      if (row.parent !== undefined) goTo(row.parent);
+      return;
+    default:
+      void Promise.all([actions(), laterStyle()]).then(([loaded]) => loaded?.act(topic, act, row, element));
+  }
+}
