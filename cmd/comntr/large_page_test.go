@@ -139,7 +139,7 @@ func TestE2EPageLarge(t *testing.T) {
 			grove.post(t, a)
 			t.Logf("%d comments posted in %s", n, time.Since(start).Round(time.Millisecond))
 			f := grove.facts()
-			f["topic"], f["a"] = topic, a.http
+			f["topic"], f["a"], f["session"] = topic, a.http, a.webTransport
 			f["site"] = site(t, httptest.NewServer, []string{a.http}, nil)
 			play(t, "large.mjs", "forest", f, acts{
 				"kill": func(string) (string, error) { a.kill(); return "", nil },

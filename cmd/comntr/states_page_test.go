@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -164,12 +165,33 @@ func TestE2EPageLateServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	newAuthor(t, "Bob").mustSay(t, b, "Only on B.")
+	// Who follows a server's events has all that it has.
+	heard := make(chan struct{})
+	var once sync.Once
+	quick := proxy(t, func(next http.Handler) *httptest.Server {
+		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/events") {
+				once.Do(func() { close(heard) })
+			}
+			next.ServeHTTP(w, r)
+		}))
+	}, func() string { return a.http }, nil)
 	h := newHolder()
 	h.hold()
 	slow := proxy(t, func(next http.Handler) *httptest.Server { return httptest.NewServer(h.before(next, "")) }, func() string { return b.http }, nil)
 	play(t, "states.mjs", "late", facts{
-		"site": site(t, httptest.NewServer, []string{a.http, slow}, nil), "a": a.http, "b": slow, "text": text,
-	}, acts{"late": func(string) (string, error) { h.free(); return "", nil }})
+		"site": site(t, httptest.NewServer, []string{quick, slow}, nil), "a": quick, "b": slow, "text": text,
+	}, acts{"heard": func(string) (string, error) { return "", awaited(heard) }, "late": func(string) (string, error) { h.free(); return "", nil }})
+}
+
+// awaited is an error if a channel is not closed soon.
+func awaited(c <-chan struct{}) error {
+	select {
+	case <-c:
+		return nil
+	case <-time.After(time.Minute):
+		return errors.New("it did not come")
+	}
 }
 
 // holder keeps requests waiting.
@@ -353,7 +375,8 @@ func TestE2EPageLimited(t *testing.T) {
 // what is written; when the network is back it sends what was left.
 func TestE2EPageOffline(t *testing.T) {
 	needsPage(t)
-	a := serve(t, t.TempDir())
+	// What a browser is told of being offline does not hold for WebTransport.
+	a := serve(t, t.TempDir(), "--webtransport-listen", "none")
 	const text = "Posted before."
 	newAuthor(t, "Ann").mustSay(t, a, text)
 	play(t, "states.mjs", "offline", facts{
@@ -375,12 +398,7 @@ func TestE2EPageClosed(t *testing.T) {
 	}, acts{
 		"hold": func(string) (string, error) { h.hold(); return "", nil },
 		"held": func(string) (string, error) {
-			select {
-			case <-h.first:
-				return "", nil
-			case <-time.After(time.Minute):
-				return "", fmt.Errorf("nothing was posted")
-			}
+			return "", awaited(h.first)
 		},
 		"free": func(string) (string, error) { h.free(); return "", nil },
 		"has":  soon(a.signed),

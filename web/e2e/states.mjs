@@ -10,7 +10,8 @@ import { costly } from "./vectors.mjs";
 
 const topic = "/r/news";
 const url = (site = facts.site) => `${site}#/reddit/${encodeURIComponent(topic)}`;
-const servers = () => [facts.a, facts.b].filter((each) => each !== undefined);
+// session: a page on loopback is secure, and tries WebTransport, too.
+const servers = () => [facts.a, facts.b, facts.session].filter((each) => each !== undefined);
 const origins = () => [facts.site, ...servers()];
 const gone = (page, text) => page.waitForFunction((t) => ![...document.querySelectorAll("article")].some((each) => each.textContent.includes(t)), text);
 const inField = (page, text) => page.waitForFunction((t) => document.querySelector(".composer textarea")?.value === t, text);
@@ -105,7 +106,8 @@ async function late(open) {
   const page = await open(url(), { origins: origins(), clock: true });
   await shows(page, facts.text);
   await page.locator(".topic").getByText("1 comment", { exact: true }).waitFor();
-  // The others are waited for so long that what they have may still come in its place.
+  // Others are waited for while what they have may still come in its place.
+  await ask("heard");
   await page.clock.runFor(4000);
   await ask("late");
 
@@ -361,7 +363,11 @@ async function offline(open, opened) {
 
 /** Lets the page's time pass until something is there: a server is waited for, and a delete can be taken back so long. */
 async function inTime(page, what) {
-  for (let seconds = 0; seconds < 120 && (await what.count()) === 0; seconds++) await page.clock.runFor(1000);
+  for (let seconds = 0; seconds < 300 && (await what.count()) === 0; seconds++) {
+    await page.clock.runFor(1000);
+    // What is no timer takes its own time.
+    await page.waitForTimeout(50);
+  }
   await what.waitFor();
 }
 
