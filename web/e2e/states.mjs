@@ -48,7 +48,7 @@ async function plain(open) {
 
   at("a vote");
   await article(page, facts.text).first().getByRole("button", { name: "Vote up" }).click();
-  await page.waitForFunction(() => document.querySelector("article .score")?.textContent === "1");
+  await article(page, facts.text).first().locator(".score", { hasText: "1" }).waitFor();
 
   at("an edit");
   await more(page, "Answered from an address.", "Edit");

@@ -1,7 +1,7 @@
 // The page's beginning. What is drawn first waits for nothing: the network, the database and what is remembered of the
 // reader come to it.
 
-import { effect } from "@preact/signals";
+import { effect } from "@preact/signals-core";
 import { render } from "preact";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
@@ -23,7 +23,7 @@ setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMill
 effect(() => {
   if (net.value === undefined) return;
   void laterStyle();
-  void import("./ui/besides.ts").then(({ onKey }) => document.addEventListener("keydown", onKey)).catch(() => undefined);
+  void import("./ui/besides.ts").then(({ begin }) => begin()).catch(() => undefined);
 });
 // What was left to send is sent when there is time for it, and whenever a server answers again.
 void ready.then(() =>

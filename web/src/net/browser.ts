@@ -3,10 +3,9 @@
 import { createNet, type Memory, type NetHost } from "./index.ts";
 import type { Net } from "./net.ts";
 import type { PeerConnection } from "./rtc.ts";
+import { storageKey } from "./visits.ts";
 import type { Sessions } from "./webtransport.ts";
 
-/** The key in localStorage, which pages of one origin share: so it says whose. */
-const storageKey = "comntr.servers";
 /** Of ?server=. */
 const maxTyped = 8;
 

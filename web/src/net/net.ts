@@ -2,6 +2,7 @@
 // comes through here is believed but what its hash proves; signatures are judged by who takes the files.
 
 import type { Hash, Place } from "../protocol/hash.ts";
+import type { Sum } from "../protocol/sha1.ts";
 
 /** How a server is reached. */
 export type Carrier = "http" | "webtransport" | "webrtc";
@@ -39,6 +40,8 @@ export interface ServerView {
 export interface File {
   readonly id: Hash;
   readonly bytes: Uint8Array;
+  /** The SHA-1, where what was found with it is known. */
+  readonly sum?: Sum | undefined;
 }
 
 export type ReadState =

@@ -171,7 +171,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   }
 
   /** A comment that came and was not here. */
-  function came({ id, bytes }: { readonly id: Hash; readonly bytes: Uint8Array }, source: Source): void {
+  function came({ id, bytes, sum }: File, source: Source): void {
     if (life.signal.aborted || seen.has(id)) return;
     source.documents++;
     source.bytes += bytes.length;
@@ -182,7 +182,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     batchOf = source.peer;
     seen.add(id);
     // A copy: what is cut out of a large buffer would keep all of it.
-    batch.push({ id, bytes: bytes.slice() });
+    batch.push({ id, bytes: bytes.slice(), sum });
     batchSize += bytes.length;
     if (batch.length >= (batches === 0 ? firstBatch : laterBatch) || batchSize >= batchBytes) flush();
     else batchTimer ??= setTimeout(flush, batchMillis);

@@ -36,21 +36,21 @@ export interface Car {
 
 /** Opens a CAR of at most so many bytes of blocks. */
 export async function openCar(chunks: AsyncIterable<Uint8Array>, maxBytes = maxCar): Promise<Car> {
-  const take = taker(chunks);
-  const length = await takeVarint(take);
-  const header = length !== undefined && length <= maxCarHeader ? await take(length) : new Uint8Array(0);
+  const source = sourceOf(chunks);
+  const length = await takeVarint(source);
+  const header = length !== undefined && length <= maxCarHeader ? (source.taken(length) ?? (await source.take(length))) : new Uint8Array(0);
   // What is read as the root must give the same header.
   const root = readCid(header.subarray(rootAt));
   if (root === undefined || !equal(header, carHeader(root))) throw new Lie("what should be a CAR has no header with one root");
-  return { root, blocks: readBlocks(take, maxBytes) };
+  return { root, blocks: readBlocks(source, maxBytes) };
 }
 
-async function* readBlocks(take: Take, maxBytes: number): AsyncGenerator<Block> {
+async function* readBlocks(source: Source, maxBytes: number): AsyncGenerator<Block> {
   let total = 0;
   for (;;) {
-    const length = await takeVarint(take);
+    const length = await takeVarint(source);
     if (length === undefined) return;
-    const section = length <= maxNode + 36 ? await take(length) : new Uint8Array(0);
+    const section = length <= maxNode + 36 ? (source.taken(length) ?? (await source.take(length))) : new Uint8Array(0);
     const cid = readCid(section);
     if (cid === undefined || section.length < length) throw new Lie("a CAR that was cut, or a block without a CID of this protocol");
     const bytes = section.subarray(cidLength(cid.version));
@@ -61,14 +61,25 @@ async function* readBlocks(take: Take, maxBytes: number): AsyncGenerator<Block> 
   }
 }
 
-/** Takes up to n bytes from a stream, fewer only at its end. */
-type Take = (n: number) => Promise<Uint8Array>;
+/** A stream of bytes. Most of what is asked for is here already: to wait for it all the same costs more than to check it. */
+interface Source {
+  /** n bytes that are here. */
+  taken(n: number): Uint8Array | undefined;
+  /** Up to n bytes, fewer only at the end. */
+  take(n: number): Promise<Uint8Array>;
+}
 
-function taker(chunks: AsyncIterable<Uint8Array>): Take {
+function sourceOf(chunks: AsyncIterable<Uint8Array>): Source {
   const iterator = chunks[Symbol.asyncIterator]();
   let rest: Uint8Array = new Uint8Array(0);
-  return async (n) => {
-    if (rest.length < n) {
+  const cut = (n: number): Uint8Array => {
+    const taken = rest.subarray(0, n);
+    rest = rest.subarray(taken.length);
+    return taken;
+  };
+  return {
+    taken: (n) => (rest.length < n ? undefined : cut(n)),
+    async take(n) {
       const parts = [rest];
       for (let have = rest.length; have < n; ) {
         const { done, value } = await iterator.next();
@@ -76,20 +87,18 @@ function taker(chunks: AsyncIterable<Uint8Array>): Take {
         parts.push(value);
         have += value.length;
       }
-      rest = concat(parts);
-    }
-    const taken = rest.subarray(0, n);
-    rest = rest.subarray(taken.length);
-    return taken;
+      if (parts.length > 1) rest = concat(parts);
+      return cut(n);
+    },
   };
 }
 
 /** A length, or undefined at the end of the stream. */
-async function takeVarint(take: Take): Promise<number | undefined> {
-  let bytes: Uint8Array = await take(1);
+async function takeVarint(source: Source): Promise<number | undefined> {
+  let bytes: Uint8Array = source.taken(1) ?? (await source.take(1));
   if (bytes.length === 0) return undefined;
   while ((bytes[bytes.length - 1] as number) >= 0x80 && bytes.length < maxLength) {
-    const next = await take(1);
+    const next = source.taken(1) ?? (await source.take(1));
     if (next.length === 0) break;
     bytes = concat([bytes, next]);
   }

@@ -1,7 +1,7 @@
 // The blocks of a folder: leaves and directory nodes, in the one encoding that SPEC.md, section 3, gives them. What
 // is read must be in that encoding to the byte: else one set of files would have many ids.
 
-import { type Bytes, concat, equal, readVarint, utf8, varint } from "./bytes.ts";
+import { type Bytes, concat, equal, readVarint, startsWith, utf8, varint } from "./bytes.ts";
 import { type Cid, cidBytes, cidLength, readCid, type Version } from "./cid.ts";
 import { maxDocument } from "./document.ts";
 import { Lie } from "./lie.ts";
@@ -42,9 +42,16 @@ function numberField(tag: number, n: number): Uint8Array {
 
 /** The one block of a comment. */
 export function leafBlock(document: Uint8Array, version: Version): Uint8Array {
-  if (version === 1) return document;
-  const data = [Uint8Array.of(0x08, 0x02), ...field(0x12, document), numberField(0x18, document.length)];
-  return concat(field(0x0a, concat(data)));
+  return version === 1 ? document : concat([leafHead(document.length), document, leafTail(document.length)]);
+}
+
+/** What version 0 puts before and behind a document of so many bytes. */
+function leafHead(n: number): Bytes {
+  const inner = [0x08, 0x02, 0x12, ...varint(n)];
+  return Uint8Array.of(0x0a, ...varint(inner.length + n + leafTail(n).length), ...inner);
+}
+function leafTail(n: number): Bytes {
+  return Uint8Array.of(0x18, ...varint(n));
 }
 
 /** The comment in a leaf's block. */
@@ -54,8 +61,10 @@ export function leafBytes(block: Uint8Array, version: Version): Uint8Array {
   // 0a <length> 08 02 12 <n> <bytes> 18 <n>: what is found by that must give the same block.
   const outer = block[0] === 0x0a ? readVarint(block, 1) : undefined;
   const inner = outer === undefined ? undefined : readVarint(block, outer.end + 3);
-  const document = inner === undefined ? undefined : block.subarray(inner.end, inner.end + inner.value);
-  if (document === undefined || !equal(leafBlock(document, 0), block)) throw new Lie("a block that is no leaf of version 0");
+  const n = inner?.value ?? 0;
+  const head = leafHead(n);
+  const document = block.subarray(head.length, head.length + n);
+  if (!startsWith(block, head) || !equal(block.subarray(head.length + n), leafTail(n))) throw new Lie("a block that is no leaf of version 0");
   return document;
 }
 

@@ -1,7 +1,7 @@
 // What the page does while nobody asks for it: it looks for replies in the topics that the reader follows, tells of
 // those that come while he is elsewhere, and notices when the page itself was replaced.
 
-import { effect } from "@preact/signals";
+import { effect } from "@preact/signals-core";
 import { packFiles } from "../keep/pack.ts";
 import { changeTopic, keptTopics } from "../keep/topics.ts";
 import type { TopicReader } from "../net/net.ts";
@@ -108,7 +108,7 @@ function noticeUpdates(): void {
       .then(async (response) => (response.ok ? response.text() : folder))
       .catch(() => folder)
       .then((index) => {
-        if (!index.includes(folder)) tell({ text: page.update, action: { label: page.reload, act: () => location.reload() } });
+        if (!index.includes(folder)) tell({ text: menu.update, action: { label: page.reload, act: () => location.reload() } });
       });
   });
 }

@@ -1,6 +1,7 @@
 // What the reader chooses on later screens: see me.ts.
 
 import { placeText } from "../protocol/hash.ts";
+import { applyLooks, type Looks, looks, looksName } from "./looks.ts";
 import { activeKey, type ChosenList, keepSetting, lists, maxLists, maxMuted, muted } from "./me.ts";
 
 export function mute(key: string, on: boolean): void {
@@ -17,4 +18,15 @@ export function setLists(next: readonly ChosenList[]): void {
 export function setActive(key: string): void {
   activeKey.value = key;
   void keepSetting("active", key);
+}
+
+export function setLooks(next: Looks): void {
+  looks.value = next;
+  applyLooks();
+  try {
+    if (next === "auto") localStorage.removeItem(looksName);
+    else localStorage.setItem(looksName, next);
+  } catch {
+    // For this visit, then.
+  }
 }

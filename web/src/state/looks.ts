@@ -1,13 +1,13 @@
 // Light, dark, or as the system has it. Kept where it can be read at once: a page must not flash.
 
-import { signal } from "@preact/signals";
+import { signal } from "@preact/signals-core";
 
 export type Looks = "auto" | "light" | "dark";
-const name = "looks";
+export const looksName = "looks";
 
 function kept(): Looks {
   try {
-    const value = localStorage.getItem(name);
+    const value = localStorage.getItem(looksName);
     return value === "light" || value === "dark" ? value : "auto";
   } catch {
     // Storage is forbidden here.
@@ -20,15 +20,4 @@ export const looks = signal<Looks>(kept());
 export function applyLooks(): void {
   if (looks.value === "auto") delete document.documentElement.dataset["looks"];
   else document.documentElement.dataset["looks"] = looks.value;
-}
-
-export function setLooks(next: Looks): void {
-  looks.value = next;
-  applyLooks();
-  try {
-    if (next === "auto") localStorage.removeItem(name);
-    else localStorage.setItem(name, next);
-  } catch {
-    // For this visit, then.
-  }
 }

@@ -1,9 +1,10 @@
 // The topic that is being read: what the worker made of its files, as signals that its screen follows.
 
-import { batch, effect, type Signal, signal } from "@preact/signals";
+import { batch, effect, type Signal, signal } from "@preact/signals-core";
 import { packFiles } from "../keep/pack.ts";
 import { changeTopic, keptTopic } from "../keep/topics.ts";
 import type { File, ReadState, TopicReader } from "../net/net.ts";
+import { isFirstVisit } from "../net/visits.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import type { FromThread, Reading, Row, ThreadFacts } from "../workers/messages.ts";
@@ -122,7 +123,8 @@ export function openTopic(place: Place, knownName: string): Topic {
   function sendFiles(files: readonly File[], server: string, list?: Place): void {
     warmMarkdown();
     const pack = packFiles(files.map(({ bytes }) => bytes));
-    channel.send({ kind: "files", session, server, pack, ...(list !== undefined ? { list } : {}) }, [pack]);
+    const ids = files.map(({ id, sum }) => (sum?.collision === false ? id : undefined));
+    channel.send({ kind: "files", session, server, pack, ids, ...(list !== undefined ? { list } : {}) }, [pack]);
   }
 
   function take(message: FromThread): void {
@@ -183,7 +185,8 @@ export function openTopic(place: Place, knownName: string): Topic {
       section.rows.value = rows.map((row, i) => ({ row, tree: trees[i] }));
       drawn.value = true;
     });
-    void startNet();
+    // They are in the page before the network is asked for.
+    setTimeout(startNet);
   }
 
   /** What one server has is here before the network is. */
@@ -224,9 +227,10 @@ export function openTopic(place: Place, knownName: string): Topic {
   });
   const stops = [stopReading, stopLists, stopStarting];
 
+  // What is kept is asked for first, unless there can be nothing: a database that is new takes its time.
+  if (isFirstVisit()) void lookFirst();
   void keeping.then(async (keep) => {
     const kept = await keptTopic(keep, place).catch(() => undefined);
-    // Where nothing is kept the worker has nothing to say of it that is worth waiting for.
     if ((kept?.packs ?? 0) === 0) void lookFirst();
     followed.value = kept?.followed ?? false;
     if (kept !== undefined && kept.name !== "" && name.peek() === "") name.value = kept.name;

@@ -179,11 +179,10 @@ export function ownerOf({ key }: Row): Me | undefined {
 }
 
 /** The bytes that a text would have too many; 0 if it can be posted. */
-export function tooLong(topic: Topic, about: Writing, body: string): number {
+export function tooLong(topic: Topic, body: string): number {
   const limit = Math.min(maxDocument, ...servers.peek().flatMap(({ state, limits }) => (state === "working" && limits !== undefined ? [limits.maxSize] : [])));
   // Headers of the longest kind that this page writes, with a name and a nonce.
   const headers = 600 + new TextEncoder().encode(topic.name.peek()).length + new TextEncoder().encode(me.peek()?.kept.name ?? "").length;
-  void about;
   return Math.max(0, new TextEncoder().encode(body).length + headers - limit);
 }
 

@@ -15,7 +15,6 @@ export const compose = {
   as: (name: string): string => `as ${name}`,
   noName: "without a name",
   name: "Your name",
-  hint: "Markdown. Ctrl or ⌘ and Enter posts.",
   sending: "Sending…",
   saved: (n: number): string => `Saved on ${plural(n, "server", "servers")}.`,
   tooLong: (bytes: number): string => `Too long by ${plural(bytes, "byte", "bytes")}.`,
@@ -38,6 +37,7 @@ export const shared = {
 } as const;
 
 export const menu = {
+  update: "There is a newer version of this page.",
   link: "Copy link",
   copied: "The link is copied.",
   copyFailed: "This browser does not let the page copy. The link is in the address bar.",
@@ -54,7 +54,6 @@ export const menu = {
   reply: (name: string): string => `A reply to you in ${name}`,
   report: "Report",
   collapse: "Collapse",
-  expand: "Expand",
   parent: "Go to what it answers",
 } as const;
 

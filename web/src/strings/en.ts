@@ -16,8 +16,6 @@ export const page = {
   network: (state: string): string => `Network: ${state}`,
   dismiss: "Dismiss",
   close: "Close",
-  cancel: "Cancel",
-  update: "There is a newer version of this page.",
   reload: "Reload",
   about: "About this page",
   first: "No account. Your name is a key in this browser; servers are volunteers.",
@@ -54,7 +52,6 @@ export const thread = {
 
 export const comment = {
   unsigned: "Not signed",
-  noName: "No name",
   edited: "edited",
   editedAt: (date: string): string => `Edited ${date}`,
   deleted: "Deleted by its author.",
@@ -71,7 +68,6 @@ export const comment = {
   reply: "Reply",
   more: "More",
   fresh: "New.",
-  collapse: "Collapse",
   expand: (n: number): string => (n === 0 ? "Expand" : `Show ${plural(n, "reply", "replies")}`),
   undated: "undated",
   going: "Deleted in a moment, and then gone for good.",

@@ -1,6 +1,6 @@
 // What readers do besides reading, which comes when there is something to read: buttons and keys, what waits, the lines
-// beside comments. Of the keys, which Help lists, those with Ctrl, Alt or Meta are the browser's, and so are all while
-// somebody writes.
+// beside comments, dates that go on. Of the keys, which Help lists, those with Ctrl, Alt or Meta are the browser's, and
+// so are all while somebody writes.
 
 import { shared } from "../gateway.ts";
 import type { Hash } from "../protocol/hash.ts";
@@ -11,14 +11,22 @@ import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
 import { laterStyle } from "./lazy.tsx";
 import { goTo } from "./thread.tsx";
+import { ago } from "./when.ts";
 
 const actions = loader(() => import("./actions.tsx"));
 
 let afterG = 0;
 /** "g" and the letter behind it belong together so long. */
 const pairMillis = 1500;
+/** What says "a minute ago" is to be true. */
+const datesMillis = 60_000;
 
-export function onKey(event: KeyboardEvent): void {
+export function begin(): void {
+  document.addEventListener("keydown", onKey);
+  setInterval(() => refreshDates(Date.now()), datesMillis);
+}
+
+function onKey(event: KeyboardEvent): void {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
   const target = event.target as HTMLElement;
   const writes = target.matches("input, textarea, select, [contenteditable]");
@@ -171,5 +179,13 @@ export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, e
       return;
     default:
       void Promise.all([actions(), laterStyle()]).then(([loaded]) => loaded?.act(topic, act, row, element));
+  }
+}
+
+/** Brings the dates on the page up to now. */
+function refreshDates(now: number): void {
+  for (const element of document.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
+    const text = ago(Date.parse(element.dateTime), now);
+    if (element.textContent !== text) element.textContent = text;
   }
 }

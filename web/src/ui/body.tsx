@@ -6,7 +6,7 @@ import type { Tree } from "../workers/trees.ts";
 /** Longer ones are laid out only where they are seen: a screen of them would take seconds. */
 const longText = 4096;
 
-export function Body({ text, tree }: { readonly text: string; readonly tree: readonly Tree[] | undefined }): VNode {
+export function body(text: string, tree: readonly Tree[] | undefined): VNode {
   const long = text.length > longText ? " long" : "";
   return tree === undefined ? <div class={`body text${long}`} dir="auto">{flat(text)}</div> : <div class={`body${long}`}>{tree.map(nodeOf)}</div>;
 }

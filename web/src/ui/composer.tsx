@@ -1,6 +1,6 @@
 // Where people write: one line that grows, a preview, who writes, and what became of it.
 
-import { type Signal, useSignal } from "@preact/signals";
+import type { Signal } from "@preact/signals-core";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
@@ -14,9 +14,10 @@ import { compose as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { knownTree, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
-import { Body } from "./body.tsx";
+import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
+import { useSignal } from "./signals.ts";
 
 const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 
@@ -83,7 +84,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
 
   async function send(): Promise<void> {
     const body = text.peek().trim();
-    if (body === "" || isBusy || tooLong(topic, writing, body) > 0) return;
+    if (body === "" || isBusy || tooLong(topic, body) > 0) return;
     const isFirst = me.peek() === undefined;
     stop.current = new AbortController();
     tab.value = "write";
@@ -123,7 +124,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   }
 
   const label = about === undefined ? t.place : about.kind === "edit" ? t.edit : t.reply(nameOf(about.row));
-  const long = tooLong(topic, writing, text.value);
+  const long = tooLong(topic, text.value);
   const isOpen = open.value || text.value !== "";
   return (
     <>
@@ -188,7 +189,7 @@ function Preview({ text }: { readonly text: string }): VNode {
       here = false;
     };
   }, [text]);
-  return <div class="preview" tabIndex={0}>{text.trim() === "" ? <p class="meta">{t.nothing}</p> : <Body text={text} tree={tree.value} />}</div>;
+  return <div class="preview" tabIndex={0}>{text.trim() === "" ? <p class="meta">{t.nothing}</p> : body(text, tree.value)}</div>;
 }
 
 /** Who writes. Whoever has no name yet may say one, or post without. */

@@ -1,6 +1,5 @@
 // Topics: those followed, those that are active now, those read before; and one box that takes whatever names one.
 
-import { useSignal } from "@preact/signals";
 import type { ComponentChildren, VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { type KeptTopic, keptTopics } from "../keep/topics.ts";
@@ -12,6 +11,7 @@ import { thread as threadText } from "../strings/en.ts";
 import { home as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { routeOfTyped } from "../typed.ts";
+import { useSignal } from "./signals.ts";
 import { ago } from "./when.ts";
 
 /** What the servers name is asked for so long. */

@@ -1,6 +1,5 @@
 // How a name outlives its browser: its words, or a file behind a passphrase.
 
-import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { dismiss, type Me } from "../state/me.ts";
@@ -9,6 +8,7 @@ import { wordsOf } from "../state/words.ts";
 import { page } from "../strings/en.ts";
 import { keepName as t } from "../strings/en-later.ts";
 import { sealInWorker } from "../workers/sealing.ts";
+import { useSignal } from "./signals.ts";
 
 export { seedOfWords } from "../state/words.ts";
 export { unsealInWorker } from "../workers/sealing.ts";

@@ -1,10 +1,10 @@
 // Parts of the page that come when they are needed. One that does not come, because the page was replaced by a newer
 // one meanwhile, is said so.
 
-import { useSignal } from "@preact/signals";
 import type { ComponentChildren, ComponentType, VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { loader } from "../state/page.ts";
+import { useSignal } from "./signals.ts";
 
 /** The style of all that is not there at first. */
 export const laterStyle = loader(

@@ -17,7 +17,7 @@ export function markOf(key: string): { readonly path: string; readonly hue: numb
   return { path: path || "M2 2h1v1h-1z", hue: Number.parseInt(key.slice(4, 6), 16) % 8 };
 }
 
-export function Mark({ keyHex }: { readonly keyHex: string | undefined }): VNode {
+export function mark(keyHex: string | undefined): VNode {
   if (keyHex === undefined) return <span class="mark none" aria-hidden="true" />;
   const { path, hue } = markOf(keyHex);
   return (

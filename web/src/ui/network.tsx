@@ -1,6 +1,5 @@
 // What the page reads from, in words; numbers and addresses under Details.
 
-import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import type { Carrier, ServerView } from "../net/net.ts";
@@ -9,6 +8,7 @@ import { net, panel, servers, working } from "../state/page.ts";
 import { page } from "../strings/en.ts";
 import { network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
+import { useSignal } from "./signals.ts";
 import { ago } from "./when.ts";
 
 export function Network(): VNode {

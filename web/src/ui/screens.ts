@@ -1,4 +1,4 @@
-// The screens but the thread, which come together: each is small, and they share most of their words.
+// The screens but the thread. They come with what writes, which has the words of them all.
 
 export { Help } from "./help.tsx";
 export { Home } from "./home.tsx";

@@ -1,6 +1,5 @@
 // Search over what this browser holds. Nothing is asked of anybody.
 
-import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { writeRoute } from "../route.ts";
@@ -8,6 +7,7 @@ import { comment as commentText, thread as threadText } from "../strings/en.ts";
 import { search as t } from "../strings/en-later.ts";
 import type { Found } from "../workers/messages.ts";
 import { openChannel } from "../workers/pool.ts";
+import { useSignal } from "./signals.ts";
 import { ago } from "./when.ts";
 
 /** Words are looked for when the typing pauses. */

@@ -1,6 +1,6 @@
 // The screen of a topic: its comments in sections of fifty, drawn slice by slice, and what is said where there are none.
 
-import { type Signal, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import type { Signal } from "@preact/signals-core";
 import { Fragment, type VNode } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { draftKey, keptDraft } from "../keep/person.ts";
@@ -15,9 +15,9 @@ import { keeping, loader, net, online, panel, servers } from "../state/page.ts";
 import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
 import { composeLine, thread as t } from "../strings/en.ts";
 import { current } from "./app.tsx";
-import { Comment } from "./comment.tsx";
+import { comment } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
-import { refreshDates } from "./when.ts";
+import { useComputed, useSignal, useSignalEffect } from "./signals.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
 const Shared = lazy(async () => (await import("./shared.tsx")).Shared);
@@ -25,8 +25,6 @@ const besides = loader(() => import("./besides.ts"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
-/** Sections that are drawn while there are more files to come. */
-const earlySections = 4;
 /** Nothing is said of waiting before. */
 const quietMillis = 300;
 
@@ -44,10 +42,6 @@ export function Thread({ route }: { readonly route: ThreadRoute }): VNode {
       topic.close();
     };
   }, [topic]);
-  useEffect(() => {
-    const timer = setInterval(() => refreshDates(Date.now()), 60_000);
-    return () => clearInterval(timer);
-  }, []);
   return <Shown key={`${community}/${part}`} topic={topic} route={route} />;
 }
 
@@ -57,23 +51,16 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   const target = useSignal<Hash | undefined>(route.comment);
   target.value = route.comment;
 
-  // Sections come one after the other, as many in one go as leave the browser its turns. While the thread is loading
-  // they still change, and there are files to read: the first ones do, unless the reader goes on.
-  const reads = useSignal(false);
-  const wanted = useComputed(() => {
-    if (!topic.drawn.value) return 1;
-    const all = topic.sections.value.length;
-    return topic.state.value === "reading" && !reads.value ? Math.min(all, earlySections) : all;
-  });
+  // Sections come one after the other, as many in one go as leave the browser its turns.
   const pace = useMemo(pacer, []);
   const mounting = useRef(false);
   useSignalEffect(() => {
-    if (mounted.value < wanted.value) void mountMore();
+    if (mounted.value < topic.sections.value.length && topic.drawn.value) void mountMore();
   });
   async function mountMore(): Promise<void> {
     if (mounting.current) return;
     mounting.current = true;
-    while (mounted.peek() < wanted.peek()) {
+    while (mounted.peek() < topic.sections.peek().length) {
       await pace();
       mounted.value++;
     }
@@ -94,9 +81,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   // Who reads is not to be moved.
   useEffect(() => {
     const settle = (): void => {
-      if (!topic.drawn.peek() || scrollY <= 80) return;
-      reads.value = true;
-      topic.settle();
+      if (topic.drawn.peek() && scrollY > 80) topic.settle();
     };
     addEventListener("scroll", settle, { passive: true });
     return () => removeEventListener("scroll", settle);
@@ -182,21 +167,17 @@ function SectionView({ topic, section, hiddenRows, route }: {
     return rows.map((each) => {
       const { row } = each;
       const write = writing.value?.row.id === row.id ? writing.value : undefined;
-      return (
-        <Fragment key={row.id}>
-          <Comment
-            drawn={each}
-            link={writeRoute({ ...route, comment: row.id })}
-            collapsed={shut.includes(row.id)}
-            going={leaving.includes(row.id)}
-            onOne={single.includes(row.id)}
-            focused={route.comment === row.id}
-            listNames={labels}
-            editing={write?.kind === "edit"}
-            below={write === undefined ? undefined : <Composer topic={topic} about={write} />}
-          />
-        </Fragment>
-      );
+      return comment({
+        drawn: each,
+        link: writeRoute({ ...route, comment: row.id }),
+        collapsed: shut.includes(row.id),
+        going: leaving.includes(row.id),
+        onOne: single.includes(row.id),
+        focused: route.comment === row.id,
+        listNames: labels,
+        editing: write?.kind === "edit",
+        below: write === undefined ? undefined : <Composer topic={topic} about={write} />,
+      });
     });
   }, [section.rows.value, hiddenRows, ...key.slice(1)]);
   return drawn.length === 0 ? null : <section class="part">{drawn}</section>;

@@ -24,11 +24,3 @@ export function ago(date: number, now: number): string {
 export function fullDate(date: number): string {
   return full.format(date);
 }
-
-/** Brings the dates on the page up to now. */
-export function refreshDates(now: number): void {
-  for (const element of document.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
-    const text = ago(Date.parse(element.dateTime), now);
-    if (element.textContent !== text) element.textContent = text;
-  }
-}

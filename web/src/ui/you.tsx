@@ -1,19 +1,19 @@
 // You: names, lists, who is muted, how the page looks, what it keeps.
 
-import { useSignal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect } from "preact/hooks";
 import { dropFiles, keptTopics } from "../keep/topics.ts";
 import { parsePlace } from "../protocol/hash.ts";
-import { mute, setActive, setLists } from "../state/choices.ts";
+import { mute, setActive, setLists, setLooks } from "../state/choices.ts";
 import { keepSetting, lists, type Me, me, muted, notifies, people } from "../state/me.ts";
-import { looks, setLooks } from "../state/looks.ts";
+import { looks } from "../state/looks.ts";
 import { keeping, loader, tell } from "../state/page.ts";
 import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
 import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { lazy } from "./lazy.tsx";
-import { Mark, shortKey } from "./mark.tsx";
+import { mark, shortKey } from "./mark.tsx";
+import { useSignal } from "./signals.ts";
 
 /** The list of words is longer than all the rest of this screen. */
 const keepName = loader(() => import("./keepname.tsx"));
@@ -49,7 +49,7 @@ function Person({ who, keep }: { readonly who: Me; readonly keep: () => void }):
   return (
     <>
       <p class="line">
-        <Mark keyHex={key} />
+        {mark(key)}
         <label class="sr" for={id}>{t.name}</label>
         <input id={id} value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(who, { name: shownName(event.currentTarget.value) })} />
       </p>
@@ -150,7 +150,7 @@ function Muted(): VNode {
       <h2>{t.muted}</h2>
       {muted.value.length === 0 ? <p class="meta">{t.noMuted}</p> : (
         <ul class="plain">{muted.value.map((key) => (
-          <li key={key} class="line"><Mark keyHex={key} /> <code class="key">{shortKey(key)}</code> <button class="link" onClick={() => mute(key, false)}>{t.unmute}</button></li>
+          <li key={key} class="line">{mark(key)} <code class="key">{shortKey(key)}</code> <button class="link" onClick={() => mute(key, false)}>{t.unmute}</button></li>
         ))}</ul>
       )}
     </section>

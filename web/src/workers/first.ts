@@ -4,7 +4,7 @@
 
 import { ask, chunksOf, type Server } from "../protocol/ask.ts";
 import { cidText } from "../protocol/cid.ts";
-import { openFolder } from "../protocol/folder.ts";
+import { type Found, openFolder } from "../protocol/folder.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import { maxSourceBytes, maxSourceFiles } from "./session.ts";
 
@@ -28,12 +28,12 @@ export interface First {
 }
 
 /** Reads into first until all is here, or take says that it is enough. It never fails. */
-export async function readFirst(server: Server, place: Place, first: First, take: (files: readonly Uint8Array[]) => Promise<boolean>, bound = firstBounds): Promise<void> {
+export async function readFirst(server: Server, place: Place, first: First, take: (files: readonly Found[]) => Promise<boolean>, bound = firstBounds): Promise<void> {
   const end = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
   let due = 0;
   let bytes = 0;
-  let batch: Uint8Array[] = [];
+  let batch: Found[] = [];
   function wait(): void {
     clearTimeout(timer);
     timer = setTimeout(() => end.abort(), bound.stall);
@@ -56,7 +56,7 @@ export async function readFirst(server: Server, place: Place, first: First, take
       if (first.ids.length >= bound.files || bytes > bound.bytes) return;
       first.ids.push(found.id);
       // A copy: what is cut out of a large buffer would keep all of it.
-      batch.push(found.bytes.slice());
+      batch.push({ ...found, bytes: found.bytes.slice() });
       if ((batch.length >= batchFiles || performance.now() >= due) && !(await flush())) return;
     }
     first.folder = cidText(folder.root);

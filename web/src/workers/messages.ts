@@ -82,7 +82,9 @@ export type ToThread =
       readonly quiet: boolean }
   /** Of a topic that nothing is held of: what one server has is read before the network is here. Answered by "looked". */
   | { readonly kind: "first"; readonly session: number; readonly origin: string }
-  | { readonly kind: "files"; readonly session: number; readonly server: string; readonly pack: ArrayBuffer; readonly list?: Place }
+  | { readonly kind: "files"; readonly session: number; readonly server: string; readonly pack: ArrayBuffer; readonly list?: Place;
+      /** The SHA-1 of each file of which it is known, and known to be no half of a collision. */
+      readonly ids?: readonly (Hash | undefined)[] }
   /** A document that the reader just signed: shown at once. */
   | { readonly kind: "own"; readonly session: number; readonly bytes: Uint8Array; readonly list?: Place }
   /** An own document that is taken back before it was sent. */

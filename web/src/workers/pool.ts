@@ -25,9 +25,6 @@ export function startWorker(name: string): Worker {
   return new Worker(url as URL, { type: "module" });
 }
 
-/** How many workers check signatures where the browser does not. */
-const maxHelpers = 4;
-
 let thread: Worker | undefined;
 const listeners = new Map<number, (message: FromThread) => void>();
 
@@ -36,21 +33,10 @@ function threadWorker(): Worker {
   const worker = startWorker("thread");
   thread = worker;
   worker.onmessage = ({ data }: MessageEvent<FromThread>) => {
-    if (data.kind === "slow") addHelpers(worker);
+    if (data.kind === "slow") void import("./helpers.ts").then(({ addHelpers }) => addHelpers(worker)).catch(() => undefined);
     else listeners.get(data.session)?.(data);
   };
   return worker;
-}
-
-/** One core is left to the page. */
-function addHelpers(worker: Worker): void {
-  const count = Math.max(1, Math.min(maxHelpers, (navigator.hardwareConcurrency || 2) - 1));
-  const ports = Array.from({ length: count }, () => {
-    const { port1, port2 } = new MessageChannel();
-    startWorker("thread").postMessage({ kind: "help", port: port1 } satisfies ToThread, [port1]);
-    return port2;
-  });
-  worker.postMessage({ kind: "helpers", ports } satisfies ToThread, ports);
 }
 
 /** Starts the worker before anything is asked of it: its code comes while the page looks for servers. */

@@ -4,6 +4,7 @@
 
 import { fold, type Comment, type Thread } from "../protocol/thread.ts";
 import { readFilter, type Filter } from "../protocol/filter.ts";
+import { fromHex } from "../protocol/bytes.ts";
 import { type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import { kindOf, listTopic, parentOf, tagOf, targetKeyOf, targetOf, targetTagOf, voteOf } from "../protocol/kinds.ts";
@@ -22,8 +23,10 @@ const firstRows = 50;
 const orderedFrom = 100;
 /** Milliseconds between two drawings of a thread that is loading. */
 const drawGap = 1000;
-/** Where little comes, it waits so long at most. */
-const lateGap = 4000;
+/** Before all is here a thread is drawn less often, */
+const earlyGap = 4000;
+/** and only the beginning of it, unless the reader goes on or what comes takes long. */
+const earlyRows = 200;
 /** Fewer documents than that are not drawn before all is verified. */
 const minDrawn = 250;
 // Without word that all is here, so long is waited for more files before the first fold.
@@ -62,7 +65,8 @@ export interface Session {
   readonly place: Place;
   /** Files that are kept: verified before. visited: whether the reader was here before; folder: one that they are all of. */
   restore(files: readonly Uint8Array[], visited: boolean, folder: string): Promise<void>;
-  files(files: readonly Uint8Array[], server: string, list?: Place): Promise<void>;
+  /** ids: see messages.ts. */
+  files(files: readonly Uint8Array[], server: string, list?: Place, ids?: readonly (Hash | undefined)[]): Promise<void>;
   own(bytes: Uint8Array, list?: Place): Promise<void>;
   undo(id: Hash): void;
   sent(id: Hash): void;
@@ -83,6 +87,8 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let shownOnce = false;
   /** All that the network had is verified and was drawn. */
   let isWholeShown = false;
+  /** Only the beginning of the thread is drawn. */
+  let isEarly = true;
   const documents = new Map<Hash, Document>();
   /** Of the lists that the reader chose and of their delegates. */
   const listDocuments = new Map<Hash, Document>();
@@ -117,12 +123,13 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   const isHere = ({ topic, community }: Place): boolean => topic === place.topic && community === place.community;
 
   /** Parses a file; its signature is left for later. */
-  async function parse(bytes: Uint8Array, where: Place): Promise<Document | Unverified | undefined> {
+  async function parse(bytes: Uint8Array, where: Place, id?: Hash): Promise<Document | Unverified | undefined> {
+    const sum = id === undefined ? undefined : { hash: fromHex(id), collision: false };
     let claim: Claim | undefined;
     const verdict = await judgeDocument(bytes, where, async (key, message, signature) => {
       claim = { key, message, signature };
       return true;
-    });
+    }, sum);
     if (isRefusal(verdict)) return undefined;
     return claim === undefined ? verdict : { document: verdict, claim };
   }
@@ -146,7 +153,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
    * While a thread is loading it is drawn when there is twice as much as before: until all is here each time moves what
    * was drawn, and to draw keeps a page busy that has files to read.
    */
-  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + drawGap;
+  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + (isLive ? drawGap : earlyGap);
 
   /** Verifies what waits, the first screen first, and draws now and then. */
   async function pump(): Promise<void> {
@@ -173,7 +180,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     }
     later.clear();
     if (!shownOnce || isLive || isTime()) draw();
-    else drawTimer ??= setTimeout(draw, lateGap);
+    else drawTimer ??= setTimeout(drawAll, earlyGap);
   }
 
   /**
@@ -228,6 +235,11 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       pumping = undefined;
       if (unverified.size > 0) wake();
     });
+  }
+
+  function drawAll(): void {
+    isEarly = false;
+    draw();
   }
 
   function foldAll(all: Iterable<Document>): Thread {
@@ -294,7 +306,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       if (!isWholeShown && letEndIn(thread, all)) thread = foldAll(here.filter(({ id }) => !pending.has(id)));
       waiting = all.total - thread.total;
     }
-    const comments = inOrder(thread.comments);
+    const comments = inOrder(thread.comments).slice(0, isEarly ? earlyRows : undefined);
     const rows = toRows(comments);
     const facts: ThreadFacts = {
       name: thread.name ?? "",
@@ -476,23 +488,24 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         enter(document, "restored");
       }
       kept = documents.size;
+      if (kept > 0) isEarly = false;
       tell({ kind: "held", ids: [...documents.keys()], folder });
       if (documents.size > 0) draw();
     },
-    async files(files, server, list) {
+    async files(files, server, list, ids = []) {
       const where = list ?? place;
       const source = given.get(server) ?? { files: 0, bytes: 0 };
       given.set(server, source);
       let refused = 0;
       let plain = false;
-      for (const bytes of files) {
+      for (const [i, bytes] of files.entries()) {
         source.files++;
         source.bytes += bytes.length;
         if (source.files > maxSourceFiles || source.bytes > maxSourceBytes) {
           isWhole = false;
           break;
         }
-        const parsed = await parse(bytes, where);
+        const parsed = await parse(bytes, where, ids[i]);
         if (parsed === undefined) {
           refused++;
           continue;
@@ -543,9 +556,13 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     },
     settle() {
       settled = true;
+      // What comes after the rows that he sees.
+      if (isEarly && shownOnce && pumping === undefined) drawAll();
+      isEarly = false;
     },
     live() {
       isLive = true;
+      isEarly = false;
       if (pumping === undefined) {
         if (unverified.size > 0) wake();
         else draw();

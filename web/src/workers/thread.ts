@@ -77,8 +77,9 @@ async function look({ session, origin }: Extract<ToThread, { kind: "first" }>): 
   let batches = 0;
   await readFirst({ origin, fetch: (url, init) => fetch(url, init) }, opened.place, first, async (files) => {
     // Its worker is made while these are verified.
-    if (batches++ === 0 && files.some((bytes) => toPlainTree(fromUTF8(bytes) ?? "") === undefined)) scope.postMessage({ kind: "markdown", session });
-    await inTurn(() => opened.files(files, origin));
+    if (batches++ === 0 && files.some(({ bytes }) => toPlainTree(fromUTF8(bytes) ?? "") === undefined)) scope.postMessage({ kind: "markdown", session });
+    const ids = files.map(({ id, sum }) => (sum.collision ? undefined : id));
+    await inTurn(() => opened.files(files.map(({ bytes }) => bytes), origin, undefined, ids));
     await pause();
     return sessions.has(session);
   });
@@ -102,7 +103,7 @@ async function take(message: ToThread): Promise<void> {
   }
   const session = sessions.get(message.session);
   switch (message.kind) {
-    case "files": return session?.files(unpackFiles(message.pack), message.server, message.list);
+    case "files": return session?.files(unpackFiles(message.pack), message.server, message.list, message.ids);
     case "own": return session?.own(message.bytes, message.list);
     case "undo": return session?.undo(message.id);
     case "sent": return session?.sent(message.id);
