@@ -31,7 +31,7 @@ import (
 // pageTopic is the topic that web/e2e/discover.mjs reads.
 const pageTopic = "/r/news"
 
-// facts is what a scenario of web/e2e/discover.mjs is told.
+// facts is what a scenario of a script in web/e2e is told.
 type facts map[string]string
 
 // acts is what such a scenario may have the test do.
@@ -39,6 +39,12 @@ type acts map[string]func(text string) (string, error)
 
 // playPage runs a scenario of web/e2e/discover.mjs in Chromium.
 func playPage(t *testing.T, scenario string, f facts, a acts) {
+	t.Helper()
+	play(t, "discover.mjs", scenario, f, a)
+}
+
+// play runs a scenario of a script in web/e2e in Chromium.
+func play(t *testing.T, script, scenario string, f facts, a acts) {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -69,7 +75,7 @@ func playPage(t *testing.T, scenario string, f facts, a acts) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "e2e/discover.mjs", scenario, string(text))
+	cmd := exec.CommandContext(ctx, "node", "e2e/"+script, scenario, string(text))
 	cmd.Dir = filepath.Join("..", "..", "web")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)

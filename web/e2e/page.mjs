@@ -5,12 +5,10 @@
 //
 // cmd/comntr's TestE2EPage runs it.
 
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
+import { violations } from "./axe.mjs";
 
 const [origin, executablePath = "/usr/bin/chromium"] = process.argv.slice(2);
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const patience = 30_000;
 
 const faults = [];
@@ -46,20 +44,7 @@ function watch(page) {
 }
 
 async function checkAccess(page, screen) {
-  for (const colorScheme of ["light", "dark"]) {
-    // What fades in has its colours when it is there.
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    // An isolated world: the page's policy and its Trusted Types do not concern what only looks at it.
-    const session = await context.newCDPSession(page);
-    const { frameTree } = await session.send("Page.getFrameTree");
-    const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id, worldName: "axe" });
-    const run = async (expression) => (await session.send("Runtime.evaluate", { contextId: executionContextId, expression, awaitPromise: true, returnByValue: true })).result.value;
-    await run(axe + "; undefined");
-    const found = await run("axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 160)).join(' ')}`))");
-    for (const violation of found ?? ["axe did not run"]) fault(`axe on ${screen}, ${colorScheme}: ${violation}`);
-    await session.detach();
-  }
-  await page.emulateMedia({ colorScheme: null, reducedMotion: null });
+  for (const violation of await violations(page)) fault(`axe on ${screen}, ${violation}`);
 }
 
 const topic = `e2e ${Date.now()}`;

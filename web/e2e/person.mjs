@@ -2,8 +2,10 @@
 // the console, a request to anybody who was not named, a dialog.
 
 import { chromium } from "playwright-core";
+import { violations } from "./axe.mjs";
 
-const patience = 30_000;
+/** Machines of CI are slow and do other things, too. */
+const patience = 60_000;
 
 /** What a scenario is told: {executablePath, and what its test in Go started}; what it does to that it asks of {control}. */
 const facts = JSON.parse(process.argv[3] ?? "{}");
@@ -25,21 +27,38 @@ export async function ask(act, text = "") {
   return answer;
 }
 
+/** What axe has against a state of the page is a fault. */
+export async function checkAccess(page, state) {
+  for (const violation of await violations(page)) fault(`axe on ${state}, ${violation}`);
+}
+
 /**
  * A page in a browser of its own. origins: whom it may ask, HTTP and WebSocket alike. mayFail: of those, whom it need not
  * reach; the console tells of each try. quic: HTTP/3 too, where this host is the one after it (Chromium's
- * --host-resolver-rules). before: runs in the page before all else.
+ * --host-resolver-rules). args: more of Chromium's. permissions: what the person allows. clock: the page's time is the
+ * test's to move. before: runs in the page before all else.
  */
-export async function open(url, { origins, mayFail = new Set(), quic, before }) {
+export async function open(url, { origins, mayFail = new Set(), quic, args = [], permissions = [], clock = false, before, viewport = { width: 1024, height: 800 } }) {
   // A data folder of its own for each run: launch makes it and removes it.
   const browser = await chromium.launch({
     executablePath: facts.executablePath,
     headless: true,
-    args: ["--no-sandbox", "--disable-gpu", quic === undefined ? "--disable-quic" : `--host-resolver-rules=MAP ${quic}`, "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: [
+      "--no-sandbox", "--disable-gpu", quic === undefined ? "--disable-quic" : `--host-resolver-rules=MAP ${quic}`, "--no-first-run",
+      "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args,
+    ],
   });
-  const context = await browser.newContext({ viewport: { width: 1024, height: 800 }, permissions: ["local-network-access"], ignoreHTTPSErrors: true });
+  const context = await browser.newContext({ viewport, permissions: ["local-network-access", ...permissions], ignoreHTTPSErrors: true });
+  if (clock) await context.clock.install();
+  if (before !== undefined) await context.addInitScript(before);
+  const page = await tab({ browser, context, origins, mayFail });
+  await page.goto(url);
+  return { browser, context, page };
+}
+
+/** One more page of the same person. */
+export async function tab({ context, origins, mayFail = new Set() }) {
   const page = await context.newPage();
-  if (before !== undefined) await page.addInitScript(before);
   page.setDefaultTimeout(patience);
   page.on("pageerror", (error) => fault(`an exception: ${error.stack ?? error}`));
   page.on("dialog", (dialog) => {
@@ -54,15 +73,16 @@ export async function open(url, { origins, mayFail = new Set(), quic, before }) 
     if (isOfNetwork && URL.canParse(text) && mayFail.has(hostOf(text))) return;
     fault(`on the console: ${message.type()} ${message.text()} (${about})`);
   });
+  const hosts = new Set(origins.map(hostOf));
   const asked = (what) => {
+    // Chromium escapes what no address may have, and Node does not read that.
+    if (!URL.canParse(what)) return void fault(`a request to ${what}`);
     const { protocol } = new URL(what);
     if (protocol !== "data:" && protocol !== "blob:" && !hosts.has(hostOf(what))) fault(`a request to ${what}`);
   };
-  const hosts = new Set(origins.map(hostOf));
   page.on("request", (request) => asked(request.url()));
   page.on("websocket", (socket) => asked(socket.url()));
-  await page.goto(url);
-  return { browser, page };
+  return page;
 }
 
 export const hostOf = (url) => new URL(url).host;
@@ -105,7 +125,7 @@ export async function network(page) {
   return panel;
 }
 
-/** Runs the scenario that was asked for, and says what was wrong. */
+/** Runs the scenario that was asked for, and says what was wrong. A scenario gets open, and what it opened so far. */
 export async function play(scenarios) {
   const [name] = process.argv.slice(2);
   const opened = [];
@@ -114,7 +134,7 @@ export async function play(scenarios) {
       const made = await open(...how);
       opened.push(made);
       return made.page;
-    });
+    }, () => opened);
   } catch (error) {
     fault(error.stack ?? String(error));
     for (const { page } of opened) fault(`the page says: ${await page.evaluate(() => document.body.innerText.slice(0, 1500)).catch(String)}`);

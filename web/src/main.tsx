@@ -5,7 +5,7 @@ import { effect } from "@preact/signals-core";
 import { render } from "preact";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
-import { net, route, startNet, startPage } from "./state/page.ts";
+import { net, route, startNet, startPage, working } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
 import { laterStyle } from "./ui/lazy.tsx";
 import { warmUp } from "./workers/pool.ts";
@@ -25,10 +25,12 @@ effect(() => {
   void laterStyle();
   void import("./ui/besides.ts").then(({ begin }) => begin()).catch(() => undefined);
 });
-// What was left to send is sent when there is time for it.
+// What was left to send is sent when there is time for it, and whenever a server answers again.
 void ready.then(() =>
   setTimeout(() => {
-    void import("./state/write.ts").then(({ sendWaiting }) => sendWaiting()).catch(() => undefined);
+    effect(() => {
+      if (working.value > 0) void import("./state/write.ts").then(({ sendWaiting }) => sendWaiting()).catch(() => undefined);
+    });
     void import("./state/background.ts").then(({ startBackground }) => startBackground()).catch(() => undefined);
   }, 3000),
 );

@@ -2,6 +2,8 @@
 // forbids it. What is kept here was made or verified by this page; it is bounded table by table, in the modules that
 // own the tables.
 
+import { shared } from "../gateway.ts";
+
 /** The tables, and who owns them. */
 export const tables = ["packs", "topics", "keys", "drafts", "outbox", "settings"] as const;
 export type Table = (typeof tables)[number];
@@ -32,6 +34,7 @@ export async function openKeep(factory: IDBFactory | undefined = indexedDBOf()):
 }
 
 function indexedDBOf(): IDBFactory | undefined {
+  if (shared) return undefined;
   // Where storage is forbidden, only touching the name throws.
   try {
     return (globalThis as { indexedDB?: IDBFactory }).indexedDB;

@@ -56,6 +56,8 @@ export function canonicalOrigin(text: string): string | undefined {
     return undefined;
   }
   const { protocol, hostname, port } = url;
+  // Some browsers escape what no host's name may have, where others refuse it.
+  if (hostname.includes("%")) return undefined;
   if ((protocol !== "http:" && protocol !== "https:") || `${url.origin}/` !== url.href) return undefined;
   const mapped = /^\[::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})\]$/.exec(hostname);
   const host = mapped === null ? hostname : ipv4(Number.parseInt(mapped[1] as string, 16), Number.parseInt(mapped[2] as string, 16));

@@ -11,7 +11,7 @@ import { page } from "../strings/en.ts";
 import { current } from "../ui/app.tsx";
 import { openChannel } from "../workers/pool.ts";
 import { muted, notifies, people } from "./me.ts";
-import { keeping, net, tell } from "./page.ts";
+import { keeping, looked, net, tell } from "./page.ts";
 
 /** Topics that are looked at in one round, those visited last first; one after the other. */
 export const maxLooked = 20;
@@ -39,6 +39,7 @@ async function round(): Promise<void> {
     const replies = await look(place);
     if (replies !== undefined) await changeTopic(keep, place, { replies }).catch(() => undefined);
   }
+  looked.value++;
 }
 
 /** Replies in a topic that came since the last visit. */

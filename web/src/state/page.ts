@@ -19,6 +19,9 @@ export const panel = signal<"network" | undefined>(undefined);
 
 export const keeping: Promise<Keep> = openKeep();
 
+/** Rounds in which it was looked for replies: what is kept of topics is another after each. */
+export const looked = signal(0);
+
 /** One sentence at the bottom, with one action at most. */
 export interface Notice {
   readonly text: string;

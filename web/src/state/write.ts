@@ -104,6 +104,9 @@ function usualWork(): number {
   return Math.max(0, ...servers.peek().filter(({ state }) => state === "working").map(({ limits }) => limits?.work ?? 0));
 }
 
+/** Documents that this visit sends, or will send when their time has come. */
+const underWay = new Set<Hash>();
+
 /** Signs, pays, shows and sends. Resolves when all is known; whether a server has it. */
 async function send(topic: Topic, author: Me, unpaid: Draft, least: number, tell: (state: SendState) => void, signal: AbortSignal): Promise<boolean> {
   const keep = await keeping;
@@ -114,11 +117,12 @@ async function send(topic: Topic, author: Me, unpaid: Draft, least: number, tell
     const draft = bits === 0 ? unpaid : await pay(unpaid, author, bits, working, signal);
     const document = signed(draft, author);
     topic.own(document.bytes);
+    underWay.add(document.id);
     await keepWaiting(keep, topic.place, document.id, { bytes: document.bytes, at: Date.now(), due: 0 }).catch(() => undefined);
     const { saved, refused } = await deliver(topic.place, document.bytes, (count) => {
       if (count === 1) topic.sent(document.id);
       tell({ at: "saved", servers: count, done: false });
-    }, signal);
+    }, signal).finally(() => underWay.delete(document.id));
     await dropWaiting(keep, topic.place, document.id).catch(() => undefined);
     if (saved > 0) {
       tell({ at: "saved", servers: saved, done: true });
@@ -226,6 +230,7 @@ export async function remove(topic: Topic, row: Row, failed: () => void): Promis
   const paid = bits === 0 ? draft : await pay(draft, who, bits, () => undefined, new AbortController().signal);
   const document = signed(paid, who);
   deletes.set(row.id, document.id);
+  underWay.add(document.id);
   const keep = await keeping;
   await keepWaiting(keep, topic.place, document.id, { bytes: document.bytes, at: Date.now(), due }).catch(() => undefined);
   timers.set(row.id, setTimeout(() => void go(), Math.max(0, due - Date.now())));
@@ -238,6 +243,7 @@ export async function remove(topic: Topic, row: Row, failed: () => void): Promis
       if (count === 1) topic.sent(document.id);
     }, new AbortController().signal);
     // What no server took stays in the outbox, and is sent again.
+    underWay.delete(document.id);
     if (saved > 0) await dropWaiting(keep, topic.place, document.id).catch(() => undefined);
     else failed();
   }
@@ -248,7 +254,9 @@ export async function undoRemove(topic: Topic, id: Hash): Promise<void> {
   timers.delete(id);
   stopGoing(topic, id);
   const document = deletes.get(id);
-  if (document !== undefined) await dropWaiting(await keeping, topic.place, document).catch(() => undefined);
+  if (document === undefined) return;
+  underWay.delete(document);
+  await dropWaiting(await keeping, topic.place, document).catch(() => undefined);
 }
 
 function stopGoing(topic: Topic, id: Hash): void {
@@ -257,12 +265,11 @@ function stopGoing(topic: Topic, id: Hash): void {
   topic.going.value = next;
 }
 
-/** Sends what an earlier visit left: deletes, and what was on its way when the page was closed. */
+/** Sends what was left: deletes that no server took, and what was on its way when the page was closed. */
 export async function sendWaiting(): Promise<void> {
   const keep = await keeping;
   for (const [place, id, { bytes, due }] of await keptWaiting(keep).catch(() => [])) {
-    // What this visit is about to send is not an earlier one's.
-    if (due > Date.now() || [...deletes.values()].includes(id as Hash)) continue;
+    if (due > Date.now() || underWay.has(id as Hash)) continue;
     const { saved, refused } = await deliver(place, bytes, () => undefined, new AbortController().signal);
     const settled = saved > 0 || (refused.length > 0 && refused.every(({ code }) => !outOfReach.has(code) && code !== "rate-limited" && code !== "busy"));
     if (settled) await dropWaiting(keep, place, id).catch(() => undefined);

@@ -31,6 +31,11 @@ export const compose = {
   deleteFailed: "It could not be deleted now. It is tried again.",
 } as const;
 
+export const shared = {
+  text: "This address is shared with other pages, which could take your key. Here you can read, and not write.",
+  own: "Open this page at an address of its own",
+} as const;
+
 export const menu = {
   update: "There is a newer version of this page.",
   link: "Copy link",

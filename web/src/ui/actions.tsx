@@ -1,6 +1,7 @@
 // What the buttons of a comment do, but reading: votes, deletes, and the menu.
 
 import { render, type VNode } from "preact";
+import { shared } from "../gateway.ts";
 import { writeRoute } from "../route.ts";
 import { mute } from "../state/choices.ts";
 import { composing } from "../state/composing.ts";
@@ -56,8 +57,8 @@ function itemsOf(topic: Topic, row: Row): Item[] {
   const owner = ownerOf(row);
   add(row.parent !== undefined && row.missing !== true, t.parent, () => void goTo(row.parent as Row["id"]));
   add(true, t.collapse, () => toggleCollapsed(topic, row.id, true));
-  add(owner !== undefined, t.edit, () => (composing.value = { kind: "edit", row }));
-  add(owner !== undefined, t.remove, () => {
+  add(owner !== undefined && !shared, t.edit, () => (composing.value = { kind: "edit", row }));
+  add(owner !== undefined && !shared, t.remove, () => {
     void remove(topic, row, () => tell({ text: compose.deleteFailed, lasts: 6000 }));
     requestAnimationFrame(() => document.querySelector<HTMLElement>(`#c-${CSS.escape(row.id)} [data-act=undo]`)?.focus());
   });
@@ -69,7 +70,7 @@ function itemsOf(topic: Topic, row: Row): Item[] {
       if (!isMuted) tell({ text: t.muted, action: { label: commentText.undo, act: () => mute(key, false) }, lasts: 8000 });
     });
   }
-  add(owner === undefined && row.hidden === undefined, t.hide, () => {
+  add(owner === undefined && row.hidden === undefined && !shared, t.hide, () => {
     void hide(topic, row, t.ownList).then(
       (saved) => tell({ text: saved ? t.hidden : t.hiddenHere, lasts: 4000 }),
       () => tell({ text: t.hideFailed, lasts: 6000 }),

@@ -2,9 +2,10 @@
 // beside comments, dates that go on. Of the keys, which Help lists, those with Ctrl, Alt or Meta are the browser's, and
 // so are all while somebody writes.
 
+import { shared } from "../gateway.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { composing } from "../state/composing.ts";
-import { loader, panel } from "../state/page.ts";
+import { loader } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
@@ -95,8 +96,9 @@ function step(article: Element | null, by: 1 | -1, selector: string): boolean {
 }
 
 function escape(target: HTMLElement): void {
-  if (panel.peek() !== undefined) panel.value = undefined;
-  else if (composing.peek() !== undefined && target.closest(".composer") !== null) composing.value = undefined;
+  // What lies over the page is closed by the browser.
+  if (target.closest("dialog") !== null) return;
+  if (composing.peek() !== undefined && target.closest(".composer") !== null) composing.value = undefined;
   else target.blur();
 }
 
@@ -152,10 +154,13 @@ export function toggleCollapsed(topic: Topic, id: Hash, on: boolean): void {
   topic.collapsed.value = next;
 }
 
+/** What is not done where nobody writes. */
+const writes: readonly string[] = ["reply", "up", "down"];
+
 /** Does what a button or a key asks for. What is not needed to read comes from another file. */
 export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
   const row = rowOf(topic, id);
-  if (row === undefined) return;
+  if (row === undefined || (shared && writes.includes(act))) return;
   switch (act) {
     case "expand":
       toggleCollapsed(topic, id, false);

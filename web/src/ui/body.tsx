@@ -3,15 +3,23 @@
 import { type ComponentChild, h, type VNode } from "preact";
 import type { Tree } from "../workers/trees.ts";
 
+/** Longer ones are laid out only where they are seen: a screen of them would take seconds. */
+const longText = 4096;
+
 export function body(text: string, tree: readonly Tree[] | undefined): VNode {
-  return tree === undefined ? <div class="body text" dir="auto">{text}</div> : <div class="body">{tree.map(nodeOf)}</div>;
+  const long = text.length > longText ? " long" : "";
+  return tree === undefined ? <div class={`body text${long}`} dir="auto">{flat(text)}</div> : <div class={`body${long}`}>{tree.map(nodeOf)}</div>;
 }
+
+/** Marks over one another, at most so many: no script needs more (UAX #15, Stream-Safe Text), and thousands take a second to draw. */
+const stack = /(\p{M}{30})\p{M}+/gu;
+const flat = (text: string): string => text.replace(stack, "$1");
 
 /** Blocks find their direction by themselves: one comment may have paragraphs of two scripts. */
 const directed = new Set(["p", "h", "li", "blockquote", "td", "th"]);
 
 function nodeOf(tree: Tree): ComponentChild {
-  if (typeof tree === "string") return tree;
+  if (typeof tree === "string") return flat(tree);
   const [tag, value, ...children] = tree;
   const inside = children.map(nodeOf);
   switch (tag) {

@@ -2,6 +2,7 @@
 // have no listeners of their own. Nor are their parts components: those cost as much as the nodes that they make.
 
 import { type ComponentChildren, render, type VNode } from "preact";
+import { shared } from "../gateway.ts";
 import type { DrawnRow } from "../state/topic.ts";
 import { comment as t } from "../strings/en.ts";
 import type { Row } from "../workers/messages.ts";
@@ -111,8 +112,8 @@ const said = new WeakMap<HTMLElement, string>();
 const unsaid = "0 0 undefined";
 
 function actions(row: Row): VNode {
-  const canVote = row.mine !== true && row.hidden === undefined;
-  const canReply = row.locked !== true;
+  const canVote = !shared && row.mine !== true && row.hidden === undefined;
+  const canReply = !shared && row.locked !== true;
   // Another form is another element.
   const form = `${canVote}${canReply}`;
   return <footer key={form} ref={(footer) => { if (footer !== null) fill(footer, form, canVote, canReply, row); }} />;

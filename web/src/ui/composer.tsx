@@ -97,7 +97,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     text.value = "";
     keepNow();
     if (isFirst || (me.peek()?.kept.saved === false && !dismissed.peek().includes("keep"))) asks.value = true;
-    if (about !== undefined && !asks.peek()) composing.value = undefined;
+    if (about !== undefined && !asks.peek()) leave();
     else {
       open.value = false;
       requestAnimationFrame(() => grow(field.current));
@@ -107,8 +107,15 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     }
   }
 
+  /** The comment that was written about gets the focus: what has it goes. */
+  function leave(): void {
+    if (about === undefined) return;
+    if (box.current?.contains(document.activeElement)) document.getElementById(`c-${about.row.id}`)?.focus({ preventScroll: true });
+    composing.value = undefined;
+  }
+
   function close(): void {
-    if (about !== undefined) composing.value = undefined;
+    if (about !== undefined) leave();
     else {
       open.value = false;
       field.current?.blur();
@@ -147,13 +154,14 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
             <span class="meta state" role="status">
               {state.value === undefined ? (long > 0 ? <span class="error">{t.tooLong(long)}</span> : <As naming={naming} about={about} />) : <Outcome state={state.value} retry={() => void send()} />}
             </span>
-            {isBusy ? <button type="button" onClick={() => stop.current?.abort()}>{t.stop}</button>
-              : <button class="primary" disabled={text.value.trim() === "" || long > 0}>{about?.kind === "edit" ? t.save : t.post}</button>}
+            {/* Two buttons, not one that changes: a click that stops would go on to post. */}
+            {isBusy ? <button key="stop" type="button" onClick={() => stop.current?.abort()}>{t.stop}</button>
+              : <button key="post" class="primary" disabled={text.value.trim() === "" || long > 0}>{about?.kind === "edit" ? t.save : t.post}</button>}
           </div>
         )}
         {!isOpen && state.value !== undefined && <p class="meta foot" role="status"><Outcome state={state.value} retry={() => void send()} /></p>}
       </form>
-      {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; if (about !== undefined) composing.value = undefined; }} />}
+      {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; leave(); }} />}
     </>
   );
 }

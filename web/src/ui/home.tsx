@@ -5,7 +5,7 @@ import { type KeptTopic, keptTopics } from "../keep/topics.ts";
 import type { ActiveTopic } from "../net/net.ts";
 import type { Place } from "../protocol/hash.ts";
 import { hashOfPart, writeRoute } from "../route.ts";
-import { keeping, net, servers } from "../state/page.ts";
+import { keeping, looked, net, servers } from "../state/page.ts";
 import { thread as threadText } from "../strings/en.ts";
 import { home as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
@@ -24,7 +24,7 @@ export function Home({ community }: { readonly community: string }): VNode {
   const typed = useSignal("");
   useEffect(() => {
     void keeping.then(keptTopics).then((all) => (kept.value = all), () => undefined);
-  }, []);
+  }, [looked.value]);
   const made = net.value;
   const proven = servers.value.filter(({ state }) => state === "working").length;
   useEffect(() => {

@@ -11,6 +11,7 @@ import { useEffect, useRef, useSignal } from "./signals.ts";
 import { ago } from "./when.ts";
 
 export function Network(): VNode {
+  // It is closed, and goes by that: one that only goes does not give the focus back.
   const dialog = useRef<HTMLDialogElement>(null);
   const address = useSignal("");
   const said = useSignal("");
@@ -19,7 +20,7 @@ export function Network(): VNode {
     box.showModal();
     const shut = (event: MouseEvent): void => {
       // What lies over the page takes clicks on the page, too.
-      if (event.target === box) panel.value = undefined;
+      if (event.target === box) box.close();
     };
     box.addEventListener("click", shut);
     return () => box.removeEventListener("click", shut);
@@ -50,7 +51,7 @@ export function Network(): VNode {
     <dialog ref={dialog} class="side" aria-labelledby="network" onClose={() => (panel.value = undefined)}>
       <header>
         <h2 id="network">{t.title}</h2>
-        <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => (panel.value = undefined)} />
+        <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
       <p>{asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : t.none}</p>
       <ul class="plain servers">

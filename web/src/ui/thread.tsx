@@ -3,6 +3,7 @@
 import type { Signal } from "@preact/signals-core";
 import { Fragment, type VNode } from "preact";
 import { draftKey, keptDraft } from "../keep/person.ts";
+import { shared } from "../gateway.ts";
 import { pacer } from "../net/pacer.ts";
 import type { Hash } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
@@ -18,6 +19,7 @@ import { lazy } from "./lazy.tsx";
 import { useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffect } from "./signals.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
+const Shared = lazy(async () => (await import("./shared.tsx")).Shared);
 const besides = loader(() => import("./besides.ts"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
@@ -109,7 +111,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   return (
     <main id="main" tabIndex={-1} ref={container} onClick={onClick}>
       <Head topic={topic} />
-      {!locked && <TopicComposer topic={topic} />}
+      {shared ? <Shared link={writeRoute(route)} /> : !locked && <TopicComposer topic={topic} />}
       <State topic={topic} />
       <Hidden topic={topic} />
       <div class="comments" id="comments" tabIndex={-1}>
