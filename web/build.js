@@ -30,8 +30,8 @@ const workers = ["thread", "markdown", "work", "seal"];
 // Which modules travel together. What comes later is in the first of these parts that needs it.
 const later = {
   sign: ["src/protocol/build.ts"],
-  net: ["src/net/browser.ts", "src/ui/besides.ts"],
-  write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts"],
+  net: ["src/net/browser.ts", "src/ui/besides.ts", "src/workers/helpers.ts"],
+  write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts", "src/ui/shared.tsx"],
 };
 
 /** What modules import at once, and what that does. */
@@ -86,10 +86,8 @@ const output = made.filter((file) => file !== added).map((file) => {
   return { ...file, code, imports: file.imports.filter((name) => name !== added.fileName) };
 });
 const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
-for (const name of ["page.css", "later.css"]) {
-  const { code } = await transform(readFileSync(here(`src/${name}`), "utf8"), { loader: "css", minify: true, target: ["chrome110", "firefox115", "safari16.4"] });
-  files.set(name, Buffer.from(code));
-}
+const css = await transform(readFileSync(here("src/page.css"), "utf8"), { loader: "css", minify: true, target: ["chrome110", "firefox115", "safari16.4"] });
+files.set("page.css", Buffer.from(css.code));
 files.set("icon.svg", readFileSync(here("src/icon.svg")));
 const sum = createHash("sha256");
 for (const [name, contents] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) sum.update(`${name} ${contents.length}\n`).update(contents);

@@ -7,7 +7,6 @@ import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
 import { net, route, startNet, startPage, working } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
-import { laterStyle } from "./ui/lazy.tsx";
 import { warmUp } from "./workers/pool.ts";
 
 /** It comes by then, whatever the first comments do. */
@@ -21,9 +20,7 @@ void startPage();
 // A topic's first comments are read without the network; all else needs it.
 setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMillis : 0);
 effect(() => {
-  if (net.value === undefined) return;
-  void laterStyle();
-  void import("./ui/besides.ts").then(({ begin }) => begin()).catch(() => undefined);
+  if (net.value !== undefined) void import("./ui/besides.ts").then(({ begin }) => begin()).catch(() => undefined);
 });
 // What was left to send is sent when there is time for it, and whenever a server answers again.
 void ready.then(() =>

@@ -4,12 +4,11 @@
 import { concat } from "../protocol/bytes.ts";
 import type { Fetch } from "../protocol/client.ts";
 import type { Hash } from "../protocol/hash.ts";
-import { Lie } from "../protocol/lie.ts";
 import { until } from "./deadline.ts";
 import { answered, asked, isBare } from "./message.ts";
 import { Trouble } from "./reasons.ts";
 import {
-  creditOf, type Frame, frameWindow, greeting, type Greeting, handshake, handshakeSize, isHandshake, maxAnswer, maxFrameBody, maxFrameData, readAnswer, readMessage, writeFrame,
+  creditOf, type Frame, frameWindow, greeting, type Greeting, handshake, handshakeSize, isHandshake, maxAnswer, maxFrameBody, maxFrameData, odd, readAnswer, readMessage, writeFrame,
   writeHead,
 } from "./wire.ts";
 
@@ -104,7 +103,7 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
   /** Takes what is whole at the beginning of the buffer. */
   function step(): void {
     if (!isOpen) {
-      if (!isHandshake(buffer, infohash)) throw new Lie("another protocol, or another community, on a data channel");
+      if (!isHandshake(buffer, infohash)) throw odd();
       isOpen = true;
       buffer = buffer.subarray(handshakeSize);
       need = 4;
@@ -112,7 +111,7 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
     }
     while (buffer.length >= 4) {
       const length = new DataView(buffer.buffer, buffer.byteOffset).getUint32(0);
-      if (length > maxAnswer) throw new Lie(`a message of ${length} bytes on a data channel`);
+      if (length > maxAnswer) throw odd();
       need = 4 + length;
       if (buffer.length < need) return;
       const bytes = buffer.subarray(4, need);
@@ -120,9 +119,9 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
       need = 4;
       const said = bytes.length === 0 ? undefined : readMessage(bytes);
       if (said === undefined) {
-        if (++stray > maxStray) throw new Lie("a data channel with nothing to say");
+        if (++stray > maxStray) throw odd();
       } else if ("greeting" in said) {
-        if (++stray > maxStray) throw new Lie("a data channel that only greets");
+        if (++stray > maxStray) throw odd();
         number ||= said.greeting.extension;
         greet(copied(said.greeting));
       } else {
@@ -136,23 +135,23 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
     const answer = answers.get(request);
     if (answer === undefined) {
       // What was given up here may still be on its way.
-      if (request > last || request === 0) throw new Lie("an answer to no request");
+      if (request > last || request === 0) throw odd();
       return;
     }
     switch (type) {
       case "answer":
-        if (answer.isBegun) throw new Lie("two answers to one request");
+        if (answer.isBegun) throw odd();
         answer.isBegun = true;
         answer.began(respond(request, answer, payload));
         return;
       case "data":
         answer.window -= payload.length;
-        if (!answer.isBegun || answer.window < 0) throw new Lie("more of an answer than was asked for");
+        if (!answer.isBegun || answer.window < 0) throw odd();
         answer.chunks.push(payload.slice());
         answer.wake?.();
         return;
       case "end":
-        if (!answer.isBegun) throw new Lie("the end of an answer that has not begun");
+        if (!answer.isBegun) throw odd();
         answer.isWhole = true;
         answers.delete(request);
         answer.wake?.();
@@ -162,7 +161,7 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
         fail(answer, new Trouble("broke", "the server ended its answer too early"));
         return;
       default:
-        throw new Lie("a server that asks");
+        throw odd();
     }
   }
 

@@ -1,6 +1,8 @@
 // Which addresses may be dialled: SPEC.md, section 6. Without it anybody who names servers could make a reader's
 // browser send requests into the reader's own network. The twin of guard.go, with vectors of its own in its test.
 
+import { urlOf } from "../protocol/bytes.ts";
+
 /** An address as its 4 or 16 bytes. */
 export type Address = readonly number[];
 
@@ -17,18 +19,12 @@ function parse4(text: string): Address | undefined {
 
 /** IPv6 as text, in any of its forms but with a zone. */
 export function parse6(text: string): Address | undefined {
-  // The last 32 bits may be written as IPv4.
-  const [, before = text, tail] = /^(.*:)(\d[\d.]*\.\d+)$/.exec(text) ?? [];
-  const four = tail === undefined ? [] : parse4(tail);
-  if (four === undefined) return undefined;
-  const halves = (tail === undefined ? text : before.replace(/([^:]):$/, "$1")).split("::");
-  if (halves.length > 2) return undefined;
-  const groups = halves.map((half) => (half === "" ? [] : half.split(":")));
-  if (!groups.flat().every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return undefined;
-  const [head = [], rest = []] = groups.map((half) => half.flatMap((group) => [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255]));
-  const gap = 16 - head.length - rest.length - four.length;
-  if (halves.length === 1 ? gap !== 0 : gap < 0) return undefined;
-  return [...head, ...new Array<number>(gap).fill(0), ...rest, ...four];
+  // A URL has each in one form, without IPv4 at its end.
+  const url = /^[0-9a-f:.]+$/i.test(text) ? urlOf(`http://[${text}]`) : undefined;
+  if (url === undefined) return undefined;
+  const groups = (half: string): number[] => half.split(":").flatMap((group) => (group === "" ? [] : [Number.parseInt(group, 16) >> 8, Number.parseInt(group, 16) & 255]));
+  const [head = [], rest = []] = url.hostname.slice(1, -1).split("::").map(groups);
+  return [...head, ...new Array<number>(16 - head.length - rest.length).fill(0), ...rest];
 }
 
 type Range = readonly [prefix: Address, bits: number];

@@ -1,5 +1,6 @@
 // The network of the page: finds servers, reads topics from several of them, posts. net.ts says what the screens get.
 
+import { urlOf } from "../protocol/bytes.ts";
 import { getHello, type Fetch } from "../protocol/client.ts";
 import { type Hash } from "../protocol/hash.ts";
 import type { Hello } from "../protocol/hello.ts";
@@ -107,9 +108,8 @@ export function createNet(config: NetConfig, host: NetHost): Net {
 
   /** Whether a tracker that a stranger named may be asked. */
   function mayAsk(text: string): boolean {
-    if (!/^wss?:\/\//.test(text) || !URL.canParse(text)) return false;
-    const url = new URL(text);
-    return (isPrivatePage(host.page) || mayDial(url)) && !isMixed(host.page, url);
+    const url = urlOf(text);
+    return url !== undefined && /^wss?:$/.test(url.protocol) && (isPrivatePage(host.page) || mayDial(url)) && !isMixed(host.page, url);
   }
 
   for (const text of config.typed) servers.offer(text, "typed");

@@ -2,7 +2,7 @@
 // has an IP address and no certificate, and finds servers that nobody named. No candidate comes later than its offer
 // (non-trickle), as everywhere in WebTorrent.
 
-import { fromHex, toHex } from "../protocol/bytes.ts";
+import { fromHex, toHex, urlOf } from "../protocol/bytes.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { channelOrigin, type Hello, openChannelHello } from "../protocol/hello.ts";
 import type { Verifier } from "../protocol/verifier.ts";
@@ -195,6 +195,7 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
   return {
     offer(url) {
       if (trackers.has(url)) return;
+      const at = urlOf(url);
       const tracker: Tracker = openTracker(url, {
         WebSocket,
         peerId,
@@ -202,7 +203,7 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
         answered: (answer) => void answered(answer),
         changed,
         failed: look,
-        forbidden: !URL.canParse(url) ? "bad-address" : isMixed(page, new URL(url)) ? "mixed-content" : undefined,
+        forbidden: at === undefined ? "bad-address" : isMixed(page, at) ? "mixed-content" : undefined,
       });
       for (const community of communities) tracker.join(community);
       trackers.set(url, tracker);

@@ -2,7 +2,7 @@
 // 4. A certificate's hash, learned from a hello that counts, stands for its key: so a page on https reaches a server that
 // has an address and no name. What a server sends is bounded: a head by its length, a body by what is read of it.
 
-import { concat, fromHex, fromUTF8, utf8 } from "../protocol/bytes.ts";
+import { concat, fromHex, fromUTF8, urlOf, utf8 } from "../protocol/bytes.ts";
 import type { Fetch } from "../protocol/client.ts";
 import type { Hello } from "../protocol/hello.ts";
 import { Lie } from "../protocol/lie.ts";
@@ -69,8 +69,9 @@ function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
  * not dial that: what is not typed is a stranger's word.
  */
 export function sessionAt(page: URL | undefined, origin: string, port: number, typed: string | undefined): string | undefined {
-  if (!URL.canParse(origin)) return undefined;
-  const at = new URL(`https://${new URL(origin).hostname}:${port}`);
+  const host = urlOf(origin)?.hostname;
+  const at = host === undefined ? undefined : urlOf(`https://${host}:${port}`);
+  if (at === undefined) return undefined;
   return origin === typed || isPrivatePage(page) || mayDial(at) ? at.origin : undefined;
 }
 

@@ -98,3 +98,12 @@ export function readVarint(bytes: Uint8Array, at: number): { value: number; end:
   }
   return undefined;
 }
+
+/** A URL, if the text is one. Not every browser has URL.parse. */
+export function urlOf(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,6 +1,6 @@
 // The hello: what a server proves of itself. SPEC.md, section 5.
 
-import { concat, fromHex, fromUTF8, toHex, utf8 } from "./bytes.ts";
+import { concat, fromHex, fromUTF8, toHex, urlOf, utf8 } from "./bytes.ts";
 import { encodeBase58 } from "./cid.ts";
 import { type Hash, parseHash } from "./hash.ts";
 import { Lie } from "./lie.ts";
@@ -49,12 +49,8 @@ export interface Asked {
 
 /** The one spelling of an origin: the port always, an IPv4 address inside an IPv6 one as IPv4. */
 export function canonicalOrigin(text: string): string | undefined {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    return undefined;
-  }
+  const url = urlOf(text);
+  if (url === undefined) return undefined;
   const { protocol, hostname, port } = url;
   // Some browsers escape what no host's name may have, where others refuse it.
   if (hostname.includes("%")) return undefined;
@@ -84,15 +80,15 @@ export async function openHello(
   { nonce, origin, now }: Asked,
   verifier: Verifier = slowVerifier,
 ): Promise<Hello> {
-  if (answer.length > maxHello) throw new Lie(`a hello of ${answer.length} bytes`);
+  must(answer.length <= maxHello, `of ${answer.length} bytes`);
   const outer = object(parse(fromUTF8(answer)), "the answer");
   const text = outer["hello"];
-  if (typeof text !== "string") throw new Lie("an answer without a hello");
+  must(typeof text === "string", "that is none");
   const signature = string(outer, "signature");
   const signed = string(outer, "origin");
-  if (string(outer, "nonce") !== nonce) throw new Lie("a hello for another nonce");
-  if (canonicalOrigin(signed) !== signed) throw new Lie("a hello whose origin is not in its one spelling");
-  if (origin !== undefined && canonicalOrigin(origin) !== signed) throw new Lie(`a hello of ${signed}, not of where it was fetched from`);
+  must(string(outer, "nonce") === nonce, "for another nonce");
+  must(canonicalOrigin(signed) === signed, "whose origin is not in its one spelling");
+  must(origin === undefined || canonicalOrigin(origin) === signed, `of ${signed}, not of where it was fetched from`);
   return openSigned(text, signature, nonce, signed, now, verifier);
 }
 
@@ -108,42 +104,44 @@ export async function openChannelHello(
   { nonce, origin, now }: Required<Asked>,
   verifier: Verifier = slowVerifier,
 ): Promise<Hello> {
-  if (hello.length > maxHello) throw new Lie(`a hello of ${hello.length} bytes`);
+  must(hello.length <= maxHello, `of ${hello.length} bytes`);
   const text = fromUTF8(hello);
-  if (text === undefined) throw new Lie("a hello that is not UTF-8");
+  must(text !== undefined, "that is not UTF-8");
   return openSigned(text, toHex(signature), nonce, origin, now, verifier);
 }
 
 async function openSigned(text: string, signature: string, nonce: string, origin: string, now: number, verifier: Verifier): Promise<Hello> {
   const inner = object(parse(text), "the hello");
-  if (inner["protocol"] !== 1) throw new Lie("a hello of another protocol");
+  must(inner["protocol"] === 1, "of another protocol");
   const hello = readHello(inner, now);
   const isHex = /^[0-9a-f]{128}$/.test(signature);
-  if (!isHex || !(await verifier(fromHex(hello.key), helloMessage(nonce, origin, text), fromHex(signature)))) {
-    throw new Lie("a hello whose signature does not verify");
-  }
+  must(isHex && (await verifier(fromHex(hello.key), helloMessage(nonce, origin, text), fromHex(signature))), "whose signature does not verify");
   return hello;
 }
 
 type Fields = Readonly<Record<string, unknown>>;
 
+function must(holds: boolean, otherwise: string): asserts holds {
+  if (!holds) throw new Lie(`a hello ${otherwise}`);
+}
+
 function readHello(fields: Fields, now: number): Hello {
   const key = string(fields, "key");
-  if (!/^[0-9a-f]{64}$/.test(key)) throw new Lie("a hello without a key");
+  must(/^[0-9a-f]{64}$/.test(key), "without a key");
   const peerId = string(fields, "peerId");
-  if (peerId !== peerIdOf(key)) throw new Lie("a hello whose peerId is not its key's");
+  must(peerId === peerIdOf(key), "whose peerId is not its key's");
   const expires = string(fields, "expires");
   const end = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(expires) ? Date.parse(expires) : Number.NaN;
-  if (!(end > now && end <= now + maxLifeMillis + maxClockMillis)) throw new Lie("a hello that has expired, or lasts too long");
+  must(end > now && end <= now + maxLifeMillis + maxClockMillis, "that has expired, or lasts too long");
   const { cidVersion } = fields;
-  if (cidVersion !== 0 && cidVersion !== 1) throw new Lie("a hello without a cidVersion");
+  must(cidVersion === 0 || cidVersion === 1, "without a cidVersion");
   const communities = list(fields, "communities").map(parseHash);
-  if (!communities.every((hash) => hash !== undefined)) throw new Lie("a hello with a community that is no hash");
+  must(communities.every((hash) => hash !== undefined), "with a community that is no hash");
   const multiaddrs = list(fields, "multiaddrs");
-  if (!multiaddrs.every((addr) => addr.endsWith(`/p2p/${peerId}`))) throw new Lie("a hello with another peer's address");
+  must(multiaddrs.every((addr) => addr.endsWith(`/p2p/${peerId}`)), "with another peer's address");
   const limits = object(fields["limits"], "limits");
   const webtransport = fields["webtransport"];
-  if (webtransport != null && JSON.stringify(webtransport).length > maxWebTransport) throw new Lie("a hello that says too much of WebTransport");
+  must(webtransport == null || JSON.stringify(webtransport).length <= maxWebTransport, "that says too much of WebTransport");
   return {
     software: string(fields, "software"),
     key,
@@ -175,7 +173,7 @@ function parse(text: string | undefined): unknown {
 }
 
 function object(value: unknown, what: string): Fields {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Lie(`a hello in which ${what} is no object`);
+  must(typeof value === "object" && value !== null && !Array.isArray(value), `in which ${what} is no object`);
   return value as Fields;
 }
 
@@ -185,19 +183,19 @@ function isString(value: unknown): value is string {
 
 function string(fields: Fields, name: string): string {
   const value = fields[name];
-  if (!isString(value)) throw new Lie(`a hello whose ${name} is no string of at most ${maxString} bytes without control characters`);
+  must(isString(value), `whose ${name} is no string of at most ${maxString} bytes without control characters`);
   return value;
 }
 
 function number(fields: Fields, name: string, absent?: number): number {
   const value = fields[name] ?? absent;
-  if (typeof value !== "number" || !(value >= 0)) throw new Lie(`a hello whose ${name} is no number`);
+  must(typeof value === "number" && value >= 0, `whose ${name} is no number`);
   return value;
 }
 
 function list(fields: Fields, name: keyof typeof maxEntries): string[] {
   const value = fields[name];
   const isList = Array.isArray(value) && value.length <= maxEntries[name] && value.every(isString);
-  if (!isList) throw new Lie(`a hello whose ${name} is no list of at most ${maxEntries[name]} strings`);
+  must(isList, `whose ${name} is no list of at most ${maxEntries[name]} strings`);
   return value as string[];
 }

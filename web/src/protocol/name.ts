@@ -1,7 +1,7 @@
 // Names that are URLs: SPEC.md, "Names that are URLs". All who mean one page must hash one name, so every byte of
 // the result is decided here, and the browser's URL parser is asked for nothing but the ToASCII form of a host.
 
-import { fromUTF8, toHex, utf8 } from "./bytes.ts";
+import { fromUTF8, toHex, urlOf, utf8 } from "./bytes.ts";
 
 const maxPort = 65535;
 
@@ -39,12 +39,7 @@ function cleanHost(host: string): string | undefined {
   // The rest must have letters beyond ASCII, and in ASCII nothing that the URL parser would read in a way of its own.
   // Versions of UTS 46 map a few letters differently: the capital sharp s, and the letterlike Hebrew ones.
   if (!/^[a-z0-9._\u0080-\u{10ffff}-]+$/u.test(lower) || lower.includes("xn--") || /[\u1e9e\u2135-\u2138]/.test(lower)) return undefined;
-  let ascii: string;
-  try {
-    ascii = new URL(`http://${lower}/`).hostname;
-  } catch {
-    return undefined;
-  }
+  const ascii = urlOf(`http://${lower}/`)?.hostname ?? "";
   // A host whose last label begins with a digit may be an IPv4 address to a browser.
   return /^[a-z0-9._-]+$/.test(ascii) && !/(^|\.)[0-9][^.]*\.*$/.test(ascii) ? ascii : undefined;
 }

@@ -9,7 +9,6 @@ import { loader } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
-import { laterStyle } from "./lazy.tsx";
 import { goTo } from "./thread.tsx";
 import { ago } from "./when.ts";
 
@@ -178,7 +177,7 @@ export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, e
       if (row.parent !== undefined) goTo(row.parent);
       return;
     default:
-      void Promise.all([actions(), laterStyle()]).then(([loaded]) => loaded?.act(topic, act, row, element));
+      void actions().then((loaded) => loaded?.act(topic, act, row, element));
   }
 }
 

@@ -1,6 +1,8 @@
 // Trees of plain data: what Markdown becomes and what the page makes DOM nodes of. No HTML exists on the way, so there is
 // none to clean. Only these tags and these attributes can come out.
 
+import { urlOf } from "../protocol/bytes.ts";
+
 export type Tag =
   | "p" | "h" | "em" | "strong" | "del" | "code" | "pre" | "blockquote" | "ul" | "ol" | "li" | "a" | "br" | "hr"
   | "table" | "tr" | "th" | "td";
@@ -29,10 +31,6 @@ export function toPlainTree(markdown: string): Tree[] | undefined {
 export function safeAddress(href: string): string | undefined {
   if (/^#\//.test(href)) return href;
   if (!/^(https?:\/\/|mailto:|magnet:)/i.test(href)) return undefined;
-  try {
-    const url = new URL(href);
-    return ["http:", "https:", "mailto:", "magnet:"].includes(url.protocol) ? url.href : undefined;
-  } catch {
-    return undefined;
-  }
+  const url = urlOf(href);
+  return ["http:", "https:", "mailto:", "magnet:"].includes(url?.protocol ?? "") ? url?.href : undefined;
 }

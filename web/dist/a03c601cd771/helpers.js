@@ -1,1 +1,0 @@
-import{u as e}from"./main.js";function t(t){let n=Math.max(1,Math.min(4,(navigator.hardwareConcurrency||2)-1)),r=Array.from({length:n},()=>{let{port1:t,port2:n}=new MessageChannel;return e(`thread`).postMessage({kind:`help`,port:t},[t]),n});t.postMessage({kind:`helpers`,ports:r},r)}export{t as addHelpers};
