@@ -1,7 +1,7 @@
 // The page's beginning. What is drawn first waits for nothing: the network, the database and what is remembered of the
 // reader come to it.
 
-import { effect } from "@preact/signals-core";
+import { effect } from "./state/signals.ts";
 import { render } from "preact";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";

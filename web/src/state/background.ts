@@ -1,7 +1,7 @@
 // What the page does while nobody asks for it: it looks for replies in the topics that the reader follows, tells of
 // those that come while he is elsewhere, and notices when the page itself was replaced.
 
-import { effect } from "@preact/signals-core";
+import { effect } from "./signals.ts";
 import { packFiles } from "../keep/pack.ts";
 import { changeTopic, keptTopics } from "../keep/topics.ts";
 import type { TopicReader } from "../net/net.ts";

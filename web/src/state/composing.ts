@@ -1,6 +1,6 @@
 // What is being written: at most one answer or edit at a time, besides the topic's own line.
 
-import { signal } from "@preact/signals-core";
+import { signal } from "./signals.ts";
 import type { Row } from "../workers/messages.ts";
 
 export interface Composing {

@@ -1,6 +1,6 @@
 // Light, dark, or as the system has it. Kept where it can be read at once: a page must not flash.
 
-import { signal } from "@preact/signals-core";
+import { signal } from "./signals.ts";
 
 export type Looks = "auto" | "light" | "dark";
 export const looksName = "looks";

@@ -1,7 +1,7 @@
 // Who the reader is, as far as the page needs it to read: his public keys and names, whom he muted, which lists he
 // chose. Nothing here signs; that is write.ts, which comes when it is needed, and so does choices.ts, by which he chooses.
 
-import { computed, signal } from "@preact/signals-core";
+import { computed, signal } from "./signals.ts";
 import { type KeptKey, keptKeys } from "../keep/person.ts";
 import type { Place } from "../protocol/hash.ts";
 import { parsePlace } from "../protocol/hash.ts";

@@ -1,6 +1,6 @@
 // What the whole page shares: where it is, whose it is, what it remembers, and the network.
 
-import { computed, signal } from "@preact/signals-core";
+import { computed, signal } from "./signals.ts";
 import { type Config, defaultConfig, loadConfig } from "../config.ts";
 import { type Keep, openKeep } from "../keep/keep.ts";
 import type { Net, ServerView } from "../net/net.ts";

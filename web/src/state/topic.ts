@@ -1,6 +1,6 @@
 // The topic that is being read: what the worker made of its files, as signals that its screen follows.
 
-import { batch, effect, type Signal, signal } from "@preact/signals-core";
+import { batch, effect, type Signal, signal } from "./signals.ts";
 import { packFiles } from "../keep/pack.ts";
 import { changeTopic, keptTopic } from "../keep/topics.ts";
 import type { File, ReadState, TopicReader } from "../net/net.ts";

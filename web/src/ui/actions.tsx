@@ -13,7 +13,7 @@ import { comment as commentText, page } from "../strings/en.ts";
 import { compose, menu as t, report } from "../strings/en-later.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
-import { useEffect, useRef } from "./signals.ts";
+import { useEffect, useRef } from "./component.ts";
 import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {

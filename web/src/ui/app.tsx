@@ -1,6 +1,6 @@
 // The frame: the bar, the screen that the address names, what lies over it, and the keys.
 
-import { signal } from "@preact/signals-core";
+import { signal } from "../state/signals.ts";
 import type { VNode } from "preact";
 import { hashOfPart, writeRoute } from "../route.ts";
 import { dismiss, dismissed } from "../state/me.ts";
@@ -8,7 +8,7 @@ import { config, net, notice, online, panel, route, tell, working } from "../sta
 import type { Topic } from "../state/topic.ts";
 import { page as t, thread as threadText } from "../strings/en.ts";
 import { lazy } from "./lazy.tsx";
-import { useSignalEffect } from "./signals.ts";
+import { useSignalEffect } from "./component.ts";
 import { Thread } from "./thread.tsx";
 
 const screens = () => import("./screens.ts");

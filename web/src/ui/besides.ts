@@ -6,6 +6,7 @@ import { shared } from "../gateway.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { composing } from "../state/composing.ts";
 import { loader } from "../state/page.ts";
+import { effect } from "../state/signals.ts";
 import type { Topic } from "../state/topic.ts";
 import type { Row } from "../workers/messages.ts";
 import { current } from "./app.tsx";
@@ -105,8 +106,8 @@ function escape(target: HTMLElement): void {
 export function showPending(topic: Topic): void {
   const before = new Set([...document.querySelectorAll("article.fresh")].map(({ id }) => id));
   topic.apply();
-  const stop = topic.facts.subscribe(({ pending }) => {
-    if (pending > 0) return;
+  const stop = effect(() => {
+    if (topic.facts.value.pending > 0) return;
     setTimeout(() => {
       stop();
       const first = [...document.querySelectorAll<HTMLElement>("article.fresh")].find(({ id }) => !before.has(id));

@@ -1,6 +1,6 @@
 // Where people write: one line that grows, a preview, who writes, and what became of it.
 
-import type { Signal } from "@preact/signals-core";
+import type { Signal } from "../state/signals.ts";
 import type { VNode } from "preact";
 import { draftKey, keptDraft } from "../keep/person.ts";
 import { keepDraft } from "../keep/writing.ts";
@@ -16,7 +16,7 @@ import type { Tree } from "../workers/trees.ts";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
-import { useEffect, useRef, useSignal } from "./signals.ts";
+import { useEffect, useRef, useSignal } from "./component.ts";
 
 const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 

@@ -10,7 +10,7 @@ import { thread as threadText } from "../strings/en.ts";
 import { home as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { routeOfTyped } from "../typed.ts";
-import { useEffect, useSignal } from "./signals.ts";
+import { useEffect, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
 
 /** What the servers name is asked for so long. */

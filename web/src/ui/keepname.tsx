@@ -7,7 +7,7 @@ import { wordsOf } from "../state/words.ts";
 import { page } from "../strings/en.ts";
 import { keepName as t } from "../strings/en-later.ts";
 import { sealInWorker } from "../workers/sealing.ts";
-import { useEffect, useRef, useSignal } from "./signals.ts";
+import { useEffect, useRef, useSignal } from "./component.ts";
 
 export { seedOfWords } from "../state/words.ts";
 export { unsealInWorker } from "../workers/sealing.ts";

@@ -3,7 +3,7 @@
 
 import type { ComponentChildren, ComponentType, VNode } from "preact";
 import { loader } from "../state/page.ts";
-import { useEffect, useSignal } from "./signals.ts";
+import { useEffect, useSignal } from "./component.ts";
 
 export function lazy<P extends object>(load: () => Promise<ComponentType<P>>): ComponentType<P & { readonly meanwhile?: ComponentChildren }> {
   const once = loader(load);

@@ -7,7 +7,7 @@ import { net, panel, servers, working } from "../state/page.ts";
 import { page } from "../strings/en.ts";
 import { network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
-import { useEffect, useRef, useSignal } from "./signals.ts";
+import { useEffect, useRef, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
 
 export function Network(): VNode {

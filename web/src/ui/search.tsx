@@ -6,7 +6,7 @@ import { comment as commentText, thread as threadText } from "../strings/en.ts";
 import { search as t } from "../strings/en-later.ts";
 import type { Found } from "../workers/messages.ts";
 import { openChannel } from "../workers/pool.ts";
-import { useEffect, useRef, useSignal } from "./signals.ts";
+import { useEffect, useRef, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
 
 /** Words are looked for when the typing pauses. */

@@ -1,6 +1,6 @@
 // The screen of a topic: its comments in sections of fifty, drawn slice by slice, and what is said where there are none.
 
-import type { Signal } from "@preact/signals-core";
+import type { Signal } from "../state/signals.ts";
 import { Fragment, type VNode } from "preact";
 import { draftKey, keptDraft } from "../keep/person.ts";
 import { shared } from "../gateway.ts";
@@ -16,7 +16,7 @@ import { composeLine, thread as t } from "../strings/en.ts";
 import { current } from "./app.tsx";
 import { comment } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
-import { useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffect } from "./signals.ts";
+import { useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffect } from "./component.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
 const Shared = lazy(async () => (await import("./shared.tsx")).Shared);

@@ -12,7 +12,7 @@ import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { lazy } from "./lazy.tsx";
 import { mark, shortKey } from "./mark.tsx";
-import { useEffect, useSignal } from "./signals.ts";
+import { useEffect, useSignal } from "./component.ts";
 
 /** The list of words is longer than all the rest of this screen. */
 const keepName = loader(() => import("./keepname.tsx"));

@@ -2,7 +2,7 @@
 // otherwise only when what they are given changes. What they keep from one drawing to the next is counted through in
 // order, so that each drawing asks for the same things.
 
-import { computed, effect, type ReadonlySignal, type Signal, signal } from "@preact/signals-core";
+import { computed, effect, type ReadonlySignal, type Signal, signal } from "../state/signals.ts";
 import { Component, type ComponentChildren, type ComponentType, Fragment, type FunctionComponent, options } from "preact";
 
 /** Something kept, for as long as what it was made for is the same. */
