@@ -336,13 +336,14 @@ async function offline(open, opened) {
   await page.getByRole("button", { name: "Network: Offline" }).waitFor();
   await shows(page, facts.text);
   await noWarning(page);
-  await checkAccess(page, "offline");
+  const panel = await network(page);
+  await panel.getByText("You are offline.").waitFor();
+  await page.keyboard.press("Escape");
 
   at("a post while offline");
   await send(page, "Posted offline.");
   await inTime(page, page.getByText("Your text is kept here."));
   await inField(page, "Posted offline.");
-  await checkAccess(page, "a post while offline");
 
   at("a delete while offline");
   await more(page, "Posted online.", "Delete");
@@ -350,6 +351,9 @@ async function offline(open, opened) {
   await inTime(page, page.getByText("It could not be deleted now. It is tried again."));
   await gone(page, "Posted online.");
   await ask("has", "Posted online.");
+
+  // The last of it, for the page is online again after.
+  await checkAccess(page, "offline");
 
   at("online again");
   await context.setOffline(false);
@@ -402,7 +406,12 @@ async function gateway(open, opened) {
   const link = await own.getAttribute("href");
   expect(`the link leads to ${link}`, link === `http://${facts.cid}.ipfs.localhost:${port}/#/reddit/${encodeURIComponent(topic)}`);
   expect("there is nothing to write in", (await page.locator(".composer, article footer :is(.vote, [data-act=reply])").count()) === 0);
+  // Keys come with the network.
+  await page.getByRole("button", { name: "Network: 1 server" }).waitFor();
   await article(page, facts.text).focus();
+  await page.keyboard.press("c");
+  await page.locator("article.collapsed").waitFor();
+  await page.keyboard.press("c");
   for (const key of ["r", "u", "d", "w"]) await page.keyboard.press(key);
   expect("no key writes", (await page.locator("textarea").count()) === 0);
   await article(page, facts.text).getByRole("button", { name: "More" }).click();
@@ -476,7 +485,7 @@ async function keyboard(open) {
   await shows(page, facts.text);
   await shows(page, "An answer.");
   // It opens when the focus comes, so it is opened before.
-  await page.keyboard.press("w");
+  await page.locator(".composer textarea").focus();
   await page.locator(".composer.open").waitFor();
   await hasFocus(page, ".composer textarea");
   await comesBy(page, "a topic");
@@ -492,6 +501,9 @@ async function keyboard(open) {
   await comesBy(page, "you");
   await page.goto(url());
   await shows(page, "An answer.");
+
+  // Keys come with the network.
+  await page.getByRole("button", { name: "Network: 1 server" }).waitFor();
 
   at("the skip link");
   await begin(page);
@@ -579,11 +591,22 @@ async function keyboard(open) {
   await page.locator("dialog").waitFor({ state: "detached" });
   await hasFocus(page, `#${first}`);
 
+  at("keep this name, after a comment of its own");
+  await page.keyboard.press("w");
+  await hasFocus(page, ".composer textarea");
+  await page.keyboard.type("Typed too.");
+  await page.keyboard.press("Control+Enter");
+  await page.getByRole("dialog", { name: "Keep this name" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.locator("dialog").waitFor({ state: "detached" });
+  // On a phone what is open lies over the comments.
+  await page.locator(".composer.open").waitFor({ state: "detached" });
+
   at("an edit that is given up");
   const own = await article(page, "Typed with keys.").last().getAttribute("id");
   await page.locator(`#${own}`).focus();
   await page.keyboard.press("m");
-  await page.getByRole("menu").waitFor();
+  await hasFocus(page, "[role=menuitem]:first-child");
   await page.getByRole("menuitem", { name: "Edit" }).press("Enter");
   await hasFocus(page, `#${own} .composer textarea`);
   await page.keyboard.press("Escape");
@@ -592,7 +615,7 @@ async function keyboard(open) {
 
   at("a delete that is taken back");
   await page.keyboard.press("m");
-  await page.getByRole("menu").waitFor();
+  await hasFocus(page, "[role=menuitem]:first-child");
   await page.getByRole("menuitem", { name: "Delete" }).press("Enter");
   await hasFocus(page, `#${own} [data-act=undo]`);
   await page.keyboard.press("Enter");
@@ -607,7 +630,7 @@ async function keyboard(open) {
   await page.getByRole("heading", { name: "Keys" }).waitFor();
   await page.keyboard.press("/");
   await hasFocus(page, "#words");
-  await page.keyboard.type("Typed");
+  await page.keyboard.type("keys");
   await page.getByText("1 comment", { exact: true }).waitFor();
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");

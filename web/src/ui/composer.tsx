@@ -161,7 +161,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
         )}
         {!isOpen && state.value !== undefined && <p class="meta foot" role="status"><Outcome state={state.value} retry={() => void send()} /></p>}
       </form>
-      {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; leave(); }} />}
+      {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; close(); }} />}
     </>
   );
 }
