@@ -744,6 +744,6 @@ async function* progress(chunks: AsyncIterable<Uint8Array>, told: () => void): A
     }
   } catch (error) {
     // Browsers tell of a connection that ended too early by a TypeError.
-    throw error instanceof TypeError ? new Trouble("broke", "the connection ended within an answer") : error;
+    throw error instanceof TypeError ? new Trouble("broke", "the server ended its answer too early") : error;
   }
 }

@@ -1,6 +1,7 @@
-// The servers: who was named, who proved itself, who may be asked. Nothing is asked of a server before it proved by a
-// signed hello that it is one; one key is one server, however many addresses it has. Strangers name whom they like, so
-// what they name is bounded in number and in tries.
+// The servers: who was named, who proved itself, who may be asked. But for the first look at a topic (workers/first.ts)
+// and a folder asked for early, nothing is asked of a server before it proved by a signed hello that it is one; one key is
+// one server, however many addresses it has. Strangers name whom they like, so what they name is bounded in number and in
+// tries.
 
 import { type Server } from "../protocol/client.ts";
 import { canonicalOrigin, type Hello } from "../protocol/hello.ts";

@@ -1,10 +1,10 @@
 // What servers' folders of one topic consist of. Their directory nodes are kept, names alone, so that of another
 // server's folder, or of a later one, only the sub-trees that differ are asked for.
 
-import { type Cid, equalCids } from "../protocol/cid.ts";
+import type { Cid } from "../protocol/cid.ts";
 import { toHex } from "../protocol/bytes.ts";
 import { openCar } from "../protocol/car.ts";
-import { type Child, childrenOf, type Found, openLeaf, type Path } from "../protocol/folder.ts";
+import { type Child, childrenOf, type Found, mustBeEmpty, openLeaf, type Path, takeNext } from "../protocol/folder.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Trouble } from "./reasons.ts";
@@ -120,8 +120,7 @@ export async function readCar(chunks: AsyncIterable<Uint8Array>, begun: (root: C
     begun(root);
     const expected: Child[] = [{ cid: root, path: [] }];
     for await (const block of blocks) {
-      const next = expected.pop();
-      if (next === undefined || !equalCids(next.cid, block.cid)) throw new Lie("a CAR with a block that is not the folder's next one");
+      const next = takeNext(expected, block);
       if ("name" in next) {
         if (taker.wants(next.name)) taker.leaf(openLeaf(block.bytes, block.cid, next.name));
       } else {
@@ -130,9 +129,9 @@ export async function readCar(chunks: AsyncIterable<Uint8Array>, begun: (root: C
       const rest = taker.pace();
       if (rest !== undefined) await rest;
     }
-    if (expected.length > 0) throw new Lie("a CAR that ends before its folder does");
+    mustBeEmpty(expected);
   } catch (error) {
     // Who asks for more than came was not lied to: not every line tells the end of an answer from a break in it.
-    throw isEnded && error instanceof Lie ? new Trouble("broke", "a folder that ends too early") : error;
+    throw isEnded && error instanceof Lie ? new Trouble("broke", "the server ended its answer too early") : error;
   }
 }

@@ -143,7 +143,7 @@ function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown)
     const { signal } = init;
     const { body: sent, ...fields } = await asked(url, init, maxBody);
     const head = utf8(JSON.stringify(fields));
-    if (head.length > maxHead) throw new RangeError(`a head of ${head.length} bytes; ${maxHead} is the limit of WebTransport`);
+    if (head.length > maxHead) throw new RangeError(`a head of ${head.length} bytes; ${maxHead} is the limit`);
 
     const end = new AbortController();
     const stop = (reason: unknown): void => end.abort(reason);
@@ -229,7 +229,7 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
   await upTo(2 + size);
   const { status, headers } = readHead(have.subarray(2, 2 + size));
   if (isBare(status)) {
-    stop(new Trouble("broke", "an answer without a body"));
+    stop(new Trouble("broke", "not read to its end"));
     return answered(status, headers, null);
   }
   const failed = (error: unknown): never => {

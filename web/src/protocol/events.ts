@@ -37,9 +37,13 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
     else if (field === "data") data = data === undefined ? value : `${data}\n${value}`;
     else if (field === "id" && !value.includes("\0")) id = value;
     else if (field === "") yield { kind: "alive", ...at() };
-    if (data !== undefined && data.length > maxEvent) throw new Lie(`an event of more than ${maxEvent} bytes`);
-    if (id !== undefined && id.length > maxEventId) throw new Lie(`an event with an id of more than ${maxEventId} bytes`);
+    if (data !== undefined && data.length > maxEvent) throw tooLong();
+    if (id !== undefined && id.length > maxEventId) throw tooLong();
   }
+}
+
+function tooLong(): Lie {
+  return new Lie(`an event of more than ${maxEvent} bytes, or an id of more than ${maxEventId}`);
 }
 
 function toEvent(type: string, data: string | undefined, at: { id?: string }): ServerEvent {
@@ -68,7 +72,7 @@ async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<str
       afterCR = byte === 0x0d;
       if (isLFofCRLF) continue;
       if (byte !== 0x0a && byte !== 0x0d) {
-        if (line.length >= maxEvent) throw new Lie(`a line of more than ${maxEvent} bytes among the events`);
+        if (line.length >= maxEvent) throw tooLong();
         line.push(byte);
         continue;
       }

@@ -71,18 +71,28 @@ export async function openFolder(chunks: AsyncIterable<Uint8Array>, id?: Cid, ma
   return { root, comments: readComments(root, blocks) };
 }
 
+/** Takes what must come next off what is expected, the last first: it is this block. */
+export function takeNext(expected: Child[], { cid }: Block): Child {
+  const next = expected.pop();
+  if (next === undefined || !equalCids(next.cid, cid)) throw new Lie("a CAR with a block that is not the folder's next one");
+  return next;
+}
+
+export function mustBeEmpty(expected: readonly Child[]): void {
+  if (expected.length > 0) throw new Lie("a CAR that ends before its folder does");
+}
+
 async function* readComments(root: Cid, blocks: AsyncIterable<Block>): AsyncGenerator<Found> {
   const expected: Child[] = [{ cid: root, path: [] }];
   for await (const block of blocks) {
-    const next = expected.pop();
-    if (next === undefined || !equalCids(next.cid, block.cid)) throw new Lie("a CAR with a block that is not the folder's next one");
+    const next = takeNext(expected, block);
     if ("name" in next) {
       yield openLeaf(block.bytes, block.cid, next.name);
       continue;
     }
     for (const child of childrenOf(block.bytes, block.cid, next.path, "topic").reverse()) expected.push(child);
   }
-  if (expected.length > 0) throw new Lie("a CAR that ends before its folder does");
+  mustBeEmpty(expected);
 }
 
 /** What a folder that is made has under a name. */

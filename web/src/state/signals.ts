@@ -36,6 +36,11 @@ abstract class Source<T> {
     return value;
   }
 
+  /** Tells who read it that it may have changed. */
+  told(): void {
+    for (const reader of [...this.readers]) reader.told();
+  }
+
   join(reader: Reader): void {
     this.readers.add(reader);
   }
@@ -85,9 +90,7 @@ class Value<T> extends Source<T> {
     this.now = value;
     this.version++;
     changes++;
-    batch(() => {
-      for (const reader of [...this.readers]) reader.told();
-    });
+    batch(() => this.told());
   }
 }
 
@@ -115,10 +118,6 @@ class Computed<T> extends Source<T> implements Reader {
 
   isWatching(): boolean {
     return this.readers.size > 0;
-  }
-
-  told(): void {
-    for (const reader of [...this.readers]) reader.told();
   }
 
   // It is told of changes only as long as somebody is to be told by it: else nothing would ever let go of it.

@@ -70,11 +70,9 @@ function drawerOf(draw: FunctionComponent<object>): ComponentType {
   return known;
 }
 
-const before = options.vnode;
 options.vnode = (node) => {
   const { type } = node;
   if (typeof type === "function" && type !== Fragment && !("render" in ((type.prototype as object | undefined) ?? {}))) node.type = drawerOf(type as FunctionComponent<object>);
-  before?.(node);
 };
 
 /** Something done, and how it is undone. */
