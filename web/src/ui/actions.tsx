@@ -123,10 +123,15 @@ function Menu({ items, button, close }: { readonly items: readonly Item[]; reado
       if (!box.contains(event.target as Node)) close();
     };
     addEventListener("pointerdown", out, true);
-    addEventListener("scroll", close, { passive: true });
+    // What moves a little by itself, as when a part above goes, is not the reader's scrolling.
+    const from = scrollY;
+    const scrolled = (): void => {
+      if (Math.abs(scrollY - from) > 24) close();
+    };
+    addEventListener("scroll", scrolled, { passive: true });
     return () => {
       removeEventListener("pointerdown", out, true);
-      removeEventListener("scroll", close);
+      removeEventListener("scroll", scrolled);
     };
   }, []);
   function move(event: KeyboardEvent): void {
