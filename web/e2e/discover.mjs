@@ -206,7 +206,7 @@ async function sessions(open) {
 }
 
 /** So long the page may answer nobody. */
-const maxGapMillis = 200;
+const maxGapMillis = 1000;
 
 /** What comments say stays what they say. */
 async function hostile(open) {

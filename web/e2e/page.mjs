@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 import { violations } from "./axe.mjs";
 
 const [origin, executablePath = "/usr/bin/chromium"] = process.argv.slice(2);
-const patience = 30_000;
+const patience = 120_000;
 
 const faults = [];
 let step = "start";

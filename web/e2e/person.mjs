@@ -5,7 +5,7 @@ import { chromium } from "playwright-core";
 import { violations } from "./axe.mjs";
 
 /** Machines of CI are slow and do other things, too. */
-const patience = 60_000;
+const patience = 120_000;
 
 /** What a scenario is told: {executablePath, and what its test in Go started}; what it does to that it asks of {control}. */
 const facts = JSON.parse(process.argv[3] ?? "{}");

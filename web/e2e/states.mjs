@@ -644,7 +644,7 @@ async function keyboard(open) {
 }
 
 /** So long the page may answer nobody while a topic of costly text is opened, on a machine that does other things, too. */
-const maxGapMillis = 500;
+const maxGapMillis = 1500;
 
 /** All that costs much, at once. */
 const heavy = [
@@ -708,7 +708,7 @@ async function costlyTopic(open) {
 }
 
 const hasFocus = (page, selector) =>
-  page.waitForFunction((want) => document.activeElement?.matches(want), selector, { timeout: 20_000 }).catch(async () => {
+  page.waitForFunction((want) => document.activeElement?.matches(want), selector, { timeout: 60_000 }).catch(async () => {
     const is = await page.evaluate(() => document.activeElement?.outerHTML.slice(0, 120));
     throw new Error(`the focus is on ${is}, not on ${selector}`);
   });

@@ -256,7 +256,7 @@ function portOf(channel: DataChannel, connection: Connection): Port {
 export function fingerprintOf(sdp: string): string {
   const prints = new Set([...sdp.matchAll(/^a=fingerprint:(\S+) (\S+)\s*$/gm)].map(([, algorithm = "", digits = ""]) => `${algorithm} ${digits}`.toLowerCase()));
   const [, hex = ""] = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/.exec([...prints].join()) ?? [];
-  if (hex === "") throw new Trouble("no-proof", "a session description without one fingerprint by SHA-256");
+  if (hex === "") throw new Trouble("no-proof", "a session description without one fingerprint");
   return toHex(fromHex(hex.replaceAll(":", "")));
 }
 

@@ -133,26 +133,26 @@ export interface Servers {
 
 interface Entry {
   id: string;
-  origin: string | undefined;
+  origin?: string | undefined;
   foundBy: FoundBy;
   /** A person or the site chose it, now or at an earlier visit. */
   named: boolean;
   /** What it is asked through while it proves itself. */
-  line: Line | undefined;
-  carrier: Carrier | undefined;
+  line?: Line | undefined;
+  carrier?: Carrier | undefined;
   state: ServerView["state"];
-  answered: number | undefined;
-  took: number | undefined;
-  reason: Reason | undefined;
-  hello: Hello | undefined;
-  pins: Pins | undefined;
+  answered?: number | undefined;
+  took?: number | undefined;
+  reason?: Reason | undefined;
+  hello?: Hello | undefined;
+  pins?: Pins | undefined;
   /** Ways to it that were tried the last time, in vain. */
   missed: Missed[];
   /** Tries that failed since the last good answer, and when to try again. */
   tries: number;
   again: number;
   asked: number;
-  peer: (Peer & { end: AbortController }) | undefined;
+  peer?: (Peer & { end: AbortController }) | undefined;
   waiting: ((view: ServerView) => void)[];
 }
 
@@ -190,19 +190,11 @@ export function createServers(host: ServersHost): Servers {
       origin,
       foundBy,
       named,
-      line: undefined,
-      carrier: undefined,
       state: "unused",
-      answered: undefined,
-      took: undefined,
-      reason: undefined,
-      hello: undefined,
-      pins: undefined,
       missed: [],
       tries: 0,
       again: 0,
       asked: 0,
-      peer: undefined,
       waiting: [],
     };
   }

@@ -41,7 +41,7 @@ export async function openCar(chunks: AsyncIterable<Uint8Array>, maxBytes = maxC
   const header = length !== undefined && length <= maxCarHeader ? (source.taken(length) ?? (await source.take(length))) : new Uint8Array(0);
   // What is read as the root must give the same header.
   const root = readCid(header.subarray(rootAt));
-  if (root === undefined || !equal(header, carHeader(root))) throw new Lie("what should be a CAR has no header with one root");
+  if (root === undefined || !equal(header, carHeader(root))) throw new Lie("a CAR that was cut, or is none");
   return { root, blocks: readBlocks(source, maxBytes) };
 }
 
@@ -52,7 +52,7 @@ async function* readBlocks(source: Source, maxBytes: number): AsyncGenerator<Blo
     if (length === undefined) return;
     const section = length <= maxNode + 36 ? (source.taken(length) ?? (await source.take(length))) : new Uint8Array(0);
     const cid = readCid(section);
-    if (cid === undefined || section.length < length) throw new Lie("a CAR that was cut, or a block without a CID of this protocol");
+    if (cid === undefined || section.length < length) throw new Lie("a CAR that was cut, or is none");
     const bytes = section.subarray(cidLength(cid.version));
     total += bytes.length;
     if (total > maxBytes) throw new Lie(`a CAR of more than ${maxBytes} bytes of blocks`);
@@ -103,6 +103,6 @@ async function takeVarint(source: Source): Promise<number | undefined> {
     bytes = concat([bytes, next]);
   }
   const length = readVarint(bytes, 0);
-  if (length === undefined) throw new Lie("a CAR that was cut, or a length that is none");
+  if (length === undefined) throw new Lie("a CAR that was cut, or is none");
   return length.value;
 }

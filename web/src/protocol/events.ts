@@ -43,7 +43,7 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
 }
 
 function tooLong(): Lie {
-  return new Lie(`an event of more than ${maxEvent} bytes, or an id of more than ${maxEventId}`);
+  return new Lie("an event that is too long");
 }
 
 function toEvent(type: string, data: string | undefined, at: { id?: string }): ServerEvent {

@@ -67,7 +67,7 @@ function Bar(): VNode {
       <a href="#help" class={here.screen === "help" ? "here wide-only" : "wide-only"}>{t.help}</a>
       <button class="status" aria-haspopup="dialog" aria-label={t.network(state)} onClick={() => (panel.value = panel.value === "network" ? undefined : "network")}>
         <span class={n > 0 && online.value ? "dot ok" : net.value === undefined ? "dot" : "dot warn"} />
-        <span class="count">{state}</span>
+        <span class="wide-only">{state}</span>
       </button>
     </header>
   );

@@ -16,19 +16,21 @@ import type { Claim, FromThread, Reading, Row, Section, ThreadFacts } from "./me
 export const sectionSize = 50;
 export const maxSection = 75;
 /** Signatures that are checked at once. */
-const batch = 64;
+const batch = 128;
 /** The first screen. */
 const firstRows = 50;
 /** Fewer are verified in the order in which they came. */
 const orderedFrom = 100;
-/** Milliseconds between two drawings of a thread that is loading. */
-const drawGap = 1000;
-/** Before all is here a thread is drawn less often, */
+/** Milliseconds between two drawings of a thread of which all is here. */
+const drawGap = 700;
+/** Before that a thread is drawn less often, */
 const earlyGap = 4000;
 /** and only the beginning of it, unless the reader goes on or what comes takes long. */
 const earlyRows = 200;
 /** Fewer documents than that are not drawn before all is verified. */
 const minDrawn = 250;
+/** Files that come one after the other are parsed before more than the first screen is verified. */
+const quietMillis = 30;
 // Without word that all is here, so long is waited for more files before the first fold.
 const firstMillis = 300;
 /** What one server may make this page take for one topic; more is not looked at. */
@@ -117,6 +119,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let drawTimer: ReturnType<typeof setTimeout> | undefined;
   let drawnSize = 0;
   let drawnAt = 0;
+  let cameAt = 0;
   let firstFile: number | undefined;
   let firstTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -153,33 +156,38 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
    * While a thread is loading it is drawn when there is twice as much as before: until all is here each time moves what
    * was drawn, and to draw keeps a page busy that has files to read.
    */
-  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + (isLive ? drawGap : earlyGap);
+  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + (isAll() ? drawGap : earlyGap);
+
+  /** All that one server has is here: it is known what comes after what. */
+  const isAll = (): boolean => isLive || folderId !== undefined;
 
   /** Verifies what waits, the first screen first, and draws now and then. */
   async function pump(): Promise<void> {
     // What comes after the first screen is put in order once, when all of it is here.
-    const isOrdered = unverified.size > orderedFrom && (!shownOnce || isLive);
+    const isOrdered = unverified.size > orderedFrom && (!shownOnce || isAll());
     const queue = isOrdered ? byPriority() : [...unverified.keys()];
-    const wasLive = isLive;
+    const wasAll = isAll();
     for (let at = 0; at < queue.length && !closed; at += batch) {
       const some = queue.slice(at, at + batch).flatMap((id) => {
         const one = unverified.get(id);
         return one === undefined ? [] : [one];
       });
-      const verdicts = await checkAll(some.map(({ claim }) => claim));
+      if (queue.length > orderedFrom && shownOnce && !isAll() && now() < cameAt + quietMillis) await new Promise((resolve) => setTimeout(resolve, quietMillis));
+      const verdicts = some.length === 0 ? [] : await checkAll(some.map(({ claim }) => claim));
       for (const id of queue.slice(at, at + batch)) later.delete(id);
       some.forEach(({ document, news }, i) => {
         unverified.delete(document.id);
         if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
       });
+      // What is here is put in order before it is drawn.
+      if (shownOnce && isAll() && !wasAll && unverified.size > orderedFrom) return;
       const done = at + batch;
       if (done < queue.length && (shownOnce ? isTime() : done >= firstCount)) draw();
-      await pause();
-      // All is here: now it is known what comes after what.
-      if (isLive && !wasLive && unverified.size > orderedFrom) return;
+      if (some.length > 0) await pause();
     }
+    if (shownOnce && isAll() && unverified.size > orderedFrom) return;
     later.clear();
-    if (!shownOnce || isLive || isTime()) draw();
+    if (!shownOnce || isAll() || isTime()) draw();
     else drawTimer ??= setTimeout(drawAll, earlyGap);
   }
 
@@ -496,6 +504,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       const where = list ?? place;
       const source = given.get(server) ?? { files: 0, bytes: 0 };
       given.set(server, source);
+      cameAt = now();
       let refused = 0;
       let plain = false;
       for (const [i, bytes] of files.entries()) {
@@ -570,6 +579,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     },
     folder(id) {
       folderId = id;
+      isEarly = false;
       if (pumping !== undefined) return;
       if (firstTimer === undefined) return keepNow();
       // All that one server has is here, so nothing more is waited for.
