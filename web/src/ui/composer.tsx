@@ -23,7 +23,7 @@ const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 /** A draft is kept when the typing pauses. */
 const draftMillis = 300;
 /** How long "Saved" stands. */
-const savedMillis = 6000;
+const savedMillis = 30_000;
 
 export interface ComposerProps {
   readonly topic: Topic;
@@ -101,8 +101,9 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     else {
       open.value = false;
       requestAnimationFrame(() => grow(field.current));
+      const saved = state.peek();
       setTimeout(() => {
-        if (state.peek()?.at === "saved") state.value = undefined;
+        if (state.peek() === saved) state.value = undefined;
       }, savedMillis);
     }
   }
