@@ -79,6 +79,19 @@ describe("the first look", () => {
       });
       return new Response(body);
     };
-    expect(await read(silent, { stall: 100 })).toMatchObject({ folder: "", files: 48 });
+    // Nor for who goes on for ever.
+    const slow = (signal: AbortSignal): Response => {
+      let at = 0;
+      const body = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          if (signal.aborted) controller.error(signal.reason);
+          else controller.enqueue(whole[at++] as Uint8Array);
+        },
+      });
+      return new Response(body);
+    };
+    expect(await read(slow, { millis: 300 })).toMatchObject({ folder: "" });
+    expect(await read(silent, { millis: 300 })).toMatchObject({ folder: "", files: 48 });
   });
 });

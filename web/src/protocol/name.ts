@@ -1,7 +1,7 @@
 // Names that are URLs: SPEC.md, "Names that are URLs". All who mean one page must hash one name, so every byte of
 // the result is decided here, and the browser's URL parser is asked for nothing but the ToASCII form of a host.
 
-import { fromUTF8, toHex, urlOf, utf8 } from "./bytes.ts";
+import { toHex, urlOf, utf8 } from "./bytes.ts";
 
 const maxPort = 65535;
 
@@ -83,10 +83,4 @@ function cleanQuery(query: string): string {
     // Array.sort is stable, so those of one name keep their order.
     .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : nameOf(a) > nameOf(b) ? 1 : 0));
   return kept.length === 0 ? "" : "?" + kept.join("&");
-}
-
-/** cleanName for bytes from elsewhere. */
-export function cleanNameBytes(name: Uint8Array): Uint8Array {
-  const text = fromUTF8(name);
-  return text === undefined ? name : utf8(cleanName(text));
 }

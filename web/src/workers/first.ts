@@ -16,10 +16,10 @@ const batchMillis = 50;
 export interface FirstBounds {
   readonly files: number;
   readonly bytes: number;
-  /** After so long without a batch it is over. */
-  readonly stall: number;
+  /** After so long it is over, however much comes: other servers are asked only then. */
+  readonly millis: number;
 }
-export const firstBounds: FirstBounds = { files: maxSourceFiles, bytes: maxSourceBytes, stall: 10_000 };
+export const firstBounds: FirstBounds = { files: maxSourceFiles, bytes: maxSourceBytes, millis: 10_000 };
 
 /** What came, and the id of the folder that it is all of; empty without one. */
 export interface First {
@@ -30,23 +30,17 @@ export interface First {
 /** Reads into first until all is here, or take says that it is enough. It never fails. */
 export async function readFirst(server: Server, place: Place, first: First, take: (files: readonly Found[]) => Promise<boolean>, bound = firstBounds): Promise<void> {
   const end = new AbortController();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let due = 0;
+  const timer = setTimeout(() => end.abort(), bound.millis);
+  let due = performance.now() + batchMillis;
   let bytes = 0;
   let batch: Found[] = [];
-  function wait(): void {
-    clearTimeout(timer);
-    timer = setTimeout(() => end.abort(), bound.stall);
-    due = performance.now() + batchMillis;
-  }
   async function flush(): Promise<boolean> {
     const files = batch;
     batch = [];
     const goOn = files.length === 0 || (await take(files));
-    wait();
+    due = performance.now() + batchMillis;
     return goOn;
   }
-  wait();
   try {
     const response = await ask(server, placeText(place), { headers: { Accept: "application/vnd.ipld.car" }, signal: end.signal });
     if (!response.ok) return;
