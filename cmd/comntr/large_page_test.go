@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
@@ -83,28 +82,8 @@ func growForest(t *testing.T, topic string, n int) *forest {
 	return f
 }
 
-// post gives a server all of it, 32 comments at a time.
-func (f *forest) post(t *testing.T, s *server) {
-	t.Helper()
-	var wg sync.WaitGroup
-	errs := make(chan error, 32)
-	for w := range 32 {
-		wg.Go(func() {
-			for i := w; i < len(f.docs); i += 32 {
-				if _, _, err := s.client.Post(context.Background(), f.place, f.docs[i]); err != nil {
-					errs <- err
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	select {
-	case err := <-errs:
-		t.Fatalf("post: %v\n%s", err, s.stderr)
-	default:
-	}
-}
+// each is what postEach posts.
+func (f *forest) each(i int) (comntr.Place, []byte) { return f.place, f.docs[i] }
 
 // facts are what the scenario is told.
 func (f *forest) facts() facts {
@@ -136,7 +115,7 @@ func TestE2EPageLarge(t *testing.T) {
 			topic := "forest of " + strconv.Itoa(n)
 			grove := growForest(t, topic, n)
 			start := time.Now()
-			grove.post(t, a)
+			postEach(t, a, len(grove.docs), grove.each)
 			t.Logf("%d comments posted in %s", n, time.Since(start).Round(time.Millisecond))
 			f := grove.facts()
 			f["topic"], f["a"], f["session"] = topic, a.http, a.webTransport
@@ -170,7 +149,7 @@ func TestE2EPageRoundTrips(t *testing.T) {
 	late.Store(a)
 	const topic = "forest of 1000"
 	grove := growForest(t, topic, 1000)
-	grove.post(t, a)
+	postEach(t, a, len(grove.docs), grove.each)
 	f := grove.facts()
 	f["topic"], f["a"], f["site"] = topic, at, at+"/"
 	play(t, "large.mjs", "first", f, acts{

@@ -165,15 +165,21 @@ func comment(topic, i int) (comntr.Place, []byte) {
 	return p, fmt.Appendf(nil, "comment %d of topic %d", i, topic)
 }
 
-// postAll posts n comments over the given number of topics, 32 at a time.
+// postAll posts n comments over the given number of topics.
 func postAll(t testing.TB, s *server, n, topics int) {
 	t.Helper()
+	postEach(t, s, n, func(i int) (comntr.Place, []byte) { return comment(i%topics, i) })
+}
+
+// postEach posts what each gives for 0 to n-1, 32 at a time.
+func postEach(t testing.TB, s *server, n int, each func(i int) (comntr.Place, []byte)) {
+	t.Helper()
 	var wg sync.WaitGroup
-	errs := make(chan error, n)
+	errs := make(chan error, 32)
 	for w := range 32 {
 		wg.Go(func() {
 			for i := w; i < n; i += 32 {
-				p, b := comment(i%topics, i)
+				p, b := each(i)
 				if _, _, err := s.client.Post(context.Background(), p, b); err != nil {
 					errs <- err
 					return
