@@ -495,26 +495,27 @@ func TestBookLooksUpAsOftenAsNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
 		book := w.book(t, discover.BookConfig{})
-		count := func(d time.Duration) int {
-			w.mu.Lock()
-			before := len(w.lookups)
-			w.mu.Unlock()
+		counted := 0
+		count := func(d time.Duration) int { // those since it was last called, too
 			time.Sleep(d)
+			synctest.Wait()
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			return len(w.lookups) - before
+			n := len(w.lookups) - counted
+			counted = len(w.lookups)
+			return n
 		}
 		if n := count(30 * time.Second); n < 4 || n > 6 {
 			t.Errorf("%d lookups in the first 30 s", n)
 		}
-		time.Sleep(2 * time.Minute)
+		count(2 * time.Minute)
 		if n := count(20 * time.Minute); n < 17 || n > 23 {
 			t.Errorf("%d lookups in 20 min without a server", n)
 		}
 		for i := range 8 {
 			w.serve(fmt.Sprintf("%d.1.1.1:4080", i+1), i+1)
 		}
-		time.Sleep(5 * time.Minute)
+		count(5 * time.Minute)
 		if len(book.Servers(reddit)) != 8 {
 			t.Fatalf("%d servers", len(book.Servers(reddit)))
 		}
