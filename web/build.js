@@ -64,7 +64,7 @@ const bundle = await rolldown({
     target: ["es2022", "chrome110", "firefox115", "safari16.4"],
     // h(tag, props, child) is shorter than jsx(tag, { children: [child] }).
     jsx: { runtime: "classic", pragma: "h", pragmaFrag: "Fragment" },
-    inject: { h: ["preact", "h"], Fragment: ["preact", "Fragment"] },
+    inject: { h: [here("src/ui/draw.ts"), "h"], Fragment: [here("src/ui/draw.ts"), "Fragment"] },
   },
 });
 const { output: made } = await bundle.generate({
