@@ -26,7 +26,7 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-const workers = ["thread", "markdown", "work", "seal"];
+const workers = ["thread", "markdown", "work"];
 // Which modules travel together. What comes later is in the first of these parts that needs it.
 const later = {
   sign: ["src/protocol/build.ts", "src/workers/search.ts"],
