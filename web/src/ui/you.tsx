@@ -12,7 +12,7 @@ import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
 import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { unsealInWorker } from "../workers/working.ts";
-import { KeepName } from "./keepname.tsx";
+import { KeepName, wordlist } from "./keepname.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useEffect, useSignal } from "./component.ts";
 
@@ -68,6 +68,8 @@ function Bring(): VNode {
   const said = useSignal("");
   async function bring(event: Event): Promise<void> {
     event.preventDefault();
+    const list = await wordlist();
+    if (list === undefined) return;
     let text = words.value;
     if (file.value !== undefined) {
       const opened = await unsealInWorker(new Uint8Array(await file.value.arrayBuffer()), pass.value).catch(() => undefined);
@@ -77,7 +79,7 @@ function Bring(): VNode {
       }
       text = opened;
     }
-    const seed = seedOfWords(text);
+    const seed = seedOfWords(text, list);
     if (seed === undefined) {
       said.value = t.notWords;
       return;
