@@ -4,6 +4,7 @@
 
 import { concat, fromHex, fromUTF8, urlOf, utf8 } from "../protocol/bytes.ts";
 import type { Fetch } from "../protocol/client.ts";
+import { fieldsOf, readFields } from "../protocol/fields.ts";
 import type { Hello } from "../protocol/hello.ts";
 import { Lie } from "../protocol/lie.ts";
 import { race, until } from "./deadline.ts";
@@ -58,10 +59,6 @@ export function readPins(value: unknown): Spoken {
       return { sha256, to };
     }),
   };
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  return (typeof value === "object" && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -255,13 +252,7 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
 }
 
 function readHead(bytes: Uint8Array): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
-  let value: unknown;
-  try {
-    value = JSON.parse(fromUTF8(bytes) ?? "");
-  } catch {
-    throw odd();
-  }
-  const { status, headers = {} } = fieldsOf(value);
+  const { status, headers = {} } = readFields(fromUTF8(bytes));
   if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599 || typeof headers !== "object" || headers === null) throw odd();
   const fields = Object.entries(headers as Record<string, unknown>);
   const isGood = ([name, text]: [string, unknown]): boolean => /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name) && typeof text === "string" && /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
