@@ -9,7 +9,7 @@ import { type Child, type Found, openLeaf } from "../protocol/folder.ts";
 import { type Hash, type Place as Topic, placeText } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
-import { about, deadline, pause, within } from "./deadline.ts";
+import { about, atEnd, deadline, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
 import { pacer } from "./pacer.ts";
 import { Trouble } from "./reasons.ts";
@@ -341,9 +341,9 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       if (sources.size === 0) beginLonely();
       pick();
     };
-    peer.gone.addEventListener("abort", leave, { once: true });
+    const forget = atEnd(peer.gone, leave);
     void run(source).finally(() => {
-      peer.gone.removeEventListener("abort", leave);
+      forget();
       if (sources.has(source)) leave();
     });
   }
@@ -512,12 +512,11 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     if (mine !== undefined) early = undefined;
     const transfer: Transfer = mine?.transfer ?? { end: new AbortController(), began: now(), progress: now() };
     transfers.add(transfer);
-    const stop = (): void => transfer.end.abort(source.end.signal.reason);
-    source.end.signal.addEventListener("abort", stop);
+    const forget = atEnd(source.end.signal, () => transfer.end.abort(source.end.signal.reason));
     const end = deadline(transfer.end.signal, bound.answer);
     try {
       // An early request knows the transfer's end alone.
-      end.signal.addEventListener("abort", () => transfer.end.abort(end.signal.reason), { once: true });
+      atEnd(end.signal, () => transfer.end.abort(end.signal.reason));
       const response = await (mine?.response ?? askWhole(line, end.signal));
       servers.good(source.peer, now() - transfer.began);
       if (response.status === 404 || response.status === 304) {
@@ -561,7 +560,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       throw end.signal.aborted ? end.signal.reason : error;
     } finally {
       end.done();
-      source.end.signal.removeEventListener("abort", stop);
+      forget();
       endTransfer(transfer);
     }
   }

@@ -7,7 +7,7 @@ import type { Fetch } from "../protocol/client.ts";
 import { fieldsOf, readFields } from "../protocol/fields.ts";
 import type { Hello } from "../protocol/hello.ts";
 import { Lie } from "../protocol/lie.ts";
-import { race, until } from "./deadline.ts";
+import { atEnd, race, until } from "./deadline.ts";
 import { isPrivatePage, mayDial } from "./guard.ts";
 import { answered, asked, isBare } from "./message.ts";
 import { Trouble } from "./reasons.ts";
@@ -144,17 +144,13 @@ function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown)
 
     const end = new AbortController();
     const stop = (reason: unknown): void => end.abort(reason);
-    const given = (): void => stop(signal?.reason);
-    const broken = (): void => stop(closed.reason);
-    signal?.addEventListener("abort", given);
-    closed.addEventListener("abort", broken);
-    if (closed.aborted) broken();
-    if (signal?.aborted === true) given();
+    const forgetClosed = atEnd(closed, () => stop(closed.reason));
+    const forgetSignal = atEnd(signal ?? undefined, () => stop(signal?.reason));
     let leave: (() => void) | undefined;
     /** The stream's place is free, and nobody waits for a signal any more. */
     const done = (): void => {
-      signal?.removeEventListener("abort", given);
-      closed.removeEventListener("abort", broken);
+      forgetClosed();
+      forgetSignal();
       leave?.();
     };
     try {
@@ -168,8 +164,7 @@ function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown)
         reader.cancel(end.signal.reason).catch(() => undefined);
         done();
       };
-      if (end.signal.aborted) giveUp();
-      end.signal.addEventListener("abort", giveUp, { once: true });
+      atEnd(end.signal, giveUp);
       // Who has answered may stop reading, which is no fault. That the stream is gone is seen where its answer is read.
       writer.write(concat([Uint8Array.of(head.length >> 8, head.length & 255), head, sent])).catch(() => undefined);
       writer.close().catch(() => undefined);
@@ -284,16 +279,15 @@ function turnstile(places: number): (signal: AbortSignal) => Promise<() => void>
       await new Promise<void>((resolve, reject) => {
         const go = (): void => {
           waiting.delete(go);
-          signal.removeEventListener("abort", give);
+          forget();
           inside++;
           resolve();
         };
-        const give = (): void => {
+        waiting.add(go);
+        const forget = atEnd(signal, () => {
           waiting.delete(go);
           reject(signal.reason);
-        };
-        waiting.add(go);
-        signal.addEventListener("abort", give, { once: true });
+        });
       });
     } else inside++;
     return leaver();
