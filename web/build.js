@@ -58,6 +58,7 @@ const bundle = await rolldown({
   cwd: here("."),
   input: { main: "src/main.tsx", ...Object.fromEntries(workers.map((name) => [name, `src/workers/${name}.ts`])) },
   platform: "browser",
+  optimization: { inlineConst: { mode: "all" } },
   treeshake: { propertyReadSideEffects: false, unknownGlobalSideEffects: false },
   preserveEntrySignatures: "allow-extension",
   transform: {
