@@ -49,8 +49,9 @@ function partOf(id, graph) {
   parts ??= Object.entries({ main: ["src/main.tsx"], ...Object.fromEntries(workers.map((name) => [name, [`src/workers/${name}.ts`]])), ...later }).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
   const [first, ...others] = parts.filter(([, ids]) => ids.has(id)).map(([name]) => name);
   if (first !== "main" && first !== "thread") return [first, ...others].find((name) => name in later) ?? null;
-  // A worker's file is imported by nothing else, and the page's own by no worker: it would begin there once more.
-  const alone = first === "main" ? others.every((name) => name in later) : others.length === 0;
+  // No worker imports the page's own file, nor the page a worker's: it would begin there once more. All else that comes
+  // before the first comment is one file.
+  const alone = first === "main" ? others.every((name) => name in later) : id === here("src/workers/thread.ts");
   return alone ? first : "base";
 }
 
