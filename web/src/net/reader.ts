@@ -375,11 +375,17 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     }
   }
 
+  /** Whether a server has more than is taken, which is told. */
+  function isTooMuch(peer: Peer, error: unknown): boolean {
+    if (!(error instanceof Trouble) || error.code !== "too-much") return false;
+    servers.remark(peer, { code: "too-much", detail: error.message });
+    return true;
+  }
+
   /** After an error: whether to try this server again, when its time has come. */
   async function mayGoOn(source: Source, error: unknown): Promise<boolean> {
     const { peer } = source;
-    if (error instanceof Trouble && error.code === "too-much") {
-      servers.remark(peer, { code: "too-much", detail: error.message });
+    if (isTooMuch(peer, error)) {
       refused.add(peer.key);
       return false;
     }
@@ -550,9 +556,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       );
       const root = source.reading as Place;
       anyWhole = true;
-      let total = 0;
-      for (const _ of tree.names(root)) total++;
-      tellTotal(total);
+      tellTotal([...tree.names(root)].length);
       synced(source, root);
       for (const other of [...transfers]) if (other !== transfer) other.end.abort(overtaken);
     } catch (error) {
@@ -589,9 +593,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       }
       level = next;
     }
-    let total = 0;
-    for (const _ of tree.names(root)) total++;
-    tellTotal(total);
+    tellTotal([...tree.names(root)].length);
     const missing = await fetchBlocks(source, leaves, (block, leaf) => came(openLeaf(block, leaf.cid, leaf.name), source));
     for (const { name } of missing.slice(0, maxByName)) {
       if (!(await fetchByName(source, name))) source.without.add(name);
@@ -679,10 +681,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
         if (error instanceof Lie) servers.failed(source.peer, error);
         // Busy with other listeners, perhaps.
         else if (error instanceof Problem) tries++;
-        else if (error instanceof Trouble && error.code === "too-much") {
-          servers.remark(source.peer, { code: "too-much", detail: error.message });
-          break;
-        }
+        else if (isTooMuch(source.peer, error)) break;
       } finally {
         end.done();
       }

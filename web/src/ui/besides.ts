@@ -87,8 +87,7 @@ function step(article: Element | null, by: 1 | -1, selector: string): boolean {
   const all = [...document.querySelectorAll<HTMLElement>(selector)];
   const follows = (each: HTMLElement): boolean =>
     article === null ? each.getBoundingClientRect().top >= 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0;
-  const precedes = (each: HTMLElement): boolean =>
-    article === null ? each.getBoundingClientRect().top < 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_PRECEDING) !== 0;
+  const precedes = (each: HTMLElement): boolean => each !== article && !follows(each);
   const next = by === 1 ? all.find(follows) : all.reverse().find(precedes);
   next?.focus({ preventScroll: true });
   next?.scrollIntoView({ block: "nearest" });
