@@ -118,7 +118,7 @@ export function showPending(topic: Topic): void {
 /** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
 function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
   const lines = element.getBoundingClientRect();
-  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
+  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--indent"));
   const shown = Math.max(1, Math.round(lines.width / step));
   const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
   const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));

@@ -68,7 +68,7 @@ export function KeepName({ who, after, close }: KeepNameProps): VNode {
         <label for="pass">{t.file}</label>
         <div class="box">
           <input class="sr" type="text" autocomplete="username" aria-hidden="true" tabIndex={-1} readOnly value={who.key} />
-          <input id="pass" type="password" autocomplete="new-password" placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />
+          <input id="pass" type="password" dir="auto" autocomplete="new-password" placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />
           <button disabled={pass.value === "" || said.value === t.sealing}>{t.save}</button>
         </div>
         <p class="meta" role="status">{said.value}</p>
