@@ -166,6 +166,18 @@ describe("the page's languages", () => {
     ["a tag that is none", ["en-US@posix"], "", { lang: "en", dir: "", ...inEnglish }],
   ])("%s", async (_, languages, chosen, spoken) => expect(await speaks(languages, chosen)).toEqual(spoken));
 
+  test("are loaded, offered and measured, each", () => {
+    const all = readdirSync(new URL("strings/", source)).filter((name) => /^[a-z]{2,3}\.ts$/.test(name)).map((name) => name.slice(0, -3));
+    expect(all).toContain("ar");
+    for (const name of all) {
+      expect(read("state/language.ts"), `${name} is no file of state/language.ts`).toMatch(new RegExp(`^  ${name}: \\(\\) =>`, "m"));
+      expect(read("ui/you.tsx"), `${name} is not offered by ui/you.tsx`).toContain(`["${name}", "`);
+      if (name === "en") continue;
+      expect(spoken[name], `${name} is not tested here`).toBeDefined();
+      expect(read("../build.js"), `${name}.js is not in build.js`).toMatch(new RegExp(`^const languages = .*"${name}\\.js"`, "m"));
+    }
+  });
+
   test("replace every file's words, those of parts that come later too", async () => {
     const { translate } = await import("../src/strings/spoken.ts");
     const firstWords = objects(await import("../src/strings/en.ts"));
