@@ -164,7 +164,8 @@ export function openTopic(place: Place, knownName: string): Topic {
           if (message.facts.name !== "") name.value = message.facts.name;
           const before = sections.peek();
           const same = before.length === message.order.length && before.every(({ key }, i) => key === message.order[i]);
-          if (!same) sections.value = message.order.map((key) => byKey.get(key) as DrawnSection);
+          next = same ? undefined : message.order.map((key) => byKey.get(key) as DrawnSection);
+          arrange();
           if (message.order.length === 0) drawn.value = true;
         });
         return;
@@ -182,6 +183,15 @@ export function openTopic(place: Place, knownName: string): Topic {
     }
   }
 
+  /** Sections as they will be. */
+  let next: readonly DrawnSection[] | undefined;
+  /** What is seen stays until there is what comes in its place. */
+  function arrange(): void {
+    if (next === undefined || next[0]?.rows.peek().length === 0) return;
+    sections.value = next;
+    next = undefined;
+  }
+
   const turns = new Map<string, number>();
   /** Shows a section once all its bodies are trees: drawn twice, they would move. */
   async function draw(key: string, rows: readonly Row[]): Promise<void> {
@@ -196,6 +206,7 @@ export function openTopic(place: Place, knownName: string): Topic {
     if (section === undefined) return;
     batch(() => {
       section.rows.value = rows.map((row, i) => ({ row, tree: trees[i] }));
+      arrange();
       drawn.value = true;
     });
     // They are seen before the network is asked for.

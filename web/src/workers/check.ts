@@ -18,6 +18,9 @@ interface Answer {
 /** Questions that a helper has at a time: it is never without work, and never so far behind that it is waited for. */
 const maxAsked = 4;
 
+/** Where the browser checks, fewer are checked before others have answered. */
+const minShared = 256;
+
 function verifyAll(claims: readonly Claim[], verifier: Verifier): Promise<boolean[]> {
   return Promise.all(claims.map(({ key, message, signature }) => verifier(key, message, signature)));
 }
@@ -51,6 +54,7 @@ export function makeChecker(subtle: SubtleCrypto | undefined, callHelpers: () =>
   });
   const fast = subtle === undefined ? undefined : verifierOf(subtle);
 
+  const mine = (isFast: boolean): Verifier => (isFast && fast !== undefined ? fast : slowVerifier);
   const ask = (helper: MessagePort, claims: readonly Claim[]): Promise<readonly boolean[]> =>
     new Promise((resolve) => {
       const n = questions++;
@@ -62,12 +66,13 @@ export function makeChecker(subtle: SubtleCrypto | undefined, callHelpers: () =>
 
   return {
     async checkAll(claims) {
-      if ((await alike) && fast !== undefined) return verifyAll(claims, fast);
+      const isFast = await alike;
+      if (isFast && claims.length < minShared) return verifyAll(claims, mine(isFast));
       // Each helper takes its share; this worker takes one, too.
       const shares = helpers.length + 1;
       const size = Math.ceil(claims.length / shares);
       const asked = helpers.map((helper, i) => ask(helper, claims.slice((i + 1) * size, (i + 2) * size)));
-      const own = await verifyAll(claims.slice(0, size), slowVerifier);
+      const own = await verifyAll(claims.slice(0, size), mine(isFast));
       return [...own, ...(await Promise.all(asked)).flat()];
     },
     checkElsewhere(claims) {
@@ -77,7 +82,7 @@ export function makeChecker(subtle: SubtleCrypto | undefined, callHelpers: () =>
     },
     help(port) {
       port.onmessage = async ({ data }: MessageEvent<Question>) => {
-        const verdicts = await verifyAll(data.claims, (await alike) && fast !== undefined ? fast : slowVerifier);
+        const verdicts = await verifyAll(data.claims, mine(await alike));
         port.postMessage({ n: data.n, verdicts } satisfies Answer);
       };
     },

@@ -17,6 +17,8 @@ export const sectionSize = 50;
 export const maxSection = 75;
 /** Signatures that are checked at once. */
 const batch = 128;
+/** So many where nothing is drawn in between: enough for all helpers. */
+const restBatch = 1024;
 /** The first screen. */
 const firstRows = 50;
 /** Fewer are verified in the order in which they came. */
@@ -197,23 +199,26 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   /** Verifies what waits, the first screen first, and draws now and then. */
   async function pump(): Promise<void> {
     if (elsewhere.size > 0) await isBack;
+    // Where others verified most of it meanwhile, the rest is verified before it would be in order.
+    const isRest = shownOnce && isAll() && unverified.size < documents.size;
     // What comes after the first screen is put in order once, when all of it is here.
-    const isOrdered = unverified.size > orderedFrom && (!shownOnce || isAll());
+    const isOrdered = !isRest && unverified.size > orderedFrom && (!shownOnce || isAll());
+    const size = isRest ? restBatch : batch;
     const queue = isOrdered ? byPriority() : [...unverified.keys()];
     const wasAll = isAll();
-    for (let at = 0; at < queue.length && !closed; at += batch) {
-      const some = queue.slice(at, at + batch).flatMap((id) => {
+    for (let at = 0; at < queue.length && !closed; at += size) {
+      const some = queue.slice(at, at + size).flatMap((id) => {
         const one = elsewhere.has(id) ? undefined : unverified.get(id);
         return one === undefined ? [] : [one];
       });
       if (queue.length > orderedFrom && shownOnce && !isAll() && now() < cameAt + quietMillis) await new Promise((resolve) => setTimeout(resolve, quietMillis));
       const verdicts = some.length === 0 ? [] : await checkAll(some.map(({ claim }) => claim));
-      for (const id of queue.slice(at, at + batch)) later.delete(id);
+      for (const id of queue.slice(at, at + size)) later.delete(id);
       decide(some, verdicts);
       // What is here is put in order before it is drawn.
       if (shownOnce && isAll() && !wasAll && unverified.size > orderedFrom) return;
-      const done = at + batch;
-      if (done < queue.length && (shownOnce ? isTime(isOrdered ? done : documents.size) : done >= firstCount)) draw();
+      const done = at + size;
+      if (done < queue.length && !isRest && (shownOnce ? isTime(isOrdered ? done : documents.size) : done >= firstCount)) draw();
       if (some.length > 0) await pause();
     }
     if (shownOnce && isAll() && unverified.size > orderedFrom) return;
