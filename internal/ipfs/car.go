@@ -117,6 +117,7 @@ func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error
 		if err := out.Block(b.cid, block); err != nil {
 			return err
 		}
+		f.meter.gave(len(block))
 	}
 	return nil
 }
