@@ -156,6 +156,7 @@ func (l *link) inTurn(ctx context.Context) (res result, began time.Time, err err
 	defer t.end()
 	began = time.Now()
 	res, err = l.round(ctx, t)
+	l.r.meter.round(began, res, err)
 	return res, began, err
 }
 
@@ -222,6 +223,7 @@ func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
 // leave has the peer left alone for a while, for what it did.
 func (l *link) leave(err error) {
 	if l.peer.punish(l.r.cfg.Now()) {
+		l.r.meter.leftAlone.Add(1)
 		l.r.cfg.Log.Warn("the server is left alone for a while", "community", l.c.hash, "peer", l.origin(), "err", err)
 		l.r.cfg.Peers.Failed(l.origin(), err)
 	}
@@ -387,6 +389,7 @@ func (l *link) follow(ctx context.Context) {
 			}
 			failed = 0
 			l.count(func(s *Status) { s.Events++ })
+			l.r.meter.events.Add(1)
 			l.event(e)
 			return bucket.wait(ctx)
 		})
@@ -477,17 +480,21 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 		}
 		return err
 	}
+	l.r.meter.named(len(b))
 	if !window.takeFile(len(b)) {
+		l.r.meter.refuse(refusedBudget)
 		return nil
 	}
 	doc, err := comntr.ParseDocument(place, b)
 	if err != nil {
+		l.r.meter.refuse(refusedInvalid)
 		return l.falseEvent(e)
 	}
 	if doc.Premature(l.r.cfg.Now()) {
 		return nil // a round brings it when its time has come
 	}
 	created, err := l.c.store.Add(ctx, doc, l.peer.key)
+	l.r.meter.judged(err)
 	switch {
 	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrDenied), errors.Is(err, store.ErrFull):
 	default:
@@ -495,6 +502,7 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 	}
 	if created {
 		l.count(func(s *Status) { s.Created++ })
+		l.r.meter.created.Add(1)
 		l.r.cfg.Changed()
 	}
 	return nil

@@ -107,6 +107,7 @@ type Replica struct {
 	// not keep from here what the operator asked for.
 	rounds, namedRounds   *turns
 	streams, namedStreams chan struct{} // one token for each event stream
+	meter                 *meter
 
 	mu    sync.Mutex
 	peers map[string]*peer // by key
@@ -166,6 +167,7 @@ func New(cfg Config) *Replica {
 		namedRounds:  newTurns(maxRounds, 0),
 		streams:      make(chan struct{}, maxStreams),
 		namedStreams: make(chan struct{}, maxStreams),
+		meter:        newMeter(),
 	}
 	if cfg.HTTP == nil {
 		r.strangers = cfg.Guard.HTTPClient()

@@ -84,7 +84,11 @@ func (s *Store) commits() {
 				batch = append(batch, work{&r.items[i], &r.results[i]})
 			}
 		}
+		start, before := time.Now(), s.seq // only the committer changes it
 		s.commit(batch)
+		if s.seq != before {
+			s.meter.committed(batch, start)
+		}
 		for _, r := range taken {
 			close(r.done)
 		}

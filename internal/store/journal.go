@@ -129,7 +129,9 @@ func (s *Store) checkpoint() error {
 		return nil
 	}
 	err := s.settle(upTo, rewrite, unlinks, mtimes)
+	s.meter.checkpointTime.Since(start)
 	if err != nil {
+		s.meter.failedCheckpoints.Add(1)
 		// Should the process die before the next try, the next start must not
 		// trust the files either: the cache may hold what the disk does not.
 		err = errors.Join(err, s.db.Set(metaKey(metaRewrite), appendUint64(nil, 1), pebble.Sync))

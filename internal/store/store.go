@@ -91,6 +91,7 @@ type Store struct {
 	db        *pebble.DB
 	pace      *pace // of the index's work in the background
 	logs      *logs // the index's own
+	meter     meter
 	epoch     uint64
 	slot      func(comntr.Hash) uint64
 	deny      atomic.Pointer[comntr.Denylist]
@@ -216,6 +217,7 @@ func newStore(data string, community comntr.Hash, o Options) *Store {
 		s.slot = comntr.Hash.Slot
 	}
 	s.pace = newPace(s.log)
+	s.meter = newMeter()
 	s.logs = &logs{dir: s.indexPath}
 	s.dir = s.fs.PathJoin(data, community.String())
 	s.hidden = s.fs.PathJoin(s.dir, ".ipfs")
