@@ -19,7 +19,7 @@ import (
 // hand are topics. It looks only into folders whose modification time is not
 // the recorded one.
 func (s *Store) adopt() error {
-	a := adoption{s: s, mtimes: make(map[comntr.Hash]int64), adopted: make(map[comntr.Hash][]comntr.Hash)}
+	a := adoption{s: s, mtimes: make(map[comntr.Hash]int64), unread: make(map[comntr.Hash]struct{}), adopted: make(map[comntr.Hash][]comntr.Hash)}
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return err
@@ -53,6 +53,9 @@ func (s *Store) adopt() error {
 		if err := a.compare(h); err != nil {
 			return fmt.Errorf("topic %s: %w", h, err)
 		}
+		if _, unread := a.unread[h]; unread {
+			mtime = 0 // the next start looks again
+		}
 		a.mtimes[h] = mtime
 		if s.Denied(h) {
 			if err := a.dropTopic(h); err != nil {
@@ -77,6 +80,7 @@ type adoption struct {
 	plan    *plan
 	planned int
 	mtimes  map[comntr.Hash]int64
+	unread  map[comntr.Hash]struct{} // topics with files that could not be read just now
 
 	adopted map[comntr.Hash][]comntr.Hash // to be synced one by one where there is no syncfs
 	pending []comntr.Raw                  // files that were read and wait to be adopted
@@ -219,8 +223,9 @@ func (a *adoption) take(topic, comment comntr.Hash) error {
 		return nil
 	}
 	b, err := a.s.readFile(path, fi.Size())
-	if errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrPermission) || err != nil && unreadable(err) {
 		a.strays++
+		a.unread[topic] = struct{}{}
 		return nil
 	}
 	if err != nil {

@@ -174,6 +174,7 @@ func (s *Store) publish(b *plan) {
 	s.disk.count(s.putTopics(topics) - b.reserved)
 	for k := range b.healed {
 		delete(s.healing, k)
+		s.damage.forget(k)
 	}
 	s.keepEvents(b.events)
 	s.pending = nil

@@ -122,8 +122,9 @@ func (s *Store) readFile(path string, size int64) ([]byte, error) {
 	return b[:n], nil
 }
 
-// holds tells whether the file at path has exactly these bytes; an error is
-// for what is no regular file, or cannot be read.
+// holds tells whether the file at path has exactly these bytes, which one that
+// the disk cannot read has not; an error is for what is no regular file, or may
+// not be read.
 func (s *Store) holds(path string, want []byte) (exists, same bool, err error) {
 	fi, err := s.lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -139,10 +140,10 @@ func (s *Store) holds(path string, want []byte) (exists, same bool, err error) {
 		return true, false, nil
 	}
 	b, err := s.readFile(path, int64(len(want)))
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return true, false, err
 	}
-	return true, bytes.Equal(b, want), nil
+	return true, err == nil && bytes.Equal(b, want), nil
 }
 
 // place puts a file into the tree by rename, so that no other program ever

@@ -343,6 +343,7 @@ func (b *plan) heal(doc *comntr.Document, o *sibling, item int) error {
 		return fmt.Errorf("look at the file of a comment that is held: %w", err)
 	}
 	if _, unproven := s.healing[k]; same && !unproven {
+		s.damage.forget(k) // other hands have put it right
 		return nil
 	}
 	if b.full {

@@ -96,6 +96,7 @@ type Store struct {
 	deny      atomic.Pointer[comntr.Denylist]
 	denying   sync.Mutex // one SetDenylist at a time
 	refusals  refusals
+	damage    damage
 	native    bool // the files are the operating system's: file descriptors, modification times, Lstat
 
 	sending  sync.RWMutex // held for reading while a request is handed over
@@ -339,7 +340,8 @@ func (s *Store) Epoch() uint64 { return s.epoch }
 // Read returns a comment's bytes, whose SHA-1 has been checked. Errors:
 // ErrNotFound; ErrGone, also for what was never here and a delete here names;
 // ErrDenied; ErrDamaged for a file that was changed or taken away behind the
-// store's back; others of the disk.
+// store's back, or that the disk cannot read, which Damage then names; others of
+// the disk.
 func (s *Store) Read(topic, comment comntr.Hash) ([]byte, error) {
 	place := comntr.Place{Community: s.community, Topic: topic}
 	deny := s.deny.Load()
@@ -368,14 +370,21 @@ func (s *Store) Read(topic, comment comntr.Hash) ([]byte, error) {
 		} else if err == nil && ok && e.state == stateDenied {
 			return nil, ErrDenied
 		}
+		s.damage.note(key{topic, comment})
 		return nil, fmt.Errorf("%w: %s/%s is missing", ErrDamaged, topic, comment)
+	}
+	if err != nil && unreadable(err) {
+		s.damage.note(key{topic, comment})
+		return nil, fmt.Errorf("%w: read %s/%s: %w", ErrDamaged, topic, comment, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s/%s: %w", topic, comment, err)
 	}
 	if comntr.SumHash(b) != comment {
+		s.damage.note(key{topic, comment})
 		return nil, fmt.Errorf("%w: %s/%s", ErrDamaged, topic, comment)
 	}
+	s.damage.forget(key{topic, comment})
 	if _, denied := deny.File(place, comment, b); denied {
 		return nil, ErrDenied
 	}
