@@ -20,6 +20,7 @@ import (
 // the recorded one.
 func (s *Store) adopt() error {
 	a := adoption{s: s, mtimes: make(map[comntr.Hash]int64), unread: make(map[comntr.Hash]struct{}), adopted: make(map[comntr.Hash][]comntr.Hash)}
+	defer a.close()
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return err
@@ -203,6 +204,13 @@ func (a *adoption) flush() error {
 	return nil
 }
 
+// close lets go of what an error left planned: the index cannot be closed before.
+func (a *adoption) close() {
+	if a.plan != nil {
+		a.plan.close()
+	}
+}
+
 func (a *adoption) flushFull() error {
 	if a.planned < maxBatchItems {
 		return nil
@@ -256,7 +264,7 @@ func (a *adoption) adoptPending() error {
 		}
 		if !adopted {
 			a.refused++
-		} else if a.taken++; !a.s.native {
+		} else if a.taken++; !a.s.native || !hasSyncfs {
 			topic := doc.Place().Topic
 			a.adopted[topic] = append(a.adopted[topic], doc.ID())
 		}
@@ -343,14 +351,15 @@ func (a *adoption) end() error {
 }
 
 func (a *adoption) sync() error {
-	if a.s.native {
+	if a.s.native && hasSyncfs {
 		return a.s.syncTree(a.s.seq)
 	}
 	topics := make(map[comntr.Hash]struct{})
 	for topic, comments := range a.adopted {
 		topics[topic] = struct{}{}
 		for _, c := range comments {
-			if err := a.s.syncFile(a.s.path(topic, c)); err != nil {
+			// One may have been deleted by another that came after it.
+			if err := a.s.syncFile(a.s.path(topic, c)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}

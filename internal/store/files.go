@@ -209,6 +209,9 @@ func (s *Store) writeTree(b *plan) map[int]error {
 		for h := range b.touched {
 			if t := b.topics[h]; t != nil && t.mtime != 0 {
 				t.mtime = s.mtime(h)
+				if _, lost := b.lost[h]; lost {
+					t.mtime = 0
+				}
 			}
 		}
 	}
@@ -222,6 +225,11 @@ func (s *Store) takeAway(b *plan) {
 		if err := s.unlink(k); err != nil {
 			s.log.Error("the file of a comment that was taken away could not be unlinked: it is tried again", "topic", k.topic, "comment", k.comment, "err", err)
 			b.unlinkLater = append(b.unlinkLater, k)
+		}
+	}
+	for _, k := range b.strays {
+		if err := s.unlink(k); err != nil { // the next start looks at it
+			s.log.Error("the file of a comment that is refused could not be unlinked", "topic", k.topic, "comment", k.comment, "err", err)
 		}
 	}
 	for _, h := range b.dropped {
