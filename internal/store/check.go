@@ -179,6 +179,14 @@ func (c *check) openIndex() error {
 		}
 		err = errors.Join(err, db.Close())
 	}
+	if errors.Is(err, pebble.ErrNotFound) { // it has no format: a start would make it anew
+		if lost := c.lostCommits(true); lost == 0 {
+			c.found(Fault{Kind: NoteUnknown, Detail: "the index is empty: it is built from the files at the next start"})
+		} else {
+			c.found(Fault{Kind: FaultIndex, Detail: fmt.Sprintf("the index lost all its %d changes: it is built again from the files at the next start", lost)})
+		}
+		return nil
+	}
 	if !unusable(err) {
 		return fmt.Errorf("open the index of community %s: %w", s.community, err)
 	}
@@ -194,10 +202,28 @@ func (c *check) loadIndex() error {
 	if err := c.s.loadTopics(); err != nil {
 		return err
 	}
+	if err := c.s.verifyCounts(); err != nil {
+		return err
+	}
+	if lost := c.lostCommits(false); lost > 0 {
+		c.found(Fault{Kind: FaultIndex, Detail: fmt.Sprintf(
+			"the index lost its last %d changes, which were durable: the disk damaged its log; the next start looks in the files for what they brought", lost)})
+	}
 	return c.s.scanJournal(c.s.seq, func(e journalEntry) error {
 		c.journal[key{e.topic, e.comment}] = e.op
 		return nil
 	})
+}
+
+// lostCommits opens the index's witness for reading, if there is one.
+func (c *check) lostCommits(fresh bool) uint64 {
+	f, err := c.s.fs.Open(c.s.fs.PathJoin(c.s.hidden, witnessName))
+	if err != nil {
+		return 0
+	}
+	c.s.witness.f = f
+	defer c.s.witness.close()
+	return c.s.lostCommits(fresh)
 }
 
 // topic compares one topic's folder with its entries.

@@ -169,6 +169,7 @@ func (s *Store) setPending(held map[key]struct{}) {
 // publish makes a commit visible: its files stand in the tree.
 func (s *Store) publish(b *plan) {
 	topics := slices.Collect(maps.Values(b.topics))
+	s.witness.put(s.epoch, b.seq)
 	s.mu.Lock()
 	s.seq = b.seq
 	s.disk.count(s.putTopics(topics) - b.reserved)

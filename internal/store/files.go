@@ -79,6 +79,7 @@ func (s *Store) moveIndexAside() error {
 		if err := s.fs.Rename(s.indexPath(), aside); err != nil {
 			return err
 		}
+		s.fs.Remove(s.fs.PathJoin(s.hidden, witnessName)) // one that is left says the same again
 		return s.syncFolder(s.hidden)
 	}
 }

@@ -11,6 +11,7 @@
 //	<data>/.comntr/lock                        flock, see [Lock]
 //	<data>/<community>/<topic>/<comment>       the comments
 //	<data>/<community>/.ipfs/index             Pebble: index and journal
+//	<data>/<community>/.ipfs/last              the number of the last commit
 //	<data>/<community>/.ipfs/tmp               files on their way into the tree
 //
 // A commit goes journal first: (1) bytes and index in one synced Pebble
@@ -97,7 +98,8 @@ type Store struct {
 	denying   sync.Mutex // one SetDenylist at a time
 	refusals  refusals
 	damage    damage
-	native    bool // the files are the operating system's: file descriptors, modification times, Lstat
+	witness   witness // owned by the committer, and by Open and Close
+	native    bool    // the files are the operating system's: file descriptors, modification times, Lstat
 
 	sending  sync.RWMutex // held for reading while a request is handed over
 	closed   bool         // guarded by sending
@@ -239,11 +241,17 @@ func (s *Store) load() (err error) {
 		if err != nil {
 			s.disk.release(s.diskUsed())
 			s.pace.stop()
+			s.witness.close()
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if err := s.loadMeta(); err != nil {
+	fresh, err := s.loadMeta()
+	if err != nil {
 		return err
+	}
+	s.witness.open(s)
+	if err := s.testify(fresh); err != nil {
+		return fmt.Errorf("begin a new epoch: %w", err)
 	}
 	if err := s.clearTmp(); err != nil {
 		return fmt.Errorf("empty %s: %w", s.tmp, err)
@@ -253,6 +261,9 @@ func (s *Store) load() (err error) {
 	}
 	if err := s.loadTopics(); err != nil {
 		return fmt.Errorf("load the topics: %w", err)
+	}
+	if err := s.verifyCounts(); err != nil {
+		return fmt.Errorf("count what the index has: %w", err)
 	}
 	if err := s.loadEvents(); err != nil {
 		return fmt.Errorf("load the last events: %w", err)
@@ -265,22 +276,26 @@ func (s *Store) load() (err error) {
 
 // loadMeta reads the format, the epoch and the last number, or writes them
 // for a new index.
-func (s *Store) loadMeta() error {
-	err := s.loadFormat()
+func (s *Store) loadMeta() (fresh bool, err error) {
+	err = s.loadFormat()
 	if errors.Is(err, pebble.ErrNotFound) {
-		var b [8]byte
-		rand.Read(b[:])
-		s.epoch = binary.BigEndian.Uint64(b[:])
+		s.epoch = newEpoch()
 		batch := s.db.NewBatch()
 		defer batch.Close()
 		batch.Set(metaKey(metaFormat), appendUint64(nil, indexFormat), nil)
 		batch.Set(metaKey(metaEpoch), appendUint64(nil, s.epoch), nil)
-		return batch.Commit(pebble.Sync)
+		return true, batch.Commit(pebble.Sync)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.loadPeers()
+	return false, s.loadPeers()
+}
+
+func newEpoch() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // loadFormat reads what loadMeta wrote. ErrNotFound stands for a new index.
@@ -327,6 +342,7 @@ func (s *Store) Close() error {
 	s.disk.release(s.diskUsed())
 	s.pace.stop()
 	s.refusals.log(s.log)
+	s.witness.close()
 	return errors.Join(err, s.db.Close(), s.folder.Close())
 }
 
