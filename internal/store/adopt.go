@@ -201,6 +201,9 @@ func (a *adoption) flush() error {
 	}
 	a.s.takeAway(p)
 	a.s.publish(p)
+	for h := range p.lost {
+		a.unread[h] = struct{}{}
+	}
 	return nil
 }
 
