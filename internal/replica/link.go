@@ -27,6 +27,7 @@ type link struct {
 	named   chan comntr.Event
 	retries retries[cid.Cid]
 	taken   retries[commentKey] // refused because another comment has the slot
+	lacks   retries[commentKey] // damaged here, and not to be had of this peer
 
 	// Of the rounds' goroutine.
 	last     cid.Cid   // the root that was walked to its end last
@@ -234,6 +235,9 @@ func (l *link) leave(err error) {
 func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 	root, err := l.root(ctx)
 	if err != nil {
+		return res, err
+	}
+	if err := l.mend(ctx); err != nil {
 		return res, err
 	}
 	if loosened := l.c.store.Loosened(); loosened != l.loosened {
@@ -470,9 +474,7 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 		return nil
 	}
 	place := comntr.Place{Community: l.c.hash, Topic: e.Topic}
-	ask, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	b, err := l.client().Comment(ask, place, e.Comment)
+	b, err := l.comment(ctx, place, e.Comment)
 	if err != nil {
 		var p *comntr.Problem
 		if errors.As(err, &p) && p.Status == http.StatusNotFound {
@@ -506,6 +508,13 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 		l.r.cfg.Changed()
 	}
 	return nil
+}
+
+// comment asks the peer for one comment.
+func (l *link) comment(ctx context.Context, place comntr.Place, id comntr.Hash) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return l.client().Comment(ctx, place, id)
 }
 
 // falseEvent counts an event that names what the peer has not, or what no

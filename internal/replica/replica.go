@@ -32,6 +32,7 @@ type Store interface {
 	Has(topic, comment comntr.Hash) (held, settled bool)
 	TopicSeq(topic comntr.Hash) (seq uint64, ok bool)
 	Loosened() uint64
+	Damage(fn func(topic, comment comntr.Hash) (more bool))
 	Denied(topic comntr.Hash) bool
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	AddAll(ctx context.Context, docs []*comntr.Document, from string) []store.Result

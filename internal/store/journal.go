@@ -231,9 +231,11 @@ func (s *Store) syncTree(upTo uint64) error {
 	return s.syncFolders(topics)
 }
 
+// syncFolders syncs topics' folders, but one that was taken away with its topic,
+// then the community's.
 func (s *Store) syncFolders(topics map[comntr.Hash]struct{}) error {
 	for h := range topics {
-		if err := s.syncFolder(s.topicPath(h)); err != nil {
+		if err := s.syncFolder(s.topicPath(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
