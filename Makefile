@@ -4,11 +4,12 @@ TOOL      = $(GO) tool -modfile=tools/go.mod
 # Test binaries that link libp2p need about 1 GB each while they are linked.
 FLAGS    ?=
 FUZZTIME ?= 20s
+BENCH    ?=
 SUM       = $(TOOL) gotestsum --format pkgname
 JSON     ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test e2e interop check web web-check web-test web-bench race vuln fuzz bench clean
+.PHONY: help run demo build test e2e interop check web web-check web-test web-bench race vuln fuzz bench go-bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,7 +72,10 @@ fuzz: ## each fuzz target for FUZZTIME
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
 
-bench: web-bench ## benchmarks
+bench: build ## how fast a server is: the table of docs/performance.md (an hour, 20 GB of disk; BENCH=-only=posts,get for less)
+	$(GO) run ./bench $(BENCH)
+
+go-bench: ## benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 web-bench: web build ## how fast the page is: Chromium, 20,000 signed comments (needs Node and Chromium)

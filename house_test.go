@@ -26,6 +26,7 @@ func TestHouse(t *testing.T) {
 		"internal/api":      {".", "internal/measure", "internal/store", "internal/ipfs"},
 		"internal/replica":  {".", "internal/measure", "internal/store", "internal/ipfs", "internal/discover"},
 		"internal/admin":    {"internal/measure", "internal/store", "internal/ipfs", "internal/discover", "internal/api", "internal/replica"},
+		"bench":             {"."},
 		"cmd/comntr":        {".", "internal/store", "internal/ipfs", "internal/discover", "internal/api", "internal/replica", "internal/admin", "web"},
 	}
 	soleImporters := map[string][]string{

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+)
+
+// Rows 6 to 8: a server with a million comments: its memory, its start, its
+// disk.
+
+const (
+	memoryTime   = 10 * time.Second // of load, in each run
+	killLoad     = 2 * time.Second  // of posts before each kill -9: under one checkpoint's worth
+	dayPosts     = 100_000
+	dayClients   = 8
+	dayPoints    = 10
+	memoryShare  = 8 // one in so many of those who ask posts
+	maxResident  = 200e6
+	maxAnonymous = 100e6
+	maxBeyond    = 300 // bytes a comment
+)
+
+// measureMemory loads the server with readers of all topics and some who post,
+// and looks at its memory meanwhile, where it is highest.
+func (b *bench) measureMemory() error {
+	s, err := b.many()
+	if err != nil {
+		return err
+	}
+	p, err := b.serve(s.dir, overIPFS()...)
+	if err != nil {
+		return err
+	}
+	if err := b.root(p); err != nil {
+		return err
+	}
+	if err := b.settle(p); err != nil {
+		return err
+	}
+	idle, idleAnonymous, err := p.memory()
+	if err != nil {
+		return err
+	}
+	readers, err := newLoad(p.http, clients-clients/memoryShare, gets(s.topics))
+	if err != nil {
+		return err
+	}
+	defer readers.close()
+	writers, err := newLoad(p.http, clients/memoryShare, b.newPosts(s.topics, func(uint64) int { return rand.IntN(len(s.topics)) }))
+	if err != nil {
+		return err
+	}
+	defer writers.close()
+	var resident, anonymous []float64
+	for range b.runs {
+		done := make(chan error, 2)
+		for _, l := range []*load{readers, writers} {
+			go func() {
+				_, err := l.closed(b.ctx, b.span(memoryTime), noEnd)
+				done <- err
+			}()
+		}
+		most, mostAnonymous := 0.0, 0.0
+		for waits := 2; waits > 0; {
+			select {
+			case e := <-done:
+				waits--
+				err = errors.Join(err, e)
+			case <-time.After(100 * time.Millisecond):
+				r, a, e := p.memory()
+				err = errors.Join(err, e)
+				most, mostAnonymous = max(most, r), max(mostAnonymous, a)
+			}
+		}
+		if err != nil {
+			return err
+		}
+		resident, anonymous = append(resident, most), append(anonymous, mostAnonymous)
+		b.say("at most %s resident, %s anonymous", size.write(most), size.write(mostAnonymous))
+	}
+	what := fmt.Sprintf("with %s comments in %s topics, serving", thousands(float64(b.n(manyComments))), thousands(float64(len(s.topics))))
+	b.table.add("resident memory "+what, atMost(maxResident), size, resident, "the most in "+b.span(memoryTime).String()+" of 56 readers and 8 who post; before "+size.write(idle))
+	b.table.add("of it anonymous", atMost(maxAnonymous), size, anonymous, "before "+size.write(idleAnonymous))
+	return p.stop()
+}
+
+// measureStarts times from the start of the process to the first folder's id
+// that it gives.
+func (b *bench) measureStarts() error {
+	s, err := b.many()
+	if err != nil {
+		return err
+	}
+	p, err := b.serve(s.dir, overIPFS()...)
+	if err != nil {
+		return err
+	}
+	var clean, killed []float64
+	for range b.runs {
+		if err := p.stop(); err != nil {
+			return err
+		}
+		var took float64
+		if p, took, err = b.firstAnswer(s); err != nil {
+			return err
+		}
+		clean = append(clean, took)
+		b.say("after a stop: %s", seconds.write(took))
+	}
+	var lost []float64
+	for range b.runs {
+		l, err := newLoad(p.http, clients, b.newPosts(s.topics, func(uint64) int { return rand.IntN(len(s.topics)) }))
+		if err != nil {
+			return err
+		}
+		timer := time.AfterFunc(b.span(killLoad), func() { p.cmd.Process.Kill() })
+		_, err = l.closed(b.ctx, answerTime, noEnd)
+		l.close()
+		timer.Stop()
+		if err == nil {
+			return errors.New("the server took a kill -9")
+		}
+		<-p.exited
+		var took float64
+		if p, took, err = b.firstAnswer(s); err != nil {
+			return err
+		}
+		killed = append(killed, took)
+		m, err := p.metrics()
+		if err != nil {
+			return err
+		}
+		lost = append(lost, m[ofCommunity("comments")])
+		b.say("after kill -9: %s", seconds.write(took))
+	}
+	b.table.add("start with these, to the first answer", atMost(2), seconds, clean, "a topic's id; the disk's cache is warm")
+	b.table.add("start after kill -9 amid posts", atMost(5), seconds, killed, fmt.Sprintf("%s comments in the end", thousands(lost[len(lost)-1])))
+	return p.stop()
+}
+
+// firstAnswer starts a server and asks it for a topic's id.
+func (b *bench) firstAnswer(s *set) (*process, float64, error) {
+	p, err := b.serve(s.dir, overIPFS()...)
+	if err != nil {
+		return nil, 0, err
+	}
+	l, err := newLoad(p.http, 1, gets(s.topics[:1]))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer l.close()
+	if _, err := l.closed(b.ctx, answerTime, 1); err != nil {
+		return nil, 0, err
+	}
+	return p, time.Since(p.began).Seconds(), nil
+}
+
+// measureDisk looks at each file of the large community, then at a topic that
+// is posted to all day.
+func (b *bench) measureDisk() error {
+	s, err := b.many()
+	if err != nil {
+		return err
+	}
+	u, err := measure(s.dir)
+	if err != nil {
+		return err
+	}
+	each := func(v float64) float64 { return v / float64(u.comments) }
+	all := u.beyond.plus(u.folders)
+	b.table.add("disk beyond the comments' own files, a comment", atMost(maxBeyond), size, []float64{each(all.allocated)},
+		fmt.Sprintf("%s as long as files are; databases %s (%s), the topics' folders %s; the files %s each in blocks", size.write(each(all.apparent)),
+			size.write(each(u.beyond.allocated)), size.write(each(u.beyond.apparent)), size.write(each(u.folders.allocated)), size.write(each(u.own.allocated))))
+	return b.measureDay()
+}
+
+// measureDay posts to one topic, with its id asked for after each post, which is
+// what replaces most nodes, and looks at the databases on the way.
+func (b *bench) measureDay() error {
+	dir := b.fresh("day")
+	p, err := b.serve(dir, overIPFS()...)
+	if err != nil {
+		return err
+	}
+	topic := topicNames("day", 1)
+	posts, err := newLoad(p.http, dayClients, b.newPosts(topic, func(uint64) int { return 0 }))
+	if err != nil {
+		return err
+	}
+	defer posts.close()
+	reads, err := newLoad(p.http, dayClients, gets(topic))
+	if err != nil {
+		return err
+	}
+	defer reads.close()
+	total := b.n(dayPosts)
+	var points, waiting []float64
+	for point := range dayPoints {
+		stop, stopReads := posts.end(b.ctx), reads.end(b.ctx)
+		err := posts.each(func(client int, c *conn) error {
+			get := reads.conns[client]
+			for i := client; i < total/dayPoints; i += dayClients {
+				posts.kind.next(c, 0)
+				if err := errors.Join(c.ask(), c.want(201), get.ask(), get.want(200)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		stop()
+		stopReads()
+		if err != nil {
+			return err
+		}
+		if err := b.settle(p); err != nil {
+			return err
+		}
+		u, err := measure(filepath.Join(dir, communityHex, ".ipfs"))
+		if err != nil {
+			return err
+		}
+		m, err := p.metrics()
+		if err != nil {
+			return err
+		}
+		points = append(points, u.beyond.allocated)
+		waiting = append(waiting, m[ofCommunity("blocks_replaced_bytes")])
+		b.say("after %d posts: %s, of which replaced nodes %s", total/dayPoints*(point+1), size.write(points[point]), size.write(waiting[point]))
+	}
+	last := len(points) - 1
+	half := last / 2
+	grown := (points[last] - points[half]) / (float64(total) / dayPoints * float64(last-half))
+	b.table.add(fmt.Sprintf("growth of the databases a comment, second half of %s posts to one topic", thousands(float64(total))), atMost(maxBeyond), size, []float64{max(grown, 0)},
+		fmt.Sprintf("the topic's id asked for after each; %s after the first half, %s at the end, of which nodes that are kept for an hour %s and %s",
+			size.write(points[half]), size.write(points[last]), size.write(waiting[half]), size.write(waiting[last])))
+	return p.stop()
+}

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/comntr/comntr"
+)
+
+// Rows 1 to 3: how much a server does, beside one that does nothing. Rows 4 and
+// 5: how long a topic's folder takes.
+
+const (
+	paceTime    = 6 * time.Second // of each measurement of how much is done
+	warmTime    = time.Second
+	idsAsked    = 50 // new folder ids in each run
+	carsAsked   = 50
+	carComments = 1000
+	noEnd       = 1 << 62
+)
+
+// pair is a server and the bare one.
+type pair struct {
+	comntr, bare *process
+	topics       []topicHash
+}
+
+// pair starts both, with each topic posted to once.
+func (b *bench) pair() (*pair, error) {
+	w := &pair{topics: topicNames("posts "+b.run, postTopics)}
+	var err error
+	if w.comntr, err = b.serve(b.fresh("posts"), overIPFS()...); err != nil {
+		return nil, err
+	}
+	if w.bare, err = b.serveBare(); err != nil {
+		return nil, err
+	}
+	_, err = b.pace(w.comntr, b.newPosts(w.topics, inTurn), time.Minute, postTopics)
+	return w, err
+}
+
+// inTurn has posts go to one topic after another.
+func inTurn(n uint64) int { return int(n % postTopics) }
+
+func (w *pair) stop() error {
+	w.bare.kill()
+	return w.comntr.stop()
+}
+
+// pace is how much of a kind a server does in d, asked by all clients.
+func (b *bench) pace(p *process, k kind, d time.Duration, most uint64) (float64, error) {
+	l, err := newLoad(p.http, clients, k)
+	if err != nil {
+		return 0, err
+	}
+	defer l.close()
+	return l.closed(b.ctx, d, most)
+}
+
+// compare measures a kind of request at both, in turns, and who is first
+// changes. The server rests before the bare one is measured, so that nothing it
+// left to do later slows that.
+func (b *bench) compare(w *pair, name string, k kind) (ours, bares, ratios []float64, err error) {
+	d := b.span(paceTime)
+	for _, p := range []*process{w.comntr, w.bare} {
+		if _, err := b.pace(p, k, min(d, warmTime), noEnd); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	for i := range b.runs {
+		for turn := range 2 {
+			if err := b.settle(w.comntr); err != nil {
+				return nil, nil, nil, err
+			}
+			p, to := w.comntr, &ours
+			if (turn+i)%2 == 1 {
+				p, to = w.bare, &bares
+			}
+			profiled := b.profile(p, name, d)
+			v, err := b.pace(p, k, d, noEnd)
+			if err != nil {
+				return nil, nil, nil, err
+			}
+			profiled()
+			*to = append(*to, v)
+		}
+		ratios = append(ratios, ours[i]/bares[i])
+		b.say("%.0f a second, bare %.0f: %.3f", ours[i], bares[i], ratios[i])
+	}
+	return ours, bares, ratios, nil
+}
+
+func (b *bench) measurePosts() error {
+	w, err := b.pair()
+	if err != nil {
+		return err
+	}
+	ours, bares, ratios, err := b.compare(w, "posts", b.newPosts(w.topics, inTurn))
+	if err != nil {
+		return err
+	}
+	b.rate = median(ours)
+	b.table.add("durable posts/s, 64 clients, 200 bytes, 250 topics", bound{}, perSecond, ours, "bare "+thousands(median(bares)))
+	b.table.add("the same, of the bare server's", atLeast(0.35), ratio, ratios, "measured in turns: of each pair the ratio")
+	return w.stop()
+}
+
+func (b *bench) measurePostTimes() error {
+	w, err := b.pair()
+	if err != nil {
+		return err
+	}
+	k := b.newPosts(w.topics, inTurn)
+	if b.rate == 0 {
+		if b.rate, err = b.pace(w.comntr, k, b.span(paceTime), noEnd); err != nil {
+			return err
+		}
+	}
+	var p50, p99, worst []float64
+	for range b.runs {
+		if err := b.settle(w.comntr); err != nil {
+			return err
+		}
+		// Not before: a server closes a connection that asks nothing at first.
+		l, err := newLoad(w.comntr.http, clients, k)
+		if err != nil {
+			return err
+		}
+		profiled := b.profile(w.comntr, "post-p99", b.span(paceTime))
+		times, err := l.open(b.ctx, b.span(paceTime), b.rate/2)
+		l.close()
+		if err != nil {
+			return err
+		}
+		profiled()
+		p50, p99, worst = append(p50, quantile(times, 0.5)), append(p99, quantile(times, 0.99)), append(worst, quantile(times, 1))
+		b.say("p50 %.2f ms, p99 %.2f ms", p50[len(p50)-1]*1e3, p99[len(p99)-1]*1e3)
+	}
+	b.table.add("p99 of a post at half that rate", atMost(0.015), seconds, p99,
+		fmt.Sprintf("%s a second, by the clock; p50 %s, longest %s", thousands(b.rate/2), seconds.write(median(p50)), seconds.write(median(worst))))
+	return w.stop()
+}
+
+func (b *bench) measureGets() error {
+	w, err := b.pair()
+	if err != nil {
+		return err
+	}
+	c, err := dial(w.comntr.http)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	k := gets(w.topics)
+	k.request(c)
+	tags := make([]string, len(w.topics))
+	for i := range tags {
+		k.next(c, uint64(i))
+		if err := errors.Join(c.ask(), c.want(200)); err != nil {
+			return err
+		}
+		tag, _ := header(c.head, etagName)
+		tags[i] = string(tag)
+	}
+	for _, of := range []struct {
+		what, name string
+		kind       kind
+	}{
+		{"`GET /<topic>` unchanged, a second, 64 clients", "get", k},
+		{"304 of the same", "not-modified", getsAgain(w.topics, tags)},
+	} {
+		ours, bares, ratios, err := b.compare(w, of.name, of.kind)
+		if err != nil {
+			return err
+		}
+		b.table.add(of.what, bound{}, perSecond, ours, "bare "+thousands(median(bares)))
+		b.table.add("the same, of the bare server's", atLeast(0.8), ratio, ratios, "measured in turns: of each pair the ratio")
+	}
+	return w.stop()
+}
+
+// idBounds are for the sizes of topicSizes; the row has no 1,000.
+var idBounds = map[int]float64{100: 0.001, 10_000: 0.0015, 100_000: 0.002, 1_000_000: 0.003}
+
+func (b *bench) measureIDs() error {
+	s, err := b.bySize()
+	if err != nil {
+		return err
+	}
+	p, err := b.serve(s.dir, overIPFS()...)
+	if err != nil {
+		return err
+	}
+	for i, full := range topicSizes {
+		limit, ok := idBounds[full]
+		if !ok {
+			continue
+		}
+		times, err := b.newIDs(p, s.topics[i:i+1])
+		if err != nil {
+			return err
+		}
+		all := make([]float64, len(times))
+		for i, t := range times {
+			all[i] = t.Seconds()
+		}
+		b.table.add("new folder id after one post, topic of "+thousands(float64(b.size(full))), atMost(limit), seconds, all, "p99 "+seconds.write(quantile(times, 0.99)))
+	}
+	return p.stop()
+}
+
+// newIDs posts to a topic and asks for its id, again and again, and times the
+// second.
+func (b *bench) newIDs(p *process, topic []topicHash) ([]time.Duration, error) {
+	l, err := newLoad(p.http, 1, b.newPosts(topic, func(uint64) int { return 0 }))
+	if err != nil {
+		return nil, err
+	}
+	defer l.close()
+	readers, err := newLoad(p.http, 1, gets(topic))
+	if err != nil {
+		return nil, err
+	}
+	defer readers.close()
+	defer l.end(b.ctx)()
+	defer readers.end(b.ctx)()
+	post, get := l.conns[0], readers.conns[0]
+	var times []time.Duration
+	for i := range b.runs*idsAsked + 3 {
+		l.kind.next(post, 0)
+		if err := errors.Join(post.ask(), post.want(201)); err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		if err := errors.Join(get.ask(), get.want(200)); err != nil {
+			return nil, err
+		}
+		if i >= 3 { // the first ones read the folder from disk
+			times = append(times, time.Since(start))
+		}
+	}
+	return times, nil
+}
+
+func (b *bench) measureCARs() error {
+	s, err := b.bySize()
+	if err != nil {
+		return err
+	}
+	p, err := b.serve(s.dir, overIPFS()...)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: answerTime}
+	for _, how := range []struct{ what, encoding string }{{"plain", "identity"}, {"gzip", "gzip"}} {
+		r, err := http.NewRequestWithContext(b.ctx, "GET", p.http+"/"+communityHex+"/"+string(s.topics[1][:]), nil)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Accept", "application/vnd.ipld.car")
+		r.Header.Set("Accept-Encoding", how.encoding)
+		var times []float64
+		var length int64
+		for i := range b.runs*carsAsked + 3 {
+			start := time.Now()
+			w, err := client.Do(r)
+			if err != nil {
+				return err
+			}
+			var in io.Reader = w.Body
+			var whole strings.Builder
+			if i == 0 {
+				in = io.TeeReader(in, &whole)
+			}
+			length, err = io.Copy(io.Discard, in)
+			w.Body.Close()
+			if err != nil {
+				return err
+			}
+			switch {
+			case i == 0:
+				if err := checkCAR(whole.String(), how.encoding == "gzip"); err != nil {
+					return err
+				}
+			case i >= 3:
+				times = append(times, time.Since(start).Seconds())
+			}
+		}
+		b.table.add("whole folder as CAR, 1,000 comments, "+how.what, atMost(0.010), seconds, times, fmt.Sprintf("%s in one answer", size.write(float64(length))))
+	}
+	return p.stop()
+}
+
+// checkCAR has the answer be what a page would take: all blocks, and theirs.
+func checkCAR(answer string, zipped bool) error {
+	var in io.Reader = strings.NewReader(answer)
+	if zipped {
+		z, err := gzip.NewReader(in)
+		if err != nil {
+			return err
+		}
+		in = z
+	}
+	blocks := 0
+	if _, err := comntr.ReadCAR(in, 1<<30, func(cid.Cid, []byte) error { blocks++; return nil }); err != nil {
+		return err
+	}
+	if blocks <= carComments {
+		return fmt.Errorf("the CAR has %d blocks: that is not a folder of %d comments", blocks, carComments)
+	}
+	return nil
+}
