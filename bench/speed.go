@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,37 +68,60 @@ func (b *bench) pace(p *process, k kind, d time.Duration, most uint64) (float64,
 	return l.closed(b.ctx, d, most)
 }
 
+// compared is what compare found, in each run.
+type compared struct {
+	ours, bares, ratios []float64 // requests a second, and those of these
+	// cpu is what a request cost each server: it says where the difference lies,
+	// and changes less with what else the machine does.
+	ourCPU, bareCPU []float64
+}
+
+func (c *compared) cpu() string {
+	return fmt.Sprintf("CPU of a request %.0f µs, bare %.0f µs", median(c.ourCPU)*1e6, median(c.bareCPU)*1e6)
+}
+
 // compare measures a kind of request at both, in turns, and who is first
 // changes. The server rests before the bare one is measured, so that nothing it
 // left to do later slows that.
-func (b *bench) compare(w *pair, name string, k kind) (ours, bares, ratios []float64, err error) {
+func (b *bench) compare(w *pair, name string, k kind) (c compared, err error) {
 	d := b.span(paceTime)
 	for _, p := range []*process{w.comntr, w.bare} {
 		if _, err := b.pace(p, k, min(d, warmTime), noEnd); err != nil {
-			return nil, nil, nil, err
+			return c, err
 		}
 	}
 	for i := range b.runs {
 		for turn := range 2 {
 			if err := b.settle(w.comntr); err != nil {
-				return nil, nil, nil, err
+				return c, err
 			}
-			p, to := w.comntr, &ours
+			p, paces, costs := w.comntr, &c.ours, &c.ourCPU
 			if (turn+i)%2 == 1 {
-				p, to = w.bare, &bares
+				p, paces, costs = w.bare, &c.bares, &c.bareCPU
+			}
+			before, err := p.cpu()
+			if err != nil {
+				return c, err
 			}
 			profiled := b.profile(p, name, d)
+			start := time.Now()
 			v, err := b.pace(p, k, d, noEnd)
 			if err != nil {
-				return nil, nil, nil, err
+				return c, err
+			}
+			took := time.Since(start)
+			after, err := p.cpu()
+			if err != nil {
+				return c, err
 			}
 			profiled()
-			*to = append(*to, v)
+			*paces = append(*paces, v)
+			*costs = append(*costs, (after-before).Seconds()/(v*took.Seconds()))
 		}
-		ratios = append(ratios, ours[i]/bares[i])
-		b.say("%.0f a second, bare %.0f: %.3f", ours[i], bares[i], ratios[i])
+		c.ratios = append(c.ratios, c.ours[i]/c.bares[i])
+		b.say("%.0f a second, bare %.0f: %.3f", c.ours[i], c.bares[i], c.ratios[i])
 	}
-	return ours, bares, ratios, nil
+	return c, nil
 }
 
 func (b *bench) measurePosts() error {
@@ -102,14 +129,47 @@ func (b *bench) measurePosts() error {
 	if err != nil {
 		return err
 	}
-	ours, bares, ratios, err := b.compare(w, "posts", b.newPosts(w.topics, inTurn))
+	c, err := b.compare(w, "posts", b.newPosts(w.topics, inTurn))
 	if err != nil {
 		return err
 	}
-	b.rate = median(ours)
-	b.table.add("durable posts/s, 64 clients, 200 bytes, 250 topics", bound{}, perSecond, ours, "bare "+thousands(median(bares)))
-	b.table.add("the same, of the bare server's", atLeast(0.35), ratio, ratios, "measured in turns: of each pair the ratio")
+	b.rate = median(c.ours)
+	files, err := b.files()
+	if err != nil {
+		return err
+	}
+	b.table.add("durable posts/s, 64 clients, 200 bytes, 250 topics", bound{}, perSecond, c.ours, "bare "+thousands(median(c.bares)),
+		"files of that size that one writer creates and renames here, not durably: "+thousands(median(files)))
+	b.table.add("the same, of the bare server's", atLeast(0.35), ratio, c.ratios, "measured in turns: of each pair the ratio", c.cpu())
 	return w.stop()
+}
+
+// files is how many files a second the file system makes in the way that the
+// store does, by one writer and without any sync: no store of files is faster.
+func (b *bench) files() (perSecond []float64, err error) {
+	dir := b.fresh("files")
+	folders := make([]string, postTopics)
+	for i := range folders {
+		folders[i] = filepath.Join(dir, strconv.Itoa(i))
+		if err := os.MkdirAll(folders[i], 0o755); err != nil {
+			return nil, err
+		}
+	}
+	text := bytes.Repeat([]byte("x"), textLength)
+	for n := range b.runs {
+		start, made := time.Now(), 0
+		for ; time.Since(start) < b.span(warmTime); made++ {
+			tmp := filepath.Join(dir, "tmp")
+			if err := os.WriteFile(tmp, text, 0o644); err != nil {
+				return nil, err
+			}
+			if err := os.Rename(tmp, filepath.Join(folders[made%postTopics], fmt.Sprintf("%d-%d", n, made))); err != nil {
+				return nil, err
+			}
+		}
+		perSecond = append(perSecond, float64(made)/time.Since(start).Seconds())
+	}
+	return perSecond, nil
 }
 
 func (b *bench) measurePostTimes() error {
@@ -123,9 +183,13 @@ func (b *bench) measurePostTimes() error {
 			return err
 		}
 	}
-	var p50, p99, worst []float64
+	var p50, p99, worst, checkpoints []float64
 	for range b.runs {
 		if err := b.settle(w.comntr); err != nil {
+			return err
+		}
+		before, err := w.comntr.metrics()
+		if err != nil {
 			return err
 		}
 		// Not before: a server closes a connection that asks nothing at first.
@@ -140,11 +204,18 @@ func (b *bench) measurePostTimes() error {
 			return err
 		}
 		profiled()
+		after, err := w.comntr.metrics()
+		if err != nil {
+			return err
+		}
+		const sum = "checkpoint_duration_seconds_sum"
+		checkpoints = append(checkpoints, after[ofCommunity(sum)]-before[ofCommunity(sum)])
 		p50, p99, worst = append(p50, quantile(times, 0.5)), append(p99, quantile(times, 0.99)), append(worst, quantile(times, 1))
-		b.say("p50 %.2f ms, p99 %.2f ms", p50[len(p50)-1]*1e3, p99[len(p99)-1]*1e3)
+		b.say("p50 %.2f ms, p99 %.2f ms, checkpoints %.0f ms", p50[len(p50)-1]*1e3, p99[len(p99)-1]*1e3, checkpoints[len(checkpoints)-1]*1e3)
 	}
 	b.table.add("p99 of a post at half that rate", atMost(0.015), seconds, p99,
-		fmt.Sprintf("%s a second, by the clock; p50 %s, longest %s", thousands(b.rate/2), seconds.write(median(p50)), seconds.write(median(worst))))
+		fmt.Sprintf("%s a second, by the clock; p50 %s, longest %s; checkpoints took %s of each %s", thousands(b.rate/2), seconds.write(median(p50)), seconds.write(median(worst)),
+			seconds.write(median(checkpoints)), b.span(paceTime)))
 	return w.stop()
 }
 
@@ -176,12 +247,12 @@ func (b *bench) measureGets() error {
 		{"`GET /<topic>` unchanged, a second, 64 clients", "get", k},
 		{"304 of the same", "not-modified", getsAgain(w.topics, tags)},
 	} {
-		ours, bares, ratios, err := b.compare(w, of.name, of.kind)
+		c, err := b.compare(w, of.name, of.kind)
 		if err != nil {
 			return err
 		}
-		b.table.add(of.what, bound{}, perSecond, ours, "bare "+thousands(median(bares)))
-		b.table.add("the same, of the bare server's", atLeast(0.8), ratio, ratios, "measured in turns: of each pair the ratio")
+		b.table.add(of.what, bound{}, perSecond, c.ours, "bare "+thousands(median(c.bares)))
+		b.table.add("the same, of the bare server's", atLeast(0.8), ratio, c.ratios, c.cpu())
 	}
 	return w.stop()
 }
