@@ -333,8 +333,6 @@ func (f *Folders) during(ctx context.Context) (context.Context, context.CancelFu
 func (f *Folders) Topic(ctx context.Context, topic comntr.Hash) (cid.Cid, error) {
 	var rec record
 	err := f.use(func() (err error) {
-		ctx, done := f.during(ctx)
-		defer done()
 		rec, err = f.fresh(ctx, topic)
 		return err
 	})
@@ -360,6 +358,8 @@ func (f *Folders) fresh(ctx context.Context, topic comntr.Hash) (record, error) 
 	if rec.current(seq) && !retry {
 		return rec, nil
 	}
+	ctx, done := f.during(ctx) // not before: most topics have not changed
+	defer done()
 	turn := f.topics[topic[0]]
 	select {
 	case turn <- struct{}{}:
