@@ -2,6 +2,7 @@ package ipfs_test
 
 import (
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/comntr/comntr"
@@ -67,5 +68,20 @@ func BenchmarkRebuild(b *testing.B) {
 		f.src.restart()
 		f.reopen()
 		f.root()
+	}
+}
+
+// A whole folder of 1,000 comments as a CAR.
+func BenchmarkWriteCAR(b *testing.B) {
+	f := open(b, 0)
+	topic := comntr.NameHash("topic")
+	for i := range 1_000 {
+		f.src.add(topic, vectorDoc(i))
+	}
+	root := f.topic(topic)
+	for b.Loop() {
+		if err := f.WriteCAR(b.Context(), io.Discard, root); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
