@@ -194,9 +194,6 @@ func (b *bench) measureCatchUp() error {
 		}
 		took, bytes := time.Since(w.first()), w.bytes.Load()
 		profiled()
-		if err := b.settle(c); err != nil {
-			return err
-		}
 		if err := c.stop(); err != nil {
 			return err
 		}
