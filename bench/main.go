@@ -32,11 +32,11 @@ import (
 )
 
 func main() {
-	// One thread is enough for all the load that two cores can serve, and takes
-	// the least from them.
 	if len(os.Args) == 2 && os.Args[1] == bareCommand {
 		os.Exit(exit(os.Stderr, bare(os.Stdout)))
 	}
+	// One thread is enough for all the load that two cores can serve, and takes
+	// the least from them.
 	runtime.GOMAXPROCS(1)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -98,7 +98,6 @@ type table struct {
 	began   time.Time
 	command string
 	lines   []string
-	notes   []string
 }
 
 func (t *table) introduce(command string) { t.began, t.command = time.Now(), command }
@@ -116,11 +115,6 @@ func (t *table) add(what string, to bound, u unit, values []float64, beside ...s
 	t.lines = append(t.lines, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", what, reach, u.write(v), spread, strings.Join(beside, "; "), to.verdict(v)))
 }
 
-// note adds a sentence below the table.
-func (t *table) note(format string, args ...any) {
-	t.notes = append(t.notes, fmt.Sprintf(format, args...))
-}
-
 func (t *table) write(w io.Writer, scale float64) error {
 	out := bufio.NewWriter(w)
 	fmt.Fprintf(out, "%s, %s. %s; `%s`, %s in all.\n\n", t.began.UTC().Format("2006-01-02"), machine(), runtime.Version(), t.command, time.Since(t.began).Round(time.Second))
@@ -130,9 +124,6 @@ func (t *table) write(w io.Writer, scale float64) error {
 	fmt.Fprintln(out, "| what | to reach | median | all runs | beside | verdict |\n|---|---|---|---|---|---|")
 	for _, l := range t.lines {
 		fmt.Fprintln(out, l)
-	}
-	for _, n := range t.notes {
-		fmt.Fprintf(out, "\n%s\n", n)
 	}
 	return out.Flush()
 }
