@@ -178,7 +178,7 @@ export function openTopic(place: Place, knownName: string): Topic {
         return;
       case "refused":
       case "found":
-      case "slow":
+      case "wanted":
         return;
     }
   }

@@ -132,8 +132,8 @@ export type FromThread =
   | { readonly kind: "delegates"; readonly session: number; readonly list: Place; readonly places: readonly Place[] }
   | { readonly kind: "refused"; readonly session: number; readonly server: string; readonly count: number }
   | { readonly kind: "found"; readonly session: number; readonly found: readonly Found[]; readonly done: boolean }
-  /** This browser checks signatures slowly: more workers are wanted. */
-  | { readonly kind: "slow" };
+  /** This browser checks signatures slowly, or there are many: more workers are wanted. */
+  | { readonly kind: "wanted" };
 
 /** A signature to check, for helpers. */
 export interface Claim {

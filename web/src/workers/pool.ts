@@ -33,7 +33,7 @@ function threadWorker(): Worker {
   const worker = startWorker("thread");
   thread = worker;
   worker.onmessage = ({ data }: MessageEvent<FromThread>) => {
-    if (data.kind === "slow") void import("./helpers.ts").then(({ addHelpers }) => addHelpers(worker)).catch(() => undefined);
+    if (data.kind === "wanted") void import("./helpers.ts").then(({ addHelpers }) => addHelpers(worker)).catch(() => undefined);
     else listeners.get(data.session)?.(data);
   };
   return worker;

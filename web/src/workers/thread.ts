@@ -19,7 +19,7 @@ interface Scope {
 const scope = globalThis as unknown as Scope;
 
 const keeping = openKeep();
-const checker = makeChecker(scope.crypto.subtle as SubtleCrypto | undefined, () => scope.postMessage({ kind: "slow" }));
+const checker = makeChecker(scope.crypto.subtle as SubtleCrypto | undefined, () => scope.postMessage({ kind: "wanted" }));
 const sessions = new Map<number, Session>();
 // What changes one topic's packs happens one after the other.
 let writing: Promise<unknown> = Promise.resolve();
