@@ -1,6 +1,7 @@
 // Where the page is: in the address's fragment, so that one link opens in any copy of the page.
 //
-//     #/<community>/<topic's name, URL or 40 hex digits>/<comment>     #you   #help   #search
+//     #/<community>/<topic's name, URL or 40 hex digits>/<comment>     #you   #help   #search   #desk
+//     #list/<community>/<key, 64 hex digits>/<tag>   #list/<community>/<40 hex digits>
 //
 // Names are escaped as URL components are; what somebody typed without escapes is read as well.
 
@@ -10,14 +11,17 @@ import { type Hash, hashOfName, parseHash, type Place } from "./protocol/hash.ts
 export type Route =
   | { readonly screen: "home"; readonly community?: string }
   | { readonly screen: "thread"; readonly community: string; readonly topic: string; readonly comment?: Hash }
-  | { readonly screen: "you" | "help" | "search" };
+  | { readonly screen: "you" | "help" | "search" | "desk" }
+  /** list: what names it; state/lists.ts reads that. */
+  | { readonly screen: "list"; readonly list: string };
 
 /** Names longer than this are not looked at. */
 const maxRoute = 8192;
 
 export function readRoute(fragment: string): Route {
   const path = fragment.slice(0, maxRoute).replace(/^#/, "");
-  if (path === "you" || path === "help" || path === "search") return { screen: path };
+  if (path === "you" || path === "help" || path === "search" || path === "desk") return { screen: path };
+  if (path.startsWith("list/")) return { screen: "list", list: path.slice(5) };
   if (!path.startsWith("/")) return { screen: "home" };
   const [community = "", ...rest] = path.slice(1).split("/");
   if (community === "") return { screen: "home" };
@@ -30,6 +34,7 @@ export function readRoute(fragment: string): Route {
 
 export function writeRoute(route: Route): string {
   if (route.screen === "home") return route.community === undefined ? "#/" : `#/${encodeURIComponent(route.community)}`;
+  if (route.screen === "list") return `#list/${route.list}`;
   if (route.screen !== "thread") return `#${route.screen}`;
   const { community, topic, comment } = route;
   const link = `#/${encodeURIComponent(community)}/${encodeURIComponent(topic)}`;

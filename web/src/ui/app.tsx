@@ -11,11 +11,8 @@ import { lazy } from "./lazy.tsx";
 import { useSignalEffect } from "./component.ts";
 import { Thread } from "./thread.tsx";
 
-const screens = () => import("./screens.ts");
-const Home = lazy(async () => (await screens()).Home);
-const You = lazy(async () => (await screens()).You);
-const Help = lazy(async () => (await screens()).Help);
-const Search = lazy(async () => (await screens()).Search);
+const screens = () => import("./screens.tsx");
+const Screen = lazy(async () => (await screens()).Screen);
 const Network = lazy(async () => (await screens()).Network);
 
 /** The topic that is read now. */
@@ -36,8 +33,7 @@ export function App(): VNode {
       <Bar />
       {!dismissed.value.includes("first") && <First />}
       {here.screen === "thread" ? <Thread route={here} />
-        : here.screen === "home" ? <Home community={here.community ?? config.value.community} />
-        : here.screen === "you" ? <You /> : here.screen === "help" ? <Help /> : <Search />}
+        : <Screen route={here} />}
       {panel.value === "network" && <Network />}
       <NoticeLine />
     </>
