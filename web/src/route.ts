@@ -11,17 +11,15 @@ import { type Hash, hashOfName, parseHash, type Place } from "./protocol/hash.ts
 export type Route =
   | { readonly screen: "home"; readonly community?: string }
   | { readonly screen: "thread"; readonly community: string; readonly topic: string; readonly comment?: Hash }
-  | { readonly screen: "you" | "help" | "search" | "desk" }
-  /** list: what names it; state/lists.ts reads that. */
-  | { readonly screen: "list"; readonly list: string };
+  /** What names a list state/lists.ts reads. */
+  | { readonly screen: "you" | "help" | "search" | "desk" | `list/${string}` };
 
 /** Names longer than this are not looked at. */
 const maxRoute = 8192;
 
 export function readRoute(fragment: string): Route {
   const path = fragment.slice(0, maxRoute).replace(/^#/, "");
-  if (path === "you" || path === "help" || path === "search" || path === "desk") return { screen: path };
-  if (path.startsWith("list/")) return { screen: "list", list: path.slice(5) };
+  if (isScreen(path)) return { screen: path };
   if (!path.startsWith("/")) return { screen: "home" };
   const [community = "", ...rest] = path.slice(1).split("/");
   if (community === "") return { screen: "home" };
@@ -34,11 +32,14 @@ export function readRoute(fragment: string): Route {
 
 export function writeRoute(route: Route): string {
   if (route.screen === "home") return route.community === undefined ? "#/" : `#/${encodeURIComponent(route.community)}`;
-  if (route.screen === "list") return `#list/${route.list}`;
   if (route.screen !== "thread") return `#${route.screen}`;
   const { community, topic, comment } = route;
   const link = `#/${encodeURIComponent(community)}/${encodeURIComponent(topic)}`;
   return comment === undefined ? link : `${link}/${comment}`;
+}
+
+function isScreen(path: string): path is "you" | "help" | "search" | "desk" | `list/${string}` {
+  return /^(you|help|search|desk|list\/.+)$/.test(path);
 }
 
 function decode(text: string): string {

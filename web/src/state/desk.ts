@@ -1,14 +1,11 @@
 // The desk: what is new in all topics that a moderator follows, newest first. Topics are read as threads are, by the same
 // worker, but in rounds and some at once; what was looked at is remembered by its id, since dates are claims.
 
-import { packFiles } from "../keep/pack.ts";
 import { keptTopics } from "../keep/topics.ts";
 import { compare, type Place, placeText } from "../protocol/hash.ts";
 import type { Row } from "../workers/messages.ts";
-import { openChannel } from "../workers/pool.ts";
-import { people } from "./me.ts";
 import { keeping } from "./page.ts";
-import { type Known, readOnce } from "./rounds.ts";
+import { type Known, openQuiet, readOnce } from "./rounds.ts";
 import { type Signal, signal } from "./signals.ts";
 
 /** Topics that are looked at, those visited last first; and how many at once. */
@@ -76,6 +73,7 @@ export function openDesk(): Desk {
   const seen = signal<ReadonlySet<string>>(new Set<string>());
   const facts = signal({ topics: 0, others: 0, older: 0, busy: true, cut: false });
   const ends: (() => void)[] = [];
+  const stops = new Set<() => void>();
   const topics: DeskTopic[] = [];
   let closed = false;
   let bytes = 0;
@@ -104,7 +102,7 @@ export function openDesk(): Desk {
     let order: readonly string[] = [];
     let ready = (): void => undefined;
     const isReady = new Promise<void>((resolve) => (ready = resolve));
-    const channel = openChannel((message) => {
+    const quiet = openQuiet(place, {}, (message) => {
       if (message.kind === "held") {
         for (const id of message.ids) known.held.add(id);
         if (message.folder !== "") known.folder = message.folder;
@@ -112,19 +110,13 @@ export function openDesk(): Desk {
       } else if (message.kind === "thread") {
         order = message.order;
         if (message.facts.name !== "") topic.name = message.facts.name;
-        if (message.facts.pending > 0) channel.send({ kind: "apply", session });
+        if (message.facts.pending > 0) quiet.ask("apply");
       } else if (message.kind === "section") sections.set(message.section.key, message.section.rows);
-      else return;
       topic.rows = order.flatMap((key) => sections.get(key) ?? []);
       collect();
     });
-    const { session } = channel;
-    const reading = { order: "newest", mine: people.peek().map(({ key }) => key), muted: [], lists: [], showHidden: true } as const;
-    channel.send({ kind: "open", session, place, reading, quiet: true });
-    ends.push(() => {
-      channel.send({ kind: "close", session });
-      channel.close();
-    });
+    const take = quiet.take();
+    ends.push(quiet.close);
     return async () => {
       await isReady;
       await new Promise<void>((resolve) => {
@@ -135,17 +127,16 @@ export function openDesk(): Desk {
             facts.value = { ...facts.peek(), cut: true };
             return end();
           }
-          const pack = packFiles(files.map((file) => file.bytes));
-          channel.send({ kind: "files", session, server, pack }, [pack]);
+          take(files, server);
         }, () => {
-          channel.send({ kind: "live", session });
+          quiet.ask("live");
           end();
         });
-        ends.push(end);
+        stops.add(end);
         function end(): void {
           clearTimeout(late);
           stop();
-          if (ends.includes(end)) ends.splice(ends.indexOf(end), 1);
+          stops.delete(end);
           resolve();
         }
       });
@@ -196,7 +187,7 @@ export function openDesk(): Desk {
       closed = true;
       clearTimeout(timer);
       clearTimeout(frame);
-      for (const end of [...ends]) end();
+      for (const end of [...stops, ...ends]) end();
     },
   };
 }

@@ -1,13 +1,11 @@
 // Moderators' lists outside of a thread: how one is named, and what it says as it stands. The thread's worker reads it,
 // so what is not signed by its owner says nothing here either.
 
-import { packFiles } from "../keep/pack.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import { listTopic, type Yes } from "../protocol/kinds.ts";
 import { hashOfPart } from "../route.ts";
 import type { FilterView } from "../workers/messages.ts";
-import { openChannel } from "../workers/pool.ts";
-import { readAgain } from "./rounds.ts";
+import { openQuiet, type Quiet, readAgain } from "./rounds.ts";
 import { type Signal, signal } from "./signals.ts";
 
 export interface ListName {
@@ -48,16 +46,11 @@ export function isHidden(view: FilterView | undefined, id: Hash, key: string | u
   return wordOf(view, "hide", id) ?? (key !== undefined && wordOf(view, "ban", key) === true);
 }
 
-export interface OpenList {
+export interface OpenList extends Quiet {
   /** Undefined before anything of it is known. */
   readonly view: Signal<FilterView | undefined>;
   /** Resolves when all that the servers have is in the view, or they take too long. */
   readonly heard: Promise<void>;
-  own(bytes: Uint8Array): void;
-  undo(id: Hash): void;
-  /** Brings the view back to what is known. */
-  ask(): void;
-  close(): void;
 }
 
 /** Who acts does not wait longer for what his list says already. */
@@ -70,42 +63,33 @@ export function openList(place: Place): OpenList {
   let hear = (): void => undefined;
   const heard = new Promise<void>((resolve) => (hear = resolve));
   const timer = setTimeout(hear, heardMillis);
-  const channel = openChannel((message) => {
+  let isLive = false;
+  const quiet = openQuiet(place, { lists: [place] }, (message) => {
     if (message.kind === "held") read(place);
-    if (message.kind === "delegates") for (const where of message.places) read(where);
+    if (message.kind === "delegates") message.places.forEach(read);
     if (message.kind === "thread") {
       all = message.facts.unverified === 0;
-      ask();
+      quiet.ask("lists");
     }
     if (message.kind === "lists") {
       view.value = message.filters[0];
       if (all && isLive) hear();
     }
   });
-  const { session } = channel;
-  let isLive = false;
-  const ask = (): void => channel.send({ kind: "lists", session });
   function read(where: Place): void {
     const name = placeText(where);
     if (stops.has(name)) return;
-    stops.set(name, readAgain(where, (files, server) => {
-      const pack = packFiles(files.map(({ bytes }) => bytes));
-      channel.send({ kind: "files", session, server, pack, list: where }, [pack]);
-    }, () => {
+    stops.set(name, readAgain(where, quiet.take(where), () => {
       isLive = true;
-      channel.send({ kind: "live", session });
+      quiet.ask("live");
     }));
   }
-  channel.send({ kind: "open", session, place, reading: { order: "oldest", mine: [], muted: [], lists: [place], showHidden: false }, quiet: true });
   return {
-    view, heard, ask,
-    own: (bytes) => channel.send({ kind: "own", session, bytes }),
-    undo: (id) => channel.send({ kind: "undo", session, id }),
+    ...quiet, view, heard,
     close() {
       clearTimeout(timer);
       for (const stop of stops.values()) stop();
-      channel.send({ kind: "close", session });
-      channel.close();
+      quiet.close();
     },
   };
 }

@@ -3,10 +3,9 @@
 
 import { computed, signal } from "./signals.ts";
 import { type KeptKey, keptKeys } from "../keep/person.ts";
-import type { Place } from "../protocol/hash.ts";
-import { parsePlace } from "../protocol/hash.ts";
+import { parsePlace, type Place, placeText } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
-import { config, keeping } from "./page.ts";
+import { configured, keeping } from "./page.ts";
 
 export interface Me {
   /** 64 hex digits. */
@@ -30,13 +29,9 @@ export const people = signal<readonly Me[]>([]);
 export const activeKey = signal("");
 export const me = computed(() => people.value.find(({ key }) => key === activeKey.value) ?? people.value[0]);
 export const muted = signal<readonly string[]>([]);
-/** Those that the reader chose or switched off; then with those that the site chose; those that are on. */
+/** Those that the reader or the site chose, and those that are on. */
 export const chosen = signal<readonly ChosenList[]>([]);
-export const allLists = computed(() => {
-  const own = chosen.value;
-  return [...own, ...readLists(config.value.lists).filter(({ place }) => !own.some((each) => each.place.topic === place.topic && each.place.community === place.community))];
-});
-export const lists = computed(() => allLists.value.filter(({ off }) => !off).slice(0, maxLists));
+export const lists = computed(() => chosen.value.filter(({ off }) => !off).slice(0, maxLists));
 export const order = signal<Order>("best");
 /** Notices that were dismissed for good. */
 export const dismissed = signal<readonly string[]>([]);
@@ -60,6 +55,9 @@ export async function loadMe(): Promise<void> {
   if (orders.includes(sorted)) order.value = sorted as Order;
   dismissed.value = texts(of.get("dismissed"), 32);
   notifies.value = of.get("notifies") === true;
+  const site = readLists((await configured).lists);
+  // What the reader said of a list of the site's holds.
+  chosen.value = [...new Map([...site, ...chosen.value].map((list) => [placeText(list.place), list])).values()];
 }
 
 /** "<place> <label>"; one that is off has a "-" between. */

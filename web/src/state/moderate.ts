@@ -11,7 +11,7 @@ import { shownName } from "../strings/name.ts";
 import { current } from "../ui/app.tsx";
 import { setList } from "./choices.ts";
 import { type ListName, type OpenList, openList } from "./lists.ts";
-import { allLists, keepSetting, people } from "./me.ts";
+import { chosen, keepSetting, people } from "./me.ts";
 import { keeping, tell } from "./page.ts";
 import { computed, signal } from "./signals.ts";
 import { author, send, type SendState } from "./write.ts";
@@ -35,7 +35,7 @@ const isAt = (place: Place, lists: readonly { readonly place: Place }[]): boolea
 /** The first of a community is the one that is written on. The last are those of earlier versions, which had one tag for all. */
 export const mine = computed<readonly OwnList[]>(() => [
   ...kept.value,
-  ...people.value.flatMap(({ key }) => allLists.value.flatMap(({ place }) => (place.topic === listTopic(key, ownTag) && !isAt(place, kept.value) ? [{ place, key, tag: ownTag }] : []))),
+  ...people.value.flatMap(({ key }) => chosen.value.flatMap(({ place }) => (place.topic === listTopic(key, ownTag) && !isAt(place, kept.value) ? [{ place, key, tag: ownTag }] : []))),
 ]);
 
 export interface Note {
@@ -52,16 +52,16 @@ const loaded = keeping.then(async (keep) => {
   notes.value = ((await keep.get("settings", "notes")) ?? []) as readonly Note[];
 }).catch(() => undefined);
 
-/** The list that is written on in a community. */
+/** The list that is written on in a community; one whose key is not here is none. */
 export function listIn(community: Hash): OwnList | undefined {
-  return mine.value.find(({ place }) => place.community === community);
+  return mine.value.find(({ place, key }) => place.community === community && people.value.some((each) => each.key === key));
 }
 
 /** Writes on a list from now on, and reads with it. */
 export function writeOn(list: OwnList): void {
   kept.value = [list, ...mine.peek().filter(({ place }) => !isAt(place, [list]))].slice(0, maxMine);
   void keepSetting("mine", kept.value);
-  if (!isAt(list.place, allLists.peek())) setList({ place: list.place, label: list.tag === ownTag ? t.yourList : shownName(list.tag), off: false });
+  if (!isAt(list.place, chosen.peek())) setList({ place: list.place, label: list.tag === ownTag ? t.yourList : shownName(list.tag), off: false });
 }
 
 /** A list of the name that is in use: key and tag make it. Undefined if that can be no tag. */
@@ -171,7 +171,8 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
     return;
   }
   last.value = left.length === acts.length ? undefined : { list, acts: acts.filter((act) => !left.includes(act)).map(turned) };
-  open?.ask();
+  // What could not be sent is taken back.
+  open?.ask("lists");
   const detail = failed?.at === "failed" ? failed.detail : "";
   tell({ text: t.failed(left.length, detail === "" ? t.unreachable : compose.refused(detail)), action: { label: compose.retry, act: () => void say(list, left) } });
 }

@@ -214,23 +214,18 @@ export const lists = {
 } as const;
 
 export const desk = {
-  none: "Topics that you follow are watched here.",
+  none: "What is new in topics that you follow stands here.",
   news: (n: number, topics: number): string => `${n.toLocaleString("en")} new in ${plural(topics, "topic", "topics")}`,
   reading: "Reading…",
   older: (n: number): string => `${n.toLocaleString("en")} older ones`,
   others: (n: number): string => `${plural(n, "topic is", "topics are")} not watched: there are too many.`,
   cut: "There is too much: not all was read.",
-  watch: "Watch a topic",
   seen: "All seen",
-  list: "List",
   select: (name: string): string => `Select ${name}`,
   selected: (n: number): string => `${n.toLocaleString("en")} selected`,
   clear: "Select none",
-  open: "Open",
   tools: "Acts",
-  pinned: "pinned",
   locked: "locked",
-  banned: "banned",
 } as const;
 
 export const keepName = {

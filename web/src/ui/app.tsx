@@ -23,7 +23,7 @@ export function App(): VNode {
   useSignalEffect(() => {
     const { value } = route;
     const topic = current.value;
-    const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen];
+    const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen.split("/")[0] as "list"];
     const news = topic?.facts.value.pending ?? 0;
     document.title = `${news > 0 ? `(${news}) ` : ""}${name} · ${t.title}`;
   });

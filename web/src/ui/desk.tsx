@@ -2,23 +2,20 @@
 // Help lists, and by buttons.
 
 import type { VNode } from "preact";
-import { changeTopic } from "../keep/topics.ts";
-import { placeOf, writeRoute } from "../route.ts";
+import { writeRoute } from "../route.ts";
 import { type DeskRow, openDesk } from "../state/desk.ts";
 import { isHidden, openList, type OpenList, wordOf } from "../state/lists.ts";
 import { lists as used } from "../state/me.ts";
-import { type Act, last, listIn, mine, noteOf, openOwn, say, undoLast, writeOn } from "../state/moderate.ts";
-import { config, keeping, tell } from "../state/page.ts";
+import { type Act, last, listIn, mine, noteOf, openOwn, say, undoLast } from "../state/moderate.ts";
+import { tell } from "../state/page.ts";
 import { signal } from "../state/signals.ts";
 import { ownerOf } from "../state/write.ts";
 import { comment as commentText, page, thread as threadText } from "../strings/en.ts";
 import { desk as t, lists as listText } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
-import { routeOfTyped } from "../typed.ts";
 import { step } from "./besides.ts";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
-import { Field } from "./lists.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useComputed, useEffect, useMemo, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
@@ -36,6 +33,13 @@ const viewAt = ({ place }: DeskRow): OpenList["view"]["value"] => {
 const linkOf = ({ place, topic, row }: DeskRow): string => writeRoute({ screen: "thread", community: place.community, topic: topic === "" ? place.topic : topic, comment: row.id });
 const hidden = (each: DeskRow): boolean => isHidden(viewAt(each), each.row.id, each.row.key);
 const banned = (each: DeskRow): boolean => each.row.key !== undefined && wordOf(viewAt(each), "ban", each.row.key) === true;
+
+/** What the lists in use say of a comment already. */
+const saysOf = ({ row: { id, key } }: DeskRow): string => views.value.flatMap(({ label, list: { view: { value } } }) => [
+  ...(isHidden(value, id, key) ? [commentText.hiddenBy(label)] : []),
+  ...(wordOf(value, "pin", id) === true ? [commentText.pinned] : []),
+  ...(wordOf(value, "lock", id) === true ? [t.locked] : []),
+]).join(" ");
 
 /** Hides comments, or bans their authors; if all are, takes that back. */
 function act(about: "hide" | "ban", all: readonly DeskRow[]): void {
@@ -60,25 +64,6 @@ function act(about: "hide" | "ban", all: readonly DeskRow[]): void {
 }
 
 export function Desk(): VNode {
-  // Anew when there is a topic more.
-  const times = useSignal(0);
-  return (
-    <main id="main" class="desk" tabIndex={-1}>
-      <h1>{page.desk}</h1>
-      <Shown key={times.value} />
-      <Field label={t.watch} act={async (text) => {
-        const route = routeOfTyped(text, config.value.community);
-        if (route?.screen !== "thread") return "";
-        const { place, name } = placeOf(route);
-        await changeTopic(await keeping, place, { followed: true, name });
-        times.value++;
-        return "";
-      }} />
-    </main>
-  );
-}
-
-function Shown(): VNode {
   const desk = useMemo(openDesk, []);
   const selected = useSignal<ReadonlySet<string>>(new Set<string>());
   const from = useSignal("");
@@ -97,12 +82,11 @@ function Shown(): VNode {
   const news = rows.filter(({ name }) => !desk.seen.value.has(name)).length;
 
   function does(about: "hide" | "ban", one?: DeskRow): void {
-    const on = selected.peek().size > 0 && one === undefined ? chosenNow() : one === undefined ? [] : [one];
-    if (on.length === 0) return;
-    act(about, on);
-    desk.see(on);
+    const all = one === undefined ? desk.rows.peek().filter(({ name }) => selected.peek().has(name)) : [one];
+    if (all.length === 0) return;
+    act(about, all);
+    desk.see(all);
   }
-  const chosenNow = (): readonly DeskRow[] => desk.rows.peek().filter(({ name }) => selected.peek().has(name));
 
   function select({ name }: DeskRow, range: boolean): void {
     const next = new Set(selected.peek());
@@ -163,18 +147,14 @@ function Shown(): VNode {
   }
 
   return (
-    <>
+    <main id="main" class="desk" tabIndex={-1}>
+      <h1>{page.desk}</h1>
       <p class="meta state" role="status">
         {topics === 0 && !busy ? t.none : busy && rows.length === 0 ? t.reading : t.news(news, topics)}
         {older > 0 && <>, {t.older(older)}</>}{others > 0 && <>. {t.others(others)}</>}{cut && <>. {t.cut}</>}
       </p>
       {mine.value.length === 0 && <p class="state meta"><a href="#you">{listText.noList}</a></p>}
       <div class="line tools" role="toolbar" aria-label={t.tools}>
-        {mine.value.length > 1 && (
-          <select aria-label={t.list} value={String(0)} onChange={(event) => { const list = mine.value[Number(event.currentTarget.value)]; if (list !== undefined) writeOn(list); }}>
-            {mine.value.map(({ tag }, i) => <option key={i} value={String(i)}>{shownName(tag)}</option>)}
-          </select>
-        )}
         {chosen.length > 0 && (
           <>
             <span class="meta">{t.selected(chosen.length)}</span>
@@ -191,7 +171,7 @@ function Shown(): VNode {
           <Item key={each.name} each={each} isSeen={desk.seen.value.has(each.name)} isSelected={selected.value.has(each.name)} select={select} does={does} />
         ))}
       </div>
-    </>
+    </main>
   );
 }
 
@@ -203,21 +183,12 @@ function Item({ each, isSeen, isSelected, select, does }: {
   readonly does: (about: "hide" | "ban", each: DeskRow) => void;
 }): VNode {
   const { name, place, topic, row } = each;
-  // What a list says changes for few rows.
-  const says = useComputed(() => [
-    ...views.value.flatMap(({ label, list: { view: { value } } }) => [
-      ...(isHidden(value, row.id, row.key) ? [commentText.hiddenBy(label)] : []),
-      ...(wordOf(value, "pin", row.id) === true ? [t.pinned] : []),
-      ...(wordOf(value, "lock", row.id) === true ? [t.locked] : []),
-    ]),
-    ...(banned(each) ? [t.banned] : []),
-  ].join(" · ")).value;
-  const isHiddenHere = useComputed(() => hidden(each)).value;
-  const isBanned = useComputed(() => banned(each)).value;
+  // What lists say changes for few rows.
+  const [says, isGone, isBanned] = [useComputed(() => saysOf(each)).value, useComputed(() => hidden(each)).value, useComputed(() => banned(each)).value];
   const title = topic === "" ? threadText.unnamed(place.topic) : shownName(topic.replace(/^https?:\/\//, ""));
   const text = row.body.slice(0, maxText);
   return (
-    <article id={name} class={`comment${isSeen ? " seen" : " fresh"}${isHiddenHere ? " hidden" : ""}`} tabIndex={-1} aria-labelledby={`n-${name}`}>
+    <article id={name} class={`comment${isSeen ? " seen" : " fresh"}${isGone ? " hidden" : ""}`} tabIndex={-1} aria-labelledby={`n-${name}`}>
       <header>
         <input type="checkbox" checked={isSelected} aria-label={t.select(nameOf(row))} onClick={(event) => select(each, event.shiftKey)} />
         {mark(row.key)}
@@ -228,7 +199,7 @@ function Item({ each, isSeen, isSelected, select, does }: {
       </header>
       {body(text.length < row.body.length ? `${text}…` : text, undefined)}
       <footer>
-        <button onClick={() => does("hide", each)}>{listText.verbs.hide[isHiddenHere ? 0 : 1]}</button>
+        <button onClick={() => does("hide", each)}>{listText.verbs.hide[isGone ? 0 : 1]}</button>
         {row.key !== undefined && <button onClick={() => does("ban", each)}>{listText.verbs.ban[isBanned ? 0 : 1]}</button>}
       </footer>
     </article>

@@ -6,7 +6,7 @@ import { type Place, placeText } from "../protocol/hash.ts";
 import { hashOfPart, writeRoute } from "../route.ts";
 import { setList, setLists } from "../state/choices.ts";
 import { listLink, type ListName, listNamed, openList } from "../state/lists.ts";
-import { allLists, chosen, type ChosenList, people } from "../state/me.ts";
+import { chosen, type ChosenList, people } from "../state/me.ts";
 import { listIn, makeList, mine, notes, openOwn, say, writeOn } from "../state/moderate.ts";
 import { config } from "../state/page.ts";
 import { lists as t } from "../strings/en-later.ts";
@@ -18,7 +18,7 @@ import { useEffect, useMemo, useSignal } from "./component.ts";
 export const maxShown = 200;
 
 const isAt = (place: Place, { place: other }: Pick<ListName, "place">): boolean => placeText(other) === placeText(place);
-const chosenAt = (place: Place): ChosenList | undefined => allLists.value.find((each) => isAt(place, each));
+const chosenAt = (place: Place): ChosenList | undefined => chosen.value.find((each) => isAt(place, each));
 
 /** The part of You. */
 export function Lists(): VNode {
@@ -26,12 +26,12 @@ export function Lists(): VNode {
     <section>
       <h2>{t.title}</h2>
       <p class="meta">{t.text}</p>
-      {allLists.value.length === 0 ? <p class="meta">{t.none}</p> : (
-        <ul class="plain">{allLists.value.map((each) => (
+      {chosen.value.length === 0 ? <p class="meta">{t.none}</p> : (
+        <ul class="plain">{chosen.value.map((each) => (
           <li key={placeText(each.place)} class="line">
             <Switch list={each} />
             <a href={listLink(mine.value.find((own) => isAt(each.place, own)) ?? each)}><bdi>{each.label}</bdi></a>
-            {chosen.value.includes(each) && !config.value.lists.some((site) => site.startsWith(placeText(each.place))) && <button class="link" onClick={() => setLists(chosen.value.filter((other) => other !== each))}>{t.stop}</button>}
+            {listIn(each.place.community)?.place.topic !== each.place.topic && !config.value.lists.some((site) => site.startsWith(placeText(each.place))) && <button class="link" onClick={() => setLists(chosen.value.filter((other) => other !== each))}>{t.stop}</button>}
           </li>
         ))}</ul>
       )}
@@ -58,7 +58,7 @@ function Switch({ list }: { readonly list: ChosenList }): VNode {
 }
 
 /** One line that a person fills in, and what became of it. */
-export function Field({ label, act }: { readonly label: string; readonly act: (text: string) => Promise<string> }): VNode {
+function Field({ label, act }: { readonly label: string; readonly act: (text: string) => Promise<string> }): VNode {
   const text = useSignal("");
   const said = useSignal("");
   async function submit(event: Event): Promise<void> {
@@ -79,8 +79,8 @@ export function Field({ label, act }: { readonly label: string; readonly act: (t
 }
 
 /** What a list says: who uses it sees it, who keeps it takes it back here. */
-export function ListPage({ name }: { readonly name: string }): VNode {
-  const named = listNamed(`#list/${name}`, config.value.community);
+export function ListPage({ link }: { readonly link: string }): VNode {
+  const named = listNamed(link, config.value.community);
   return <main id="main" class="prose" tabIndex={-1}>{named === undefined ? <p>{t.bad}</p> : <Shown named={named} />}</main>;
 }
 
@@ -103,7 +103,7 @@ function Shown({ named }: { readonly named: ListName }): VNode {
       <h1><bdi>{title}</bdi></h1>
       {key !== undefined && <p class="line meta">{mark(key)} <code class="key">{shortKey(key)}</code></p>}
       <p class="line">
-        {used !== undefined ? <label><Switch list={used} /> {t.used}</label> : <button class="primary" onClick={() => setList({ place, label: allLists.value.some(({ label }) => label === title) ? `${title} ${place.topic.slice(0, 8)}` : title, off: false })}>{t.useIt}</button>}
+        {used !== undefined ? <label><Switch list={used} /> {t.used}</label> : <button class="primary" onClick={() => setList({ place, label: chosen.value.some(({ label }) => label === title) ? `${title} ${place.topic.slice(0, 8)}` : title, off: false })}>{t.useIt}</button>}
         {writes !== undefined && (own !== undefined && listIn(place.community) === own ? <span class="meta">{t.current}</span> : <button onClick={() => writeOn(writes)}>{t.write}</button>)}
       </p>
       {own !== undefined && writes === undefined && <p class="warn">{t.lost}</p>}
@@ -114,9 +114,9 @@ function Shown({ named }: { readonly named: ListName }): VNode {
           .concat([...(view?.theirs.keys() ?? [])])
           .flatMap((each) => (each.startsWith(`${about} `) ? [each.slice(about.length + 1)] : []));
         return things.length > 0 && (
-          <section key={about}>
+          <section key={about} class="list">
             <h2>{t.did[about][1]} ({things.length})</h2>
-            <ul class="plain list">{things.slice(0, maxShown).map((thing) => (
+            <ul class="plain">{things.slice(0, maxShown).map((thing) => (
               <li key={thing}>
                 <Thing about={about} thing={thing} place={place} by={view?.theirs.get(`${about} ${thing}`)} />
                 {writes !== undefined && <button class="link" onClick={() => void say(writes, [{ about, thing, yes: false }])}>{t.verbs[about][0]}</button>}

@@ -1,7 +1,7 @@
 // The screens but the thread. They come with what writes, which has the words of them all.
 
 import type { VNode } from "preact";
-import type { Route } from "../route.ts";
+import { type Route, writeRoute } from "../route.ts";
 import { config } from "../state/page.ts";
 import { Desk } from "./desk.tsx";
 import { Help } from "./help.tsx";
@@ -19,6 +19,6 @@ export function Screen({ route }: { readonly route: Exclude<Route, { screen: "th
     case "help": return <Help />;
     case "search": return <Search />;
     case "desk": return <Desk />;
-    case "list": return <ListPage key={route.list} name={route.list} />;
+    default: return <ListPage key={route.screen} link={writeRoute(route)} />;
   }
 }
