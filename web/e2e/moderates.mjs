@@ -75,7 +75,7 @@ async function moderates(open) {
   await ann.getByText("Add a delegate").first().click();
   await ann.getByRole("textbox", { name: "Add a delegate" }).fill(theirs);
   await ann.keyboard.press("Enter");
-  await said(ann, saved("Delegates on news mods"));
+  await said(ann, saved("Delegate added on news mods"));
   await ann.getByRole("heading", { name: "Hidden (2)" }).waitFor();
   await ann.getByText("by bea").waitFor();
   await checkAccess(ann, "a list's page");

@@ -12,11 +12,12 @@ import { type Signal, signal } from "../src/state/signals.ts";
 import type { FilterView } from "../src/workers/messages.ts";
 import { viewOf } from "../src/workers/views.ts";
 
+let site: readonly string[] = [];
 const tell = vi.fn();
 const send = vi.fn();
 vi.mock("../src/state/page.ts", async () => {
   const { memoryKeep: make } = await import("../src/keep/keep.ts");
-  return { keeping: Promise.resolve(make()), configured: Promise.resolve({ lists: [] }), tell: (...all: unknown[]) => tell(...all), startNet: async () => undefined };
+  return { keeping: Promise.resolve(make()), get configured() { return Promise.resolve({ lists: site }); }, tell: (...all: unknown[]) => tell(...all), startNet: async () => undefined };
 });
 vi.mock("../src/ui/app.tsx", async () => ({ current: (await import("../src/state/signals.ts")).signal(undefined) }));
 vi.mock("../src/state/write.ts", () => ({ author: async () => who, send: (...all: unknown[]) => send(...all) }));
@@ -25,7 +26,7 @@ vi.mock("../src/state/lists.ts", async (original) => ({ ...(await original<typeo
 
 const { isHidden, listLink, listNamed, wordOf } = await import("../src/state/lists.ts");
 const moderate = await import("../src/state/moderate.ts");
-const { chosen, lists, maxLists, people } = await import("../src/state/me.ts");
+const { chosen, lists, loadMe, maxLists, people } = await import("../src/state/me.ts");
 const { setList } = await import("../src/state/choices.ts");
 
 const seed = new Uint8Array(32).fill(1);
@@ -83,6 +84,17 @@ describe("lists that are followed", () => {
     setList({ place: at(0), label: "0", off: false });
     expect(lists.value[0]?.label).toBe("0");
     expect(chosen.value.length).toBe(2 * maxLists);
+  });
+  test("the site's are used until the reader switches them off", async () => {
+    site = [`${community}/${place.topic} site mods`, "no list"];
+    setList({ place: { community, topic: id }, label: "own", off: false });
+    await loadMe();
+    expect(lists.value).toEqual([{ place, label: "site mods", off: false }, { place: { community, topic: id }, label: "own", off: false }]);
+    setList({ place, label: "site mods", off: true });
+    await loadMe();
+    expect(lists.value.map(({ label }) => label)).toEqual(["own"]);
+    expect(chosen.value[0]).toEqual({ place, label: "site mods", off: true });
+    site = [];
   });
 });
 
@@ -153,6 +165,13 @@ describe("acts", () => {
     await moderate.say(list, [{ about: "hide", yes: true, thing: id }]);
     expect(send).not.toHaveBeenCalled();
     expect(tell.mock.lastCall?.[0].text).toContain("not in this browser");
+  });
+
+  test("a ban of a delegate says that his list still counts", async () => {
+    moderate.openOwn(list);
+    view.value = { ...nothing, own: new Map([[`delegate ${other} theirs`, { yes: true, date: "" }]]) };
+    await moderate.say(list, [{ about: "ban", yes: true, thing: other }]);
+    expect(tell.mock.lastCall?.[0].text).toBe("Banned on news mods. Saved on 2 servers. The list of this delegate still counts.");
   });
 
   const many = Array.from({ length: 30 }, (_, i) => ({ about: "ban" as const, yes: true, thing: i.toString(16).padStart(64, "0") }));

@@ -47,7 +47,8 @@ export interface Note {
 export const noteOf = ({ body, id }: Row): string => shownName(body) || id;
 export const notes = signal<readonly Note[]>([]);
 
-const loaded = keeping.then(async (keep) => {
+/** Before that it is not known which lists are his. */
+export const loaded = keeping.then(async (keep) => {
   kept.value = ((await keep.get("settings", "mine")) ?? []) as readonly OwnList[];
   notes.value = ((await keep.get("settings", "notes")) ?? []) as readonly Note[];
 }).catch(() => undefined);
@@ -71,12 +72,12 @@ export async function makeList(community: Hash, tag: string): Promise<OwnList | 
   return { place: { community, topic: listTopic(key, tag) }, key, tag };
 }
 
-const opened = new Map<Hash, OpenList>();
+const opened = new Map<string, OpenList>();
 
 /** An own list as it stands. It stays open. */
 export function openOwn({ place }: ListName): OpenList {
-  let list = opened.get(place.topic);
-  if (list === undefined) opened.set(place.topic, (list = openList(place)));
+  let list = opened.get(placeText(place));
+  if (list === undefined) opened.set(placeText(place), (list = openList(place)));
   return list;
 }
 
@@ -108,7 +109,7 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
   const who = people.peek().find(({ key }) => key === list.key);
   if (who === undefined) return tell({ text: t.lost, lasts: 8000 });
   // A list that was made for this act is not asked for: no server has it yet, and browsers tell of what they ask for in vain.
-  const open = opened.get(list.place.topic);
+  const open = opened.get(placeText(list.place));
   await open?.heard;
   const before = open?.view.peek();
   const acts = all.filter(({ about, yes, thing }) => before?.own.get(`${about} ${thing}`)?.yes !== yes);
@@ -167,7 +168,9 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
   await Promise.all(Array.from({ length: atOnce }, lane));
   if (done > 0 && open === undefined) writeOn(list);
   if (left.length === 0) {
-    tell({ text: t.done(t.did[first.about][first.yes ? 1 : 0], shownName(list.tag), done, servers), action: { label: t.undo, act: undoLast }, lasts: 8000 });
+    // A ban hides what a delegate writes, and not what he says.
+    const counts = acts.some(({ about, yes, thing }) => about === "ban" && yes && [...own].some(([name, word]) => word.yes && name.startsWith(`delegate ${thing} `)));
+    tell({ text: t.done(t.did[first.about][first.yes ? 1 : 0], shownName(list.tag), done, servers) + (counts ? t.stillCounts : ""), action: { label: t.undo, act: undoLast }, lasts: 8000 });
     return;
   }
   last.value = left.length === acts.length ? undefined : { list, acts: acts.filter((act) => !left.includes(act)).map(turned) };

@@ -2,20 +2,19 @@
 
 import { render, type VNode } from "preact";
 import { shared } from "../gateway.ts";
+import type { Yes } from "../protocol/kinds.ts";
 import { writeRoute } from "../route.ts";
 import { mute } from "../state/choices.ts";
 import { composing } from "../state/composing.ts";
+import { isHidden, wordOf } from "../state/lists.ts";
 import { muted } from "../state/me.ts";
+import { listIn, loaded, makeList, mine, noteOf, openOwn, ownTag, say, writeOn } from "../state/moderate.ts";
 import { panel, route, servers, tell } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
-import { isHidden, wordOf } from "../state/lists.ts";
-import { listIn, makeList, mine, openOwn, ownTag, say, writeOn } from "../state/moderate.ts";
 import { ownerOf, remove, undoRemove, vote } from "../state/write.ts";
-import { shownName } from "../strings/name.ts";
-import type { Yes } from "../protocol/kinds.ts";
-import { noteOf } from "../state/moderate.ts";
 import { comment as commentText, page } from "../strings/en.ts";
 import { compose, lists, menu as t, report } from "../strings/en-later.ts";
+import { shownName } from "../strings/name.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
 import { useEffect, useRef } from "./component.ts";
@@ -31,7 +30,7 @@ export function act(topic: Topic, what: string, row: Row, element: HTMLElement):
       void undoRemove(topic, row.id).then(() => goTo(row.id));
       return;
     case "more":
-      openMenu(topic, row, element);
+      void openMenu(topic, row, element);
       return;
   }
 }
@@ -104,7 +103,7 @@ function acts(topic: Topic, row: Row): Item[] {
     one("lock", wordOf(view, "lock", whole), whole, ` ${lists.topic}`, { ...note, text: topic.name.peek() }),
     ...(key === undefined || ownerOf(row) !== undefined ? [] : [one("ban", wordOf(view, "ban", key), key, ` ${lists.author}`, { ...note, text: row.user ?? "" })]),
     // Another list of his is the one that is written on from then on.
-    ...mine.value.filter((each) => each !== list && each.place.community === community).map((each) => ({ label: `→ ${shownName(each.tag)}`, act: () => writeOn(each) })),
+    ...mine.value.filter((each) => each !== list && each.place.community === community).map((each) => ({ label: lists.writeOn(shownName(each.tag)), act: () => writeOn(each) })),
   ];
 }
 
@@ -126,7 +125,8 @@ async function copyLink(row: Row): Promise<void> {
 }
 
 /** A menu below its button; it goes when anything else is done. */
-function openMenu(topic: Topic, row: Row, button: HTMLElement): void {
+async function openMenu(topic: Topic, row: Row, button: HTMLElement): Promise<void> {
+  await loaded;
   const place = document.createElement("div");
   // In the landmark that it belongs to.
   (document.getElementById("main") ?? document.body).append(place);

@@ -104,7 +104,7 @@ function Shown({ named }: { readonly named: ListName }): VNode {
       {key !== undefined && <p class="line meta">{mark(key)} <code class="key">{shortKey(key)}</code></p>}
       <p class="line">
         {used !== undefined ? <label><Switch list={used} /> {t.used}</label> : <button class="primary" onClick={() => setList({ place, label: chosen.value.some(({ label }) => label === title) ? `${title} ${place.topic.slice(0, 8)}` : title, off: false })}>{t.useIt}</button>}
-        {writes !== undefined && (own !== undefined && listIn(place.community) === own ? <span class="meta">{t.current}</span> : <button onClick={() => writeOn(writes)}>{t.write}</button>)}
+        {writes !== undefined && (own !== undefined && listIn(place.community) === own ? <span class="meta">{t.current}</span> : <button onClick={() => writeOn(writes)}>{t.writeOn(title)}</button>)}
       </p>
       {own !== undefined && writes === undefined && <p class="warn">{t.lost}</p>}
       <p><label>{t.share} <input readOnly value={new URL(listLink(list ?? named), location.href).href} onFocus={(event) => event.currentTarget.select()} /></label></p>
@@ -115,7 +115,7 @@ function Shown({ named }: { readonly named: ListName }): VNode {
           .flatMap((each) => (each.startsWith(`${about} `) ? [each.slice(about.length + 1)] : []));
         return things.length > 0 && (
           <section key={about} class="list">
-            <h2>{t.did[about][1]} ({things.length})</h2>
+            <h2>{about === "delegate" ? t.delegates : t.did[about][1]} ({things.length})</h2>
             <ul class="plain">{things.slice(0, maxShown).map((thing) => (
               <li key={thing}>
                 <Thing about={about} thing={thing} place={place} by={view?.theirs.get(`${about} ${thing}`)} />
