@@ -1,6 +1,6 @@
 // What the buttons of a comment do, but reading: votes, deletes, and the menu.
 
-import { render, type VNode } from "preact";
+import type { VNode } from "preact";
 import { shared } from "../gateway.ts";
 import type { Yes } from "../protocol/kinds.ts";
 import { writeRoute } from "../route.ts";
@@ -18,6 +18,7 @@ import { shownName } from "../strings/name.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
 import { useEffect, useRef } from "./component.ts";
+import { render } from "./draw.ts";
 import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {

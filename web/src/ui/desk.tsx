@@ -81,14 +81,15 @@ export function Desk(): VNode {
   const chosen = rows.filter(({ name }) => selected.value.has(name));
   const news = rows.filter(({ name }) => !desk.seen.value.has(name)).length;
 
-  function does(about: "hide" | "ban", one?: DeskRow): void {
+  // Made once: rows are drawn again only when they change.
+  const does = useMemo(() => (about: "hide" | "ban", one?: DeskRow): void => {
     const all = one === undefined ? desk.rows.peek().filter(({ name }) => selected.peek().has(name)) : [one];
     if (all.length === 0) return;
     act(about, all);
     desk.see(all);
-  }
+  }, []);
 
-  function select({ name }: DeskRow, range: boolean): void {
+  const select = useMemo(() => ({ name }: DeskRow, range: boolean): void => {
     const next = new Set(selected.peek());
     const names = desk.rows.peek().map((each) => each.name);
     const [a, b] = [names.indexOf(from.peek()), names.indexOf(name)];
@@ -96,7 +97,7 @@ export function Desk(): VNode {
     else if (!next.delete(name)) next.add(name);
     from.value = name;
     selected.value = next;
-  }
+  }, []);
 
   useEffect(() => {
     function onKey(event: KeyboardEvent): void {
