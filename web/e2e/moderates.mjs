@@ -136,9 +136,19 @@ async function moderates(open) {
   await ann.keyboard.press("Shift+X");
   await ann.getByText(`${bulk} selected`).waitFor();
   await checkAccess(ann, "a selection on the desk");
+  // Before they are hidden: who shows a comment again makes it an exception from bans.
+  await ann.keyboard.press("b");
+  await said(ann, new RegExp(`^Banned on news mods: ${bulk}\\.`));
+  expect("their comments are hidden at the server", (await byCommand(list)).hidden.length === bulk + 3);
+  await ann.keyboard.press("u");
+  await said(ann, new RegExp(`^Unbanned on news mods: ${bulk}\\.`));
+  expect("and shown", (await byCommand(list)).hidden.length === 3);
+
+  at("many are hidden at once");
   await ann.keyboard.press("h");
   await said(ann, new RegExp(`^Hidden on news mods: ${bulk}\\. Saved on 1 server\\.`));
   expect("all are hidden", (await ann.locator(".desk article.hidden").count()) >= bulk);
+  await article(ann, "Bulk 1.").getByText("Hidden by news mods.").waitFor();
   const hidden = (await byCommand(list)).hidden;
   expect(`the second server has ${hidden.length} of it`, hidden.length === bulk + 3);
 

@@ -116,6 +116,8 @@ describe("what a list says", () => {
     );
     expect([isHidden(shown, id, undefined), isHidden(shown, b, undefined), wordOf(shown, "pin", id)]).toEqual([true, false, undefined]);
     expect(shown.theirs.get(`hide ${id}`)).toBe("theirs");
+    // Of what the owner speaks he alone does.
+    expect(shown.theirs.has(`hide ${b}`)).toBe(false);
     expect(shown).toMatchObject({ key, tag: "news mods", unheard: 0 });
   });
   test("a comment of who is banned is hidden, but for those that the owner shows", () => {

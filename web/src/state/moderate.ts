@@ -170,7 +170,8 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
   if (left.length === 0) {
     // A ban hides what a delegate writes, and not what he says.
     const counts = acts.some(({ about, yes, thing }) => about === "ban" && yes && [...own].some(([name, word]) => word.yes && name.startsWith(`delegate ${thing} `)));
-    tell({ text: t.done(t.did[first.about][first.yes ? 1 : 0], shownName(list.tag), done, servers) + (counts ? t.stillCounts : ""), action: { label: t.undo, act: undoLast }, lasts: 8000 });
+    const text = t.done(t.did[first.about][first.yes ? 1 : 0], shownName(list.tag), done, servers);
+    tell({ text: counts ? `${text} ${t.stillCounts}` : text, action: { label: t.undo, act: undoLast }, lasts: 8000 });
     return;
   }
   last.value = left.length === acts.length ? undefined : { list, acts: acts.filter((act) => !left.includes(act)).map(turned) };

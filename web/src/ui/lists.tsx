@@ -127,7 +127,7 @@ function Shown({ named }: { readonly named: ListName }): VNode {
           </section>
         );
       })}
-      {writes !== undefined && <Field label={t.delegate} act={async (text) => {
+      {writes !== undefined && <Field label={t.verbs.delegate[1]} act={async (text) => {
         const other = listNamed(text, place.community);
         if (other?.key === undefined || other.tag === undefined) return t.badDelegate;
         if (other.place.topic === place.topic) return t.itself;
