@@ -32,9 +32,9 @@ const csp = [
 const workers = ["thread", "markdown", "work"];
 // Which modules travel together. What comes later is in the first of these parts that needs it.
 const later = {
-  sign: ["src/protocol/build.ts", "src/workers/search.ts", "src/workers/age.ts"],
-  net: ["src/net/browser.ts", "src/workers/helpers.ts"],
-  write: ["src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts", "src/ui/shared.tsx"],
+  sign: ["src/protocol/build.ts", "src/workers/search.ts", "src/workers/age.ts", "src/workers/views.ts"],
+  net: ["src/net/browser.ts", "src/state/rounds.ts", "src/workers/helpers.ts"],
+  write: ["src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.tsx", "src/ui/shared.tsx"],
 };
 
 /** What modules import at once, and what that does. */

@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/discover"
 	"github.com/comntr/comntr/web"
 )
@@ -31,6 +33,7 @@ type pageCmd struct {
 	Server    []string `help:"Servers that the page asks at once; repeatable. It finds others by itself." placeholder:"URL" sep:"none"`
 	Tracker   []string `help:"WebTorrent trackers by which it finds servers, or none; repeatable. Default: public ones." placeholder:"URL" sep:"none"`
 	STUN      []string `name:"stun" help:"STUN servers that help through NATs, or none; repeatable. Default: public ones." placeholder:"HOST:PORT" sep:"none"`
+	List      []string `help:"Moderators' lists that the page's readers use unless they switch them off: the id, as comntr mod new prints it, and what to call it; repeatable." placeholder:"'ID NAME'" sep:"none"`
 }
 
 // pageConfig is config.json beside the page: whose page it is, and where it
@@ -40,6 +43,7 @@ type pageConfig struct {
 	Servers   []string `json:"servers"`
 	Trackers  []string `json:"trackers"`
 	STUN      []string `json:"stun"`
+	Lists     []string `json:"lists,omitempty"` // "<community>/<list> <name>"
 }
 
 func (c *pageCmd) Run(e *env) error {
@@ -115,7 +119,7 @@ func (c *pageCmd) Run(e *env) error {
 }
 
 func (c *pageCmd) asksNothing() bool {
-	return c.Community == "" && c.Server == nil && c.Tracker == nil && c.STUN == nil
+	return c.Community == "" && c.Server == nil && c.Tracker == nil && c.STUN == nil && c.List == nil
 }
 
 // config is the config.json that the flags ask for.
@@ -145,7 +149,16 @@ func (c *pageCmd) config() ([]byte, error) {
 	for i, s := range out.STUN {
 		out.STUN[i] = "stun:" + strings.TrimPrefix(s, "stun:")
 	}
-	for name, list := range map[string][]string{"--server": out.Servers, "--tracker": out.Trackers, "--stun": out.STUN, "--community": {out.Community}} {
+	for _, l := range c.List {
+		id, name, _ := strings.Cut(l, " ")
+		topic, err := comntr.ParseHash(id)
+		if err != nil || name == "" || strings.ContainsFunc(name, unicode.IsControl) {
+			return nil, fmt.Errorf("%w: --list %q: it is a list's id, a space and what to call it", errUsage, shorten(l, maxPageString))
+		}
+		place := comntr.Place{Community: comntr.HashOrName(out.Community), Topic: topic}
+		out.Lists = append(out.Lists, fmt.Sprintf("%s/%s %s", place.Community, place.Topic, name))
+	}
+	for name, list := range map[string][]string{"--server": out.Servers, "--tracker": out.Trackers, "--stun": out.STUN, "--list": out.Lists, "--community": {out.Community}} {
 		if len(list) > maxPageList {
 			return nil, fmt.Errorf("%w: %s: the page reads %d of them", errUsage, name, maxPageList)
 		}

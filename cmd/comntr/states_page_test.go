@@ -239,7 +239,7 @@ func (h *holder) before(next http.Handler, method string) http.Handler {
 func TestE2EPageModerated(t *testing.T) {
 	needsPage(t)
 	const contact = "abuse@operator.example"
-	a := serve(t, t.TempDir(), "--contact", contact)
+	a := serve(t, t.TempDir(), "--contact", "mailto:"+contact)
 	const text = "Worth reading."
 	newAuthor(t, "Ann").mustSay(t, a, text)
 	spam := newAuthor(t, "Eve").mustSay(t, a, "Buy things.")
@@ -249,10 +249,10 @@ func TestE2EPageModerated(t *testing.T) {
 		"site": site(t, httptest.NewServer, []string{a.http}, nil), "a": a.http, "text": text, "contact": contact,
 	}, acts{
 		"hide": func(string) (string, error) {
-			if _, stderr, code := output(t, "", "mod", "hide", "news", "--server", a.http, "--allow-private", spam.String()); code != 0 {
+			if _, stderr, code := output(t, "", "mod", "hide", "news mods", "--server", a.http, "--allow-private", spam.String()); code != 0 {
 				return "", fmt.Errorf("mod hide exits with %d: %s", code, stderr)
 			}
-			list, stderr, code := output(t, "", "mod", "new", "news")
+			list, stderr, code := output(t, "", "mod", "new", "news mods")
 			if code != 0 {
 				return "", fmt.Errorf("mod new exits with %d: %s", code, stderr)
 			}

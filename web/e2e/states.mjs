@@ -128,11 +128,16 @@ async function moderated(open) {
   await shows(page, facts.text);
   await shows(page, "Buy things.");
   await page.goto(`${facts.site}#you`);
-  await page.getByText("Use a list", { exact: true }).first().click();
-  await page.getByLabel("What to call it").fill("news mods");
-  await page.getByLabel("Its community/topic").fill(await ask("hide", "Buy things."));
-  await page.getByRole("button", { name: "Use a list" }).click();
-  await page.locator("li", { hasText: "news mods" }).waitFor();
+  await page.getByText("Add a list", { exact: true }).first().click();
+  await page.getByRole("textbox", { name: "Add a list" }).fill("news mods");
+  await page.keyboard.press("Enter");
+  await page.getByText("A list is named by its link").waitFor();
+  await page.getByRole("textbox", { name: "Add a list" }).fill(await ask("hide", "Buy things."));
+  await page.keyboard.press("Enter");
+  // What it is called comes with what it says.
+  await page.getByRole("heading", { name: "news mods" }).waitFor();
+  await page.getByRole("button", { name: "Use this list" }).click();
+  await page.getByRole("checkbox", { name: "Use news mods" }).waitFor();
   await checkAccess(page, "a chosen list");
 
   at("hidden by the list");
@@ -166,7 +171,8 @@ async function moderated(open) {
   await more(page, "Mute me.", "Report");
   const sheet = page.getByRole("dialog", { name: "Report a comment" });
   await sheet.getByText("Nobody can delete a comment everywhere.").waitFor();
-  await sheet.getByText(facts.contact).waitFor();
+  const mail = await sheet.getByRole("link", { name: facts.contact }).getAttribute("href");
+  expect(`a letter has the comment's link and id: ${mail}`, /^mailto:abuse@operator\.example\?subject=.+&body=http.*%2F([0-9a-f]{40})%0A\1$/.test(mail));
   expect("it gives the comment's link", /#\/reddit\/.*\/[0-9a-f]{40}$/.test(await sheet.getByRole("textbox").inputValue()));
   await checkAccess(page, "the report sheet");
   await page.keyboard.press("Escape");

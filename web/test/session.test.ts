@@ -8,7 +8,7 @@ import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
 import { listTopic } from "../src/protocol/kinds.ts";
 import { publicKey, verify } from "../src/protocol/signature.ts";
 import type { Claim, Reading, Row, ThreadFacts } from "../src/workers/messages.ts";
-import { cutSections, maxSection, maxSourceFiles, openSession, sectionSize, type SessionMessage } from "../src/workers/session.ts";
+import { cutSections, maxDelegates, maxSection, maxSourceFiles, openSession, sectionSize, type SessionMessage } from "../src/workers/session.ts";
 
 const place: Place = { community: hashOfName("reddit"), topic: hashOfName("/r/news") };
 const now = Date.parse("2026-11-26T12:00:00Z");
@@ -294,5 +294,36 @@ describe("sections", () => {
     const next = cutSections(rows(ids), first);
     expect(Math.max(...next.map((section) => section.rows.length))).toBe(maxSection);
     expect(next.flatMap((section) => section.rows.map(({ id }) => id))).toEqual(ids);
+  });
+});
+
+describe("lists", () => {
+  const listOf = (who: number, tag: string): Place => ({ ...place, topic: listTopic(keyOf(who), tag) });
+  const list = listOf(1, "mods");
+  const delegate = (who: number, tag: string): Document => signed(who, { place: list, date: at(0), kind: "delegate", tag: "mods", extra: [["Target-Key", keyOf(2)], ["Target-Tag", tag]], body: "" });
+
+  test("only whom its owner made a delegate is read, and of many those of the smallest topics", async () => {
+    const { session, screen } = start({ lists: [list] });
+    const tags = Array.from({ length: maxDelegates + 4 }, (_, i) => `tag ${i}`);
+    await session.files(bytesOf([delegate(3, "a stranger's"), ...tags.map((tag) => delegate(1, tag))]), "a", list);
+    session.live();
+    await until(() => screen.facts?.unverified === 0 && screen.told.some(({ kind }) => kind === "delegates"));
+    const places = screen.told.flatMap((message) => (message.kind === "delegates" ? [message.places] : [])).at(-1);
+    expect(places?.map(({ topic }) => topic)).toEqual(tags.map((tag) => listOf(2, tag).topic).sort().slice(0, maxDelegates));
+  });
+
+  test("one that is used no more hides nothing, and hides again when it is used again", async () => {
+    const { session, screen } = start({ lists: [list] });
+    const spam = comment(2, "spam");
+    await session.files(bytesOf([comment(1, "good"), spam]), "a");
+    await session.files(bytesOf([signed(1, { place: list, date: at(0), kind: "hide", target: spam.id, tag: "mods", body: "" })]), "a", list);
+    session.live();
+    await until(() => screen.facts?.unverified === 0 && screen.rows.length > 0);
+    expect([bodies(screen), screen.facts?.hiddenBy]).toEqual([["good"], [1, 0]]);
+    session.read(reading);
+    expect([bodies(screen).sort(), screen.facts?.hiddenBy]).toEqual([["good", "spam"], [0]]);
+    session.read({ ...reading, lists: [list] });
+    expect(bodies(screen)).toEqual(["good"]);
+    expect(session.filters().map(({ owner }) => owner.tag)).toEqual(["mods"]);
   });
 });

@@ -2,16 +2,14 @@
 // those that come while he is elsewhere, and notices when the page itself was replaced.
 
 import { effect } from "./signals.ts";
-import { packFiles } from "../keep/pack.ts";
 import { changeTopic, keptTopics } from "../keep/topics.ts";
-import type { TopicReader } from "../net/net.ts";
 import { type Place, placeText } from "../protocol/hash.ts";
 import { menu } from "../strings/en-later.ts";
 import { page } from "../strings/en.ts";
 import { current } from "../ui/app.tsx";
-import { openChannel } from "../workers/pool.ts";
 import { muted, notifies, people } from "./me.ts";
-import { keeping, looked, net, tell } from "./page.ts";
+import { keeping, looked, tell } from "./page.ts";
+import { openQuiet, readOnce } from "./rounds.ts";
 
 /** Topics that are looked at in one round, those visited last first; one after the other. */
 export const maxLooked = 20;
@@ -45,38 +43,24 @@ async function round(): Promise<void> {
 /** Replies in a topic that came since the last visit. */
 function look(place: Place): Promise<readonly string[] | undefined> {
   return new Promise((resolve) => {
-    let reader: TopicReader | undefined;
+    let stop = (): void => undefined;
     let live = false;
-    const channel = openChannel((message) => {
+    const quiet = openQuiet(place, { order: "oldest", muted: muted.peek() }, (message) => {
       if (message.kind === "held") {
-        reader = net.peek()?.read(place, new Set(message.ids), {
-          files: (files, server) => {
-            const pack = packFiles(files.map(({ bytes }) => bytes));
-            channel.send({ kind: "files", session: channel.session, server, pack }, [pack]);
-          },
-          total: () => undefined,
-          agreement: () => undefined,
-          onOneServer: () => undefined,
-          folder: () => undefined,
-          state: (state) => {
-            if (state !== "live" && state !== "empty") return;
-            live = true;
-            channel.send({ kind: "live", session: channel.session });
-          },
-        }, message.folder === "" ? undefined : message.folder);
+        stop = readOnce(place, { held: new Set(message.ids), ...(message.folder === "" ? {} : { folder: message.folder }) }, quiet.take(), () => {
+          live = true;
+          quiet.ask("live");
+        });
       }
       if (message.kind === "thread" && live && message.facts.unverified === 0) end(message.facts.replies);
     });
     const timer = setTimeout(() => end(undefined), lookMillis);
     function end(replies: readonly string[] | undefined): void {
       clearTimeout(timer);
-      reader?.close();
-      channel.send({ kind: "close", session: channel.session });
-      channel.close();
+      stop();
+      quiet.close();
       resolve(replies);
     }
-    const reading = { order: "oldest", mine: people.peek().map(({ key }) => key), muted: muted.peek(), lists: [], showHidden: true } as const;
-    channel.send({ kind: "open", session: channel.session, place, reading, quiet: true });
   });
 }
 

@@ -51,7 +51,7 @@ export function loader<T>(load: () => Promise<T>): () => Promise<T | undefined> 
   };
 }
 
-const configured = loadConfig();
+export const configured = loadConfig();
 
 /** Where a topic is looked for before the network is here: the first server that a person or the site chose. */
 export async function firstServer(): Promise<string | undefined> {

@@ -9,14 +9,13 @@ import { type Draft, signDraft } from "../protocol/build.ts";
 import { toHex } from "../protocol/bytes.ts";
 import { type Document, isRefusal, maxDocument } from "../protocol/document.ts";
 import type { Hash, Place } from "../protocol/hash.ts";
-import { listTopic } from "../protocol/kinds.ts";
 import { hashOfName } from "../protocol/hash.ts";
 import { publicKey } from "../protocol/signature.ts";
 import { voteWork } from "../protocol/work.ts";
 import type { Row } from "../workers/messages.ts";
 import { payWork } from "../workers/working.ts";
-import { setActive, setLists } from "./choices.ts";
-import { activeKey, lists, type Me, me, people } from "./me.ts";
+import { setActive } from "./choices.ts";
+import { activeKey, type Me, me, people } from "./me.ts";
 import { keeping, servers, startNet } from "./page.ts";
 import type { Topic } from "./topic.ts";
 
@@ -107,8 +106,11 @@ function usualWork(): number {
 /** Documents that this visit sends, or will send when their time has come. */
 const underWay = new Set<Hash>();
 
+/** Where a document is shown while it is on its way. */
+export type Shown = Pick<Topic, "place" | "own" | "undo" | "sent">;
+
 /** Signs, pays, shows and sends. Resolves when all is known; whether a server has it. */
-async function send(topic: Topic, author: Me, unpaid: Draft, least: number, tell: (state: SendState) => void, signal: AbortSignal): Promise<boolean> {
+export async function send(topic: Shown, author: Me, unpaid: Draft, least: number, tell: (state: SendState) => void, signal: AbortSignal): Promise<boolean> {
   const keep = await keeping;
   let bits = Math.max(least, Math.min(usualWork(), maxFreeWork));
   for (let round = 0; ; round++) {
@@ -191,24 +193,6 @@ export async function vote(topic: Topic, row: Row, say: "up" | "down" | "none", 
   const who = await author();
   const draft = draftOf(topic, who, { kind: "vote", target: row.id, body: say });
   return send(topic, who, draft, voteWork, tell, new AbortController().signal);
-}
-
-/** The tag of the list on which a reader hides things. */
-export const ownTag = "hidden";
-
-/** Hides a comment on the reader's own list, which others may use, too. */
-export async function hide(topic: Topic, row: Row, label: string): Promise<boolean> {
-  const who = await author();
-  const list: Place = { community: topic.place.community, topic: listTopic(who.key, ownTag) };
-  const draft: Draft = { place: list, date: new Date(), kind: "hide", target: row.id, tag: ownTag, body: "" };
-  const bits = Math.min(usualWork(), maxFreeWork);
-  const signal = new AbortController().signal;
-  const document = signed(bits === 0 ? draft : await pay(draft, who, bits, () => undefined, signal), who);
-  // Sent first: a list that no server has is asked for in vain.
-  const { saved } = await deliver(list, document.bytes, () => undefined, signal);
-  if (!lists.peek().some(({ place }) => place.topic === list.topic)) setLists([...lists.peek(), { place: list, label }]);
-  topic.own(document.bytes, list);
-  return saved > 0;
 }
 
 const timers = new Map<Hash, ReturnType<typeof setTimeout>>();

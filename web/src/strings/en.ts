@@ -14,6 +14,8 @@ export const page = {
   you: "You",
   help: "Help",
   search: "Search",
+  desk: "Desk",
+  list: "List",
   skip: "Skip to the content",
   servers: (n: number): string => plural(n, "server", "servers"),
   noServers: "No servers",

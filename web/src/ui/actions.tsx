@@ -2,15 +2,19 @@
 
 import type { VNode } from "preact";
 import { shared } from "../gateway.ts";
+import type { Yes } from "../protocol/kinds.ts";
 import { writeRoute } from "../route.ts";
 import { mute } from "../state/choices.ts";
 import { composing } from "../state/composing.ts";
+import { isHidden, wordOf } from "../state/lists.ts";
 import { muted } from "../state/me.ts";
+import { listIn, loaded, makeList, mine, noteOf, openOwn, ownTag, say, writeOn } from "../state/moderate.ts";
 import { panel, route, servers, tell } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
-import { hide, ownerOf, remove, undoRemove, vote } from "../state/write.ts";
+import { ownerOf, remove, undoRemove, vote } from "../state/write.ts";
 import { comment as commentText, page } from "../strings/en.ts";
-import { compose, menu as t, report } from "../strings/en-later.ts";
+import { compose, lists, menu as t, report } from "../strings/en-later.ts";
+import { shownName } from "../strings/name.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
 import { useEffect, useRef } from "./component.ts";
@@ -27,7 +31,7 @@ export function act(topic: Topic, what: string, row: Row, element: HTMLElement):
       void undoRemove(topic, row.id).then(() => goTo(row.id));
       return;
     case "more":
-      openMenu(topic, row, element);
+      void openMenu(topic, row, element);
       return;
   }
 }
@@ -45,9 +49,10 @@ async function cast(topic: Topic, row: Row, what: "up" | "down", element: HTMLEl
   if (!done) tell({ text: compose.voteFailed, lasts: 6000 });
 }
 
+/** Without an act it is what those below it are of. */
 interface Item {
   readonly label: string;
-  readonly act: () => void;
+  readonly act?: () => void;
 }
 
 function itemsOf(topic: Topic, row: Row): Item[] {
@@ -71,14 +76,36 @@ function itemsOf(topic: Topic, row: Row): Item[] {
       if (!isMuted) tell({ text: t.muted, action: { label: commentText.undo, act: () => mute(key, false) }, lasts: 8000 });
     });
   }
-  add(owner === undefined && row.hidden === undefined && !shared, t.hide, () => {
-    void hide(topic, row, t.ownList).then(
-      (saved) => tell({ text: saved ? t.hidden : t.hiddenHere, lasts: 4000 }),
-      () => tell({ text: t.hideFailed, lasts: 6000 }),
-    );
-  });
   add(owner === undefined, t.report, () => openReport(row));
+  if (!shared) items.push(...acts(topic, row));
   return items;
+}
+
+/** What can be said of a comment on the reader's list, if he keeps one. */
+function acts(topic: Topic, row: Row): Item[] {
+  const { community, topic: whole } = topic.place;
+  const { id, key } = row;
+  const list = listIn(community);
+  const note = { place: topic.place, text: noteOf(row) };
+  if (list === undefined) {
+    return row.mine || row.hidden !== undefined ? [] : [{
+      label: t.hide, act: () => void makeList(community, ownTag).then((made) => made && say(made, [{ about: "hide", yes: true, thing: id, note }])),
+    }];
+  }
+  const view = openOwn(list).view.value;
+  const one = (about: Yes, is: boolean | undefined, thing: string, what = "", said = note): Item => ({
+    label: `${lists.verbs[about][is === true ? 0 : 1]}${what}`, act: () => void say(list, [{ about, yes: is !== true, thing, note: said }]),
+  });
+  return [
+    { label: shownName(list.tag) },
+    one("hide", isHidden(view, id, key), id),
+    one("pin", wordOf(view, "pin", id), id),
+    one("lock", wordOf(view, "lock", id), id),
+    one("lock", wordOf(view, "lock", whole), whole, ` ${lists.topic}`, { ...note, text: topic.name.peek() }),
+    ...(key === undefined || ownerOf(row) !== undefined ? [] : [one("ban", wordOf(view, "ban", key), key, ` ${lists.author}`, { ...note, text: row.user ?? "" })]),
+    // Another list of his is the one that is written on from then on.
+    ...mine.value.filter((each) => each !== list && each.place.community === community).map((each) => ({ label: lists.writeOn(shownName(each.tag)), act: () => writeOn(each) })),
+  ];
 }
 
 function linkOf(row: Row): string {
@@ -99,7 +126,8 @@ async function copyLink(row: Row): Promise<void> {
 }
 
 /** A menu below its button; it goes when anything else is done. */
-function openMenu(topic: Topic, row: Row, button: HTMLElement): void {
+async function openMenu(topic: Topic, row: Row, button: HTMLElement): Promise<void> {
+  await loaded;
   const place = document.createElement("div");
   // In the landmark that it belongs to.
   (document.getElementById("main") ?? document.body).append(place);
@@ -108,10 +136,10 @@ function openMenu(topic: Topic, row: Row, button: HTMLElement): void {
     place.remove();
     if (button.isConnected) button.focus();
   };
-  render(<Menu items={itemsOf(topic, row)} button={button} close={close} />, place);
+  render(<Menu items={() => itemsOf(topic, row)} button={button} close={close} />, place);
 }
 
-function Menu({ items, button, close }: { readonly items: readonly Item[]; readonly button: HTMLElement; readonly close: () => void }): VNode {
+function Menu({ items, button, close }: { readonly items: () => readonly Item[]; readonly button: HTMLElement; readonly close: () => void }): VNode {
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const box = list.current as HTMLDivElement;
@@ -148,11 +176,20 @@ function Menu({ items, button, close }: { readonly items: readonly Item[]; reado
   }
   return (
     <div ref={list} class="menu" role="menu" aria-label={commentText.more} onKeyDown={move}>
-      {items.map(({ label, act: does }) => (
-        <button key={label} role="menuitem" tabIndex={-1} onClick={() => { close(); does(); }}>{label}</button>
+      {items().map(({ label, act: does }, i) => (does === undefined ? <p key={i} class="meta" role="presentation"><bdi>{label}</bdi></p>
+        : <button key={i} role="menuitem" tabIndex={-1} onClick={() => { close(); does(); }}>{label}</button>
       ))}
     </div>
   );
+}
+
+/** A contact is what a server says: a link to write to if it is one, and else text. */
+function contactOf(contact: string, row: Row): VNode {
+  const [, to] = /^(mailto:[^?#]+|https:\/\/.+)$/is.exec(contact) ?? [];
+  if (to === undefined) return <bdi>{contact}</bdi>;
+  const isMail = /^mailto:/i.test(to);
+  const href = isMail ? `${to}?subject=${encodeURIComponent(report.subject)}&body=${encodeURIComponent(`${linkOf(row)}\n${row.id}`)}` : to;
+  return <a href={href} {...(isMail ? {} : { target: "_blank", rel: "noopener noreferrer nofollow" })}><bdi>{contact.replace(/^mailto:/i, "")}</bdi></a>;
 }
 
 /** Tells who decides what servers keep. */
@@ -171,7 +208,7 @@ function openReport(row: Row): void {
       <h2 id="report-title">{report.title}</h2>
       <p>{report.text}</p>
       {known.length === 0 ? <p class="meta">{report.none}</p> : (
-        <ul class="plain">{known.map(({ id, origin, contact }) => <li key={id}><bdi>{origin ?? id.slice(0, 12)}</bdi>: {contact === "" ? <span class="meta">{report.noContact}</span> : <bdi>{contact}</bdi>}</li>)}</ul>
+        <ul class="plain">{known.map(({ id, origin, contact }) => <li key={id}><bdi>{origin ?? id.slice(0, 12)}</bdi>: {contact === "" ? <span class="meta">{report.noContact}</span> : contactOf(contact, row)}</li>)}</ul>
       )}
       <p>{report.link}</p>
       <p><input readOnly dir="ltr" aria-label={report.link} value={linkOf(row)} onFocus={(event) => event.currentTarget.select()} /></p>

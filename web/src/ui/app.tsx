@@ -12,11 +12,8 @@ import { lazy } from "./lazy.tsx";
 import { useSignalEffect } from "./component.ts";
 import { Thread } from "./thread.tsx";
 
-const screens = () => import("./screens.ts");
-const Home = lazy(async () => (await screens()).Home);
-const You = lazy(async () => (await screens()).You);
-const Help = lazy(async () => (await screens()).Help);
-const Search = lazy(async () => (await screens()).Search);
+const screens = () => import("./screens.tsx");
+const Screen = lazy(async () => (await screens()).Screen);
 const Network = lazy(async () => (await screens()).Network);
 
 /** The topic that is read now. */
@@ -27,7 +24,7 @@ export function App(): VNode {
   useSignalEffect(() => {
     const { value } = route;
     const topic = current.value;
-    const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen];
+    const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen.split("/")[0] as "list"];
     const news = topic?.facts.value.pending ?? 0;
     document.title = `${news > 0 ? `(${number(news)}) ` : ""}${name} · ${t.title}`;
   });
@@ -37,8 +34,7 @@ export function App(): VNode {
       <Bar />
       {!dismissed.value.includes("first") && <First />}
       {here.screen === "thread" ? <Thread route={here} />
-        : here.screen === "home" ? <Home community={here.community ?? config.value.community} />
-        : here.screen === "you" ? <You /> : here.screen === "help" ? <Help /> : <Search />}
+        : <Screen route={here} />}
       {panel.value === "network" && <Network />}
       <NoticeLine />
     </>

@@ -42,7 +42,7 @@ function onKey(event: KeyboardEvent): void {
 }
 
 function go(letter: string): boolean {
-  const screen = { h: "#/", y: "#you", s: "#search" }[letter];
+  const screen = { h: "#/", y: "#you", s: "#search", d: "#desk" }[letter];
   if (screen !== undefined) location.hash = screen;
   return screen !== undefined;
 }
@@ -83,7 +83,7 @@ function key(event: KeyboardEvent, target: HTMLElement): boolean {
 }
 
 /** The focus on the next or the previous of some articles: from the one that has it, or from the top of the window. */
-function step(article: Element | null, by: 1 | -1, selector: string): boolean {
+export function step(article: Element | null, by: 1 | -1, selector: string): true {
   const all = [...document.querySelectorAll<HTMLElement>(selector)];
   const follows = (each: HTMLElement): boolean =>
     article === null ? each.getBoundingClientRect().top >= 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0;

@@ -2,9 +2,8 @@
 
 import type { VNode } from "preact";
 import { dropFiles, keptTopics } from "../keep/topics.ts";
-import { parsePlace } from "../protocol/hash.ts";
-import { choose, mute, setActive, setLists, setLooks } from "../state/choices.ts";
-import { keepSetting, lists, type Me, me, muted, notifies, people } from "../state/me.ts";
+import { choose, mute, setActive, setLooks } from "../state/choices.ts";
+import { keepSetting, type Me, me, muted, notifies, people } from "../state/me.ts";
 import { keptChoice, looks } from "../state/looks.ts";
 import { keeping, tell } from "../state/page.ts";
 import { seedOfWords } from "../state/words.ts";
@@ -14,6 +13,7 @@ import { shownName } from "../strings/name.ts";
 import { number } from "../strings/spoken.ts";
 import { unsealInWorker } from "../workers/working.ts";
 import { KeepName, wordlist } from "./keepname.tsx";
+import { Lists } from "./lists.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useEffect, useSignal } from "./component.ts";
 
@@ -102,43 +102,6 @@ function Bring(): VNode {
         <p class="line"><button class="primary" disabled={words.value.trim() === "" && file.value === undefined}>{t.bringIt}</button> <span class="meta" role="status">{said.value}</span></p>
       </form>
     </details>
-  );
-}
-
-function Lists(): VNode {
-  const label = useSignal("");
-  const where = useSignal("");
-  const said = useSignal("");
-  function add(event: Event): void {
-    event.preventDefault();
-    const place = parsePlace(where.value.trim());
-    if (place === undefined) {
-      said.value = t.listBad;
-      return;
-    }
-    setLists([...lists.value.filter((each) => each.place.topic !== place.topic), { place, label: shownName(label.value) || place.topic.slice(0, 8) }]);
-    label.value = where.value = said.value = "";
-  }
-  return (
-    <section>
-      <h2>{t.lists}</h2>
-      <p class="meta">{t.listsText}</p>
-      {lists.value.length === 0 ? <p class="meta">{t.noLists}</p> : (
-        <ul class="plain">{lists.value.map((each) => (
-          <li key={each.place.topic} class="line"><bdi>{each.label}</bdi> <code class="key">{each.place.topic.slice(0, 12)}</code> <button class="link" onClick={() => setLists(lists.value.filter((other) => other !== each))}>{t.stop}</button></li>
-        ))}</ul>
-      )}
-      <details>
-        <summary>{t.listAdd}</summary>
-        <form onSubmit={add}>
-          <label for="list-label">{t.listLabel}</label>
-          <input id="list-label" dir="auto" value={label.value} onInput={(event) => (label.value = event.currentTarget.value)} />
-          <label for="list-place">{t.listPlace}</label>
-          <input id="list-place" dir="ltr" autocapitalize="off" autocomplete="off" spellcheck={false} value={where.value} onInput={(event) => (where.value = event.currentTarget.value)} />
-          <p class="line"><button class="primary" disabled={where.value.trim() === ""}>{t.listAdd}</button> <span class="meta" role="status">{said.value}</span></p>
-        </form>
-      </details>
-    </section>
   );
 }
 

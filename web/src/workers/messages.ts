@@ -101,11 +101,26 @@ export type ToThread =
   /** Show what waits. */
   | { readonly kind: "apply"; readonly session: number }
   | { readonly kind: "close"; readonly session: number }
+  /** Asks what the lists say; answered by "lists". */
+  | { readonly kind: "lists"; readonly session: number }
   /** Searches what is kept; answered by "found". */
   | { readonly kind: "search"; readonly session: number; readonly words: string }
   | { readonly kind: "helpers"; readonly ports: readonly MessagePort[] }
   /** Makes this worker a helper that only checks signatures. */
   | { readonly kind: "help"; readonly port: MessagePort };
+
+/** What a list says, for who keeps one. Things are as in "hide <id>", "ban <key>", "delegate <key> <tag>". */
+export interface FilterView {
+  /** Absent while no act is known. */
+  readonly key?: string;
+  readonly tag?: string;
+  /** The owner's words, and their dates. */
+  readonly own: ReadonlyMap<string, { readonly yes: boolean; readonly date: string }>;
+  /** What delegates say yes to and the owner says nothing of, and whose list that is. */
+  readonly theirs: ReadonlyMap<string, string>;
+  /** Delegates beyond those that are heard. */
+  readonly unheard: number;
+}
 
 export interface Found {
   readonly place: Place;
@@ -128,6 +143,7 @@ export type FromThread =
   | { readonly kind: "section"; readonly session: number; readonly section: Section }
   /** Other places whose documents a list needs. */
   | { readonly kind: "delegates"; readonly session: number; readonly list: Place; readonly places: readonly Place[] }
+  | { readonly kind: "lists"; readonly session: number; readonly filters: readonly FilterView[] }
   | { readonly kind: "refused"; readonly session: number; readonly server: string; readonly count: number }
   | { readonly kind: "found"; readonly session: number; readonly found: readonly Found[]; readonly done: boolean }
   /** This browser checks signatures slowly: more workers are wanted. */

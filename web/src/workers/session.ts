@@ -6,8 +6,8 @@ import { fold, type Comment, type Thread } from "../protocol/thread.ts";
 import { readFilter, type Filter } from "../protocol/filter.ts";
 import { fromHex } from "../protocol/bytes.ts";
 import { type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
-import { type Hash, type Place, placeText } from "../protocol/hash.ts";
-import { kindOf, listTopic, parentOf, tagOf, targetKeyOf, targetOf, targetTagOf, voteOf } from "../protocol/kinds.ts";
+import type { Hash, Place } from "../protocol/hash.ts";
+import { kindOf, parentOf, targetOf, voteOf } from "../protocol/kinds.ts";
 import { isNewer } from "../protocol/living.ts";
 import { shownName } from "../strings/name.ts";
 import type { Claim, FromThread, Reading, Row, Section, ThreadFacts } from "./messages.ts";
@@ -75,6 +75,8 @@ export interface Session {
   live(): void;
   folder(id: string): void;
   apply(): void;
+  /** What the lists say, in the reader's order. */
+  filters(): readonly Filter[];
   close(): void;
 }
 
@@ -285,17 +287,12 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   }
 
   function readLists(): void {
-    const all = [...listDocuments.values(), ...documents.values()];
+    // A topic may be a list itself.
+    const all = reading.lists.length === 0 ? [] : [...listDocuments.values(), ...documents.values()];
     filters = reading.lists.map((list) => readFilter(list, all, now()));
-    for (const list of reading.lists) {
-      const places = all.flatMap((document): Place[] => {
-        if (placeText(document.place) !== placeText(list) || kindOf(document) !== "delegate") return [];
-        const [key, tag] = [targetKeyOf(document), targetTagOf(document)];
-        return key === undefined || tag === undefined || tagOf(document) === undefined
-          ? []
-          : [{ community: list.community, topic: listTopic(key, tag) }];
-      });
-      if (places.length > 0) tell({ kind: "delegates", list, places: places.slice(0, maxDelegates) });
+    // Of a filter, and not of what is posted to a list: anybody may post there, and would have others read for him.
+    for (const { list, delegates } of filters) {
+      if (delegates.length > 0) tell({ kind: "delegates", list, places: delegates.slice(0, maxDelegates).map((each) => each.place) });
     }
   }
 
@@ -304,7 +301,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     if (closed) return;
     clearTimeout(drawTimer);
     drawTimer = undefined;
-    if (reading.lists.length > 0) readLists();
+    readLists();
     const here = [...documents.values()].filter(({ id }) => !later.has(id));
     let thread = foldAll(here.filter(({ id }) => !pending.has(id)));
     let waiting = 0;
@@ -590,6 +587,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       pending.clear();
       draw();
     },
+    filters: () => filters,
     close() {
       closed = true;
       clearTimeout(firstTimer);

@@ -7,7 +7,7 @@ import { fromUTF8 } from "../protocol/bytes.ts";
 import { help, makeChecker } from "./check.ts";
 import { type First, readFirst } from "./first.ts";
 import type { FromThread, ToThread } from "./messages.ts";
-import { openSession, type Session } from "./session.ts";
+import { maxDelegates, openSession, type Session } from "./session.ts";
 import { toPlainTree } from "./trees.ts";
 
 interface Scope {
@@ -115,6 +115,10 @@ async function take(message: ToThread): Promise<void> {
     case "live": return session?.live();
     case "folder": return session?.folder(message.id);
     case "apply": return session?.apply();
+    case "lists": {
+      const { viewOf } = await import("./views.ts");
+      return scope.postMessage({ kind: "lists", session: message.session, filters: (session?.filters() ?? []).map((each) => viewOf(each, maxDelegates)) });
+    }
     case "close":
       session?.close();
       sessions.delete(message.session);
