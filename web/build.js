@@ -26,11 +26,12 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-const workers = ["thread", "markdown", "work", "seal"];
+const workers = ["thread", "markdown", "work", "seal", "folder"];
 // Which modules travel together. What comes later is in the first of these parts that needs it.
 const later = {
   sign: ["src/protocol/build.ts", "src/workers/search.ts"],
   net: ["src/net/browser.ts", "src/ui/besides.ts", "src/workers/helpers.ts"],
+  pages: ["src/net/pages.ts"],
   write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts", "src/ui/shared.tsx"],
 };
 

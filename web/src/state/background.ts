@@ -10,6 +10,7 @@ import { menu } from "../strings/en-later.ts";
 import { page } from "../strings/en.ts";
 import { current } from "../ui/app.tsx";
 import { openChannel } from "../workers/pool.ts";
+import { startHelping } from "./helping.ts";
 import { muted, notifies, people } from "./me.ts";
 import { keeping, looked, net, tell } from "./page.ts";
 
@@ -26,6 +27,7 @@ export function startBackground(): void {
   setInterval(() => void round(), roundMillis);
   notifyOfReplies();
   noticeUpdates();
+  void startHelping();
 }
 
 async function round(): Promise<void> {

@@ -3,6 +3,7 @@
 import type { VNode } from "preact";
 import type { Carrier, ServerView } from "../net/net.ts";
 import { canonicalOrigin } from "../protocol/hello.ts";
+import { helped, type Helping, helping, helpings, setHelping } from "../state/helping.ts";
 import { net, online, panel, servers, working } from "../state/page.ts";
 import { page, thread as threadText } from "../strings/en.ts";
 import { network as t } from "../strings/en-later.ts";
@@ -28,6 +29,7 @@ export function Network(): VNode {
   const topic = current.value;
   // Told of with the servers.
   const trackers = (servers.value, net.value?.trackers() ?? []);
+  const given = helped.value;
   const { agree, asked } = topic?.agreement.value ?? { agree: 0, asked: 0 };
 
   async function add(event: Event): Promise<void> {
@@ -53,7 +55,8 @@ export function Network(): VNode {
         <h2 id="network">{t.title}</h2>
         <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
-      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : t.none}</p>
+      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : given !== undefined && given.pages > 0 ? t.pages(given.pages) : t.none}</p>
+      {given !== undefined && (given.readers > 0 || given.given > 0) && <p>{t.helping(given.readers, megabytes(given.given), megabytes(given.most))}</p>}
       <ul class="plain servers">
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
       </ul>
@@ -65,6 +68,12 @@ export function Network(): VNode {
         </div>
         <p class="meta" role="status">{said.value}</p>
       </form>
+      <p>
+        <label for="helping">{t.help}</label> <select id="helping" value={helping.value} onChange={(event) => setHelping(event.currentTarget.value as Helping)}>
+          {helpings.map((each) => <option key={each} value={each}>{t.helps[each]}</option>)}
+        </select>
+      </p>
+      <p class="meta">{t.helpNote}</p>
       <details>
         <summary>{t.details}</summary>
         <dl class="facts">
@@ -79,6 +88,10 @@ export function Network(): VNode {
       </details>
     </dialog>
   );
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / (1 << 20)).toLocaleString("en", { maximumFractionDigits: 1 })} MB`;
 }
 
 /** Names have certificates; addresses mostly have none. */

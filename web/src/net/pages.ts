@@ -1,0 +1,304 @@
+// Pages of other readers: who reads a topic that no server gives any more reads it from them, and gives it on. They meet at
+// trackers under the topic's own infohash, never under the community's, where servers are looked for. Pages prove nothing:
+// what they give is what it is by its hashes and signatures, as with servers, and what is given here is a folder as it came.
+
+import { utf8 } from "../protocol/bytes.ts";
+import { type Hash, hashOf, type Place } from "../protocol/hash.ts";
+import { Lie } from "../protocol/lie.ts";
+import { Problem } from "../protocol/problem.ts";
+import { within } from "./deadline.ts";
+import { type Account, give, type Offer } from "./give.ts";
+import { isPrivatePage, networkOf } from "./guard.ts";
+import type { Reading, TopicReader, Whole } from "./net.ts";
+import { bounds, readTopic, type Sources } from "./reader.ts";
+import { Trouble } from "./reasons.ts";
+import { addressOf, connect, connectMillis, type Connection, createSwarm, type DataChannel, described, portOf, type Ways, withoutPrivate } from "./rtc.ts";
+import { enough, type Giver, type Line } from "./servers.ts";
+import type { Offered } from "./tracker.ts";
+
+/** Readers that are given something at a time, and of those on their way to it. */
+export const maxReaders = 8;
+const maxOnTheirWay = 4;
+/** A full page leaves who asked nothing for so long for a newcomer. */
+const idleEnough = 10_000;
+/** Pages that are asked, or wait to be. */
+const maxPages = 6;
+/** Addresses that gave something false, and bytes that all pages may bring of one topic. */
+const maxLied = 64;
+const maxTaken = 192 << 20;
+/** A page that brought no folder by then makes way, where others wait. */
+const patienceMillis = 60_000;
+/** Whether what is kept is a whole folder by now is asked again after so long, doubling. */
+const firstAgain = 2000;
+const lastAgain = 60_000;
+
+/** The infohash of a topic's swarm. */
+export function infohashOf({ community, topic }: Place): Hash {
+  return hashOf(utf8(community + topic));
+}
+
+export interface PagesView {
+  /** Pages that are asked, and readers that are given. */
+  readonly pages: number;
+  readonly readers: number;
+}
+
+export interface PagesHost {
+  readonly place: Place;
+  readonly reading: Reading;
+  readonly ways: Ways;
+  readonly trackers: readonly string[];
+  readonly account: Account;
+  /** The folder's CAR, made of what is kept: empty if it cannot be, undefined if not yet. */
+  car(whole: Whole): Promise<Uint8Array | undefined>;
+  /** Whether what is kept still is that folder: its authors may have deleted some of it. */
+  isKept(id: string): Promise<boolean>;
+  now(): number;
+  changed(view: PagesView): void;
+}
+
+export interface Pages {
+  /** asks: whether pages are read from; gives: whether they are given to. */
+  set(how: { readonly asks: boolean; readonly gives: boolean }): void;
+  close(): void;
+}
+
+interface Page extends Giver {
+  readonly end: AbortController;
+}
+
+export function openPages({ place, reading, ways, trackers, account, car, isKept, now, changed }: PagesHost): Pages {
+  const life = new AbortController();
+  const infohash = infohashOf(place);
+  const peerId = new Uint8Array(20);
+  peerId.set(utf8("-CM0100-"));
+  crypto.getRandomValues(peerId.subarray(8));
+  const allowPrivate = isPrivatePage(ways.page);
+  let how = { asks: false, gives: false };
+
+  const tell = (): void => void (life.signal.aborted || changed({ pages: pages.length, readers: given.size }));
+
+  // ---- pages that are asked
+
+  let pages: Page[] = [];
+  const lied = new Set<string>();
+  const peerListeners = new Set<() => void>();
+  const listeners = new Set<() => void>();
+  let reader: TopicReader | undefined;
+  let taken = 0;
+  let isWhole = false;
+
+  const sources: Sources & { isEnough(): boolean } = {
+    want: () => undefined,
+    peers: () => pages,
+    asking: () => [],
+    searching: () => false,
+    isEnough: () => !how.asks || pages.length >= maxPages,
+    onPeer(listener) {
+      peerListeners.add(listener);
+      return () => void peerListeners.delete(listener);
+    },
+    changed(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    good: () => undefined,
+    failed(peer, error) {
+      if (error instanceof Problem) {
+        if (error.retryAfter !== undefined) peer.restUntil = now() + error.retryAfter * 1000;
+        return false;
+      }
+      if (error instanceof Lie && lied.size < maxLied) lied.add(peer.key);
+      leave(peer, error);
+      return true;
+    },
+    remark: () => undefined,
+    retry: () => undefined,
+  };
+
+  function take(line: Line, _: unknown, host?: string): void {
+    // Where the browser does not say an address, who is left cannot be told from who comes.
+    const key = host ?? crypto.randomUUID();
+    if (sources.isEnough() || lied.has(key) || pages.some((page) => page.key === key)) return line.close?.();
+    const end = new AbortController();
+    const page: Page = { key, line, network: host === undefined ? key : networkOf(host), gone: end.signal, end, restUntil: 0, took: 0 };
+    pages = [...pages, page];
+    line.closed?.addEventListener("abort", () => leave(page, line.closed?.reason));
+    setTimeout(() => !isWhole && pages.length > enough && leave(page, new Trouble("timeout")), patienceMillis);
+    for (const listener of [...peerListeners]) listener();
+    tell();
+  }
+
+  function leave(page: Giver, reason: unknown): void {
+    if (!pages.some((each) => each === page)) return;
+    pages = pages.filter((each) => each !== page);
+    (page as Page).end.abort(reason);
+    page.line.close?.();
+    for (const listener of [...listeners]) listener();
+    tell();
+  }
+
+  function beginReading(): void {
+    const { sink, whole, held } = reading;
+    reader = readTopic({
+      servers: sources, page: undefined, topic: place, held: new Set([...held, ...(whole?.names ?? [])]), folder: whole?.id, now, bounds,
+      sink: {
+        ...sink,
+        files(files, server) {
+          for (const { bytes } of files) taken += bytes.length;
+          sink.files(files, server);
+          if (taken > maxTaken) endReading();
+        },
+        // A page that knows nothing of the topic does not make it one that nobody has written in.
+        state(state) {
+          if (state !== "reading" && state !== "live") return;
+          reading.isByPages = true;
+          sink.state(state);
+        },
+        agreement: () => undefined,
+        onOneServer: () => undefined,
+        folder(id, names) {
+          isWhole = true;
+          const all = new Set(names);
+          // A page may leave something out. A server's folder may be smaller and newer; of pages' the largest counts.
+          if (all.size <= (reading.whole?.names.size ?? -1)) return;
+          reading.whole = { id, names: all };
+          sink.folder(id, all);
+          wait = firstAgain;
+          void prepare();
+        },
+      },
+    });
+  }
+
+  function endReading(): void {
+    reader?.close();
+    reader = undefined;
+    for (const page of [...pages]) leave(page, new Trouble("broke", "closed"));
+    if (!reading.isByPages) return;
+    reading.isByPages = false;
+    reading.sink.state(reading.state);
+  }
+
+  // ---- readers that are given
+
+  const given = new Set<ReturnType<typeof give>>();
+  let onTheirWay = 0;
+  let offer: (Offer & { readonly whole: Whole }) | undefined;
+  let again: ReturnType<typeof setTimeout> | undefined;
+  let wait = firstAgain;
+  let isPreparing = false;
+
+  const gives = (): boolean => how.gives && offer !== undefined && offer.car.length > 0;
+
+  /** Has the last whole folder ready, as soon as all of it is kept. */
+  async function prepare(): Promise<void> {
+    clearTimeout(again);
+    if (!how.gives || isPreparing) return;
+    isPreparing = true;
+    const { whole } = reading;
+    const made = whole === undefined || whole === offer?.whole ? undefined : await car(whole).catch(() => undefined);
+    isPreparing = false;
+    if (life.signal.aborted) return;
+    if (made !== undefined && whole !== undefined) {
+      offer = { id: whole.id, car: made, whole };
+      // What cannot be given as it came leaves the place to any other.
+      if (made.length === 0 && reading.whole === whole) reading.whole = undefined;
+      wait = firstAgain;
+      swarm.look();
+    }
+    // Servers may give another one at any time.
+    again = setTimeout(() => void prepare(), wait);
+    wait = Math.min(2 * wait, lastAgain);
+  }
+
+  async function answer({ sdp }: Offered): Promise<string | undefined> {
+    if (!gives() || onTheirWay >= maxOnTheirWay || !makeRoom()) return undefined;
+    onTheirWay++;
+    const connection = connect(ways);
+    const arrived = new Promise<void>((resolve) => {
+      connection.addEventListener("datachannel", ({ channel }) => {
+        if (channel === undefined) return;
+        // At once: what comes before somebody listens is lost.
+        begin(channel, connection);
+        resolve();
+      });
+    });
+    within(life.signal, connectMillis, () => arrived).catch(() => connection.close()).finally(() => onTheirWay--);
+    await connection.setRemoteDescription({ type: "offer", sdp: withoutPrivate(sdp, allowPrivate) });
+    const { sdp: own = "" } = await connection.createAnswer();
+    return described(connection, { type: "answer", sdp: own }, life.signal);
+  }
+
+  function begin(channel: DataChannel, connection: Connection): void {
+    channel.binaryType = "arraybuffer";
+    let who: string | undefined;
+    const one = give(portOf(channel, connection), infohash, peerId, {
+      place,
+      async offer() {
+        who ??= await addressOf(connection);
+        return current();
+      },
+      spend(bytes) {
+        const isLeft = account.spend(bytes, who);
+        tell();
+        return isLeft;
+      },
+      ended() {
+        given.delete(one);
+        tell();
+      },
+    });
+    given.add(one);
+    tell();
+  }
+
+  /** What is given now: nothing that an author deleted meanwhile. */
+  async function current(): Promise<Offer | undefined> {
+    const now = offer;
+    if (now !== undefined && gives() && (await isKept(now.id))) return now;
+    if (now !== undefined && offer === now) offer = undefined;
+    void prepare();
+    return undefined;
+  }
+
+  function makeRoom(): boolean {
+    if (given.size + onTheirWay < maxReaders) return true;
+    const [idle] = [...given].sort((a, b) => a.asked - b.asked);
+    if (idle === undefined || now() - idle.asked < idleEnough) return false;
+    idle.close();
+    return true;
+  }
+
+  const swarm = createSwarm({
+    ...ways,
+    servers: sources,
+    async prove(channel) {
+      if ((await channel.greeting).extension === 0) throw new Trouble("no-proof");
+    },
+    take,
+    seed: { gives, answer },
+    signal: life.signal,
+    changed: () => undefined,
+  });
+  for (const url of trackers) swarm.offer(url);
+  swarm.join(infohash);
+
+  function set(next: Parameters<Pages["set"]>[0]): void {
+    how = next;
+    if (!how.asks) endReading();
+    else if (reader === undefined && taken <= maxTaken) beginReading();
+    if (!how.gives) for (const one of [...given]) one.close();
+    void prepare();
+    swarm.look();
+  }
+
+  return {
+    set,
+    close() {
+      set({ asks: false, gives: false });
+      clearTimeout(again);
+      life.abort(new Trouble("broke", "closed"));
+    },
+  };
+}
