@@ -31,7 +31,6 @@ const workers = ["thread", "markdown", "work", "seal", "folder"];
 const later = {
   sign: ["src/protocol/build.ts", "src/workers/search.ts"],
   net: ["src/net/browser.ts", "src/ui/besides.ts", "src/workers/helpers.ts"],
-  pages: ["src/net/pages.ts"],
   write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts", "src/ui/shared.tsx"],
 };
 

@@ -7,20 +7,17 @@ import { openWire, type Port, type Said } from "./channel.ts";
 import { encode, type FrameType, frameWindow, greeting, handshake, maxAsk, maxFrameData, odd, readHead, writeFrame } from "./wire.ts";
 
 /** A folder in its CAR, compressed: what is larger is not offered. Some 30,000 comments. */
-export const maxGiven = 8 << 20;
-/** What one address is given in an hour, and all are. */
-export const maxOfReader = 16 << 20;
-export const maxOfAll = 64 << 20;
-/** Addresses that are counted one by one. */
-const maxCounted = 1024;
+export const maxGiven = 8_000_000;
+/** What one reader is given over one connection, and all are in an hour. */
+export const maxOfReader = 16_000_000;
+export const maxOfAll = 64_000_000;
 /** An answer counts so much besides its body. */
 const perAnswer = 512;
 /** Requests of one connection, answers that it gets at once, and frames between two requests: an asker needs some 40. */
 export const maxRequests = 256;
 export const maxAtOnce = 2;
 export const maxFrames = 1024;
-/** From an open channel to the greeting, and between requests. */
-export const greetMillis = 30_000;
+/** Between requests, and before the first one. */
 export const idleMillis = 120_000;
 
 const hourMillis = 3_600_000;
@@ -28,39 +25,31 @@ const hourMillis = 3_600_000;
 /** What was given in this hour. */
 export interface Account {
   readonly given: number;
-  /** Takes so many bytes, if they are left: of an address, where it is known, and of all. */
-  spend(bytes: number, who: string | undefined): boolean;
+  /** Takes so many bytes, if they are left. */
+  spend(bytes: number): boolean;
 }
 
 export function openAccount(now: () => number): Account {
   let began = now();
   let given = 0;
-  const of = new Map<string, number>();
-  function turn(): void {
-    if (now() - began < hourMillis) return;
-    began = now();
-    given = 0;
-    of.clear();
-  }
   return {
     get given() {
-      turn();
+      if (now() >= began + hourMillis) [began, given] = [now(), 0];
       return given;
     },
-    spend(bytes, who = "") {
-      turn();
-      const had = of.get(who) ?? 0;
-      if (given + bytes > maxOfAll || (who !== "" && (had + bytes > maxOfReader || (had === 0 && of.size >= maxCounted)))) return false;
+    spend(bytes) {
+      if (this.given + bytes > maxOfAll) return false;
       given += bytes;
-      of.set(who, had + bytes);
       return true;
     },
   };
 }
 
+const car = "application/vnd.ipld.car";
+
 export interface Offer {
   readonly id: string;
-  /** With gzip. */
+  /** With gzip: each asker takes that. */
   readonly car: Uint8Array;
 }
 
@@ -81,9 +70,10 @@ export function give(port: Port, infohash: Hash, peerId: Uint8Array, { place, of
   let requests = 0;
   let frames = 0;
   let begun = 0;
+  let spent = 0;
   let asked = Date.now();
   let isOver = false;
-  let timer = setTimeout(close, greetMillis);
+  let timer = setTimeout(close, idleMillis);
 
   function close(): void {
     if (isOver) return;
@@ -134,29 +124,24 @@ export function give(port: Port, infohash: Hash, peerId: Uint8Array, { place, of
 
   async function answer(request: number, payload: Uint8Array): Promise<void> {
     const { method, path, headers } = readHead(payload);
-    const refuse = (status: number, code: string, detail: string, retryAfter?: number): void => {
-      reply(request, status, { "content-type": "application/problem+json" }, utf8(JSON.stringify({ type: "about:blank", status, code, detail, retryAfter })));
-    };
-    if (path !== `/${placeText(place)}`) return refuse(404, "not-found", "this is a reader's page: it has one topic's folder and nothing else");
-    if (method !== "GET") return refuse(405, "method", "this is a reader's page and no server: it takes nothing. Post to a server");
-    const wantsCar = headers["accept"]?.includes("application/vnd.ipld.car") === true;
-    if (wantsCar && headers["accept-encoding"]?.includes("gzip") !== true) return refuse(406, "not-acceptable", "this page gives a CAR with gzip alone");
-    if (going.size + begun >= maxAtOnce) return refuse(503, "busy", "this page gives that already", 5);
+    const refuse = (status: number, code: string, detail: string, retryAfter?: number): void =>
+      reply(request, status, "application/problem+json", utf8(JSON.stringify({ type: "about:blank", status, code, detail, retryAfter })));
+    if (path !== `/${placeText(place)}`) return refuse(404, "not-found", "a reader's page: it has one topic's folder");
+    if (method !== "GET") return refuse(405, "method", "a reader's page and no server: post to a server");
+    if (going.size + begun >= maxAtOnce) return refuse(503, "busy", "too much at once", 5);
     begun++;
     const now = await offer().catch(() => undefined);
     begun--;
     if (isOver) return;
-    if (now === undefined) return refuse(503, "busy", "this page has not got all of the topic now", 30);
-    const etag = wantsCar ? `W/"${now.id}.car"` : `"${now.id}"`;
-    if (headers["if-none-match"] === etag) return reply(request, 304, { etag });
-    const body = wantsCar ? now.car : utf8(`${now.id}\n`);
-    if (!spend(body.length + perAnswer)) return refuse(429, "rate-limited", "this page gives no more in this hour: ask another one", 600);
-    if (!wantsCar) return reply(request, 200, { etag, "content-type": "text/plain; charset=utf-8" }, body);
-    reply(request, 200, { etag, "content-type": "application/vnd.ipld.car; version=1; order=dfs; dups=n", "content-encoding": "gzip" }, body);
+    if (now === undefined) return refuse(503, "busy", "this page has not all of the topic now", 30);
+    const isCar = headers["accept"] === car;
+    const body = isCar ? now.car : utf8(`${now.id}\n`);
+    if ((spent += body.length + perAnswer) > maxOfReader || !spend(body.length + perAnswer)) return refuse(429, "rate-limited", "this page gives no more in this hour", 600);
+    reply(request, 200, isCar ? car : "text/plain", body, isCar ? { "content-encoding": "gzip" } : {});
   }
 
-  function reply(request: number, status: number, headers: Readonly<Record<string, string>>, body: Uint8Array = new Uint8Array(0)): void {
-    frame("answer", request, encode({ headers, status }));
+  function reply(request: number, status: number, type: string, body: Uint8Array, headers: Readonly<Record<string, string>> = {}): void {
+    frame("answer", request, encode({ headers: { ...headers, "content-type": type }, status }));
     going.set(request, { rest: body, window: frameWindow });
     send(request);
   }

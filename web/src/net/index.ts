@@ -11,7 +11,7 @@ import type { Net, Reading, TopicReader, TopicSink } from "./net.ts";
 import { post } from "./post.ts";
 import { type Bounds, bounds, readTopic } from "./reader.ts";
 import { Trouble } from "./reasons.ts";
-import { createSwarm, type PeerConnection, type Swarm } from "./rtc.ts";
+import { createSwarm, makePeerId, type PeerConnection, type Swarm } from "./rtc.ts";
 import { createServers, frameMillis, type Line, maxRemembered, type Remembered } from "./servers.ts";
 import { activeTopics } from "./topics.ts";
 import { reach, type Sessions } from "./webtransport.ts";
@@ -151,7 +151,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     swarmTimer = undefined;
     if (trackers.size === 0 || [...communities].every(servers.isEnough)) return schedule(trackersAgain);
     swarm = createSwarm({
-      servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, signal: life.signal, changed,
+      servers, peerId: makePeerId(), stun: config.stun, PeerConnection, WebSocket, page: host.page, signal: life.signal, changed,
       async prove(channel, nonce, [server, asker]) {
         const { extension, hello, signature } = await channel.greeting;
         if (extension === 0 || hello === undefined || signature === undefined) throw new Trouble("no-proof", "a WebTorrent client without a hello");

@@ -7,27 +7,27 @@ import { type Hash, hashOf, type Place } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
 import { within } from "./deadline.ts";
-import { type Account, give, type Offer } from "./give.ts";
+import { type Account, give, maxGiven, maxOfAll, type Offer, openAccount } from "./give.ts";
 import { isPrivatePage, networkOf } from "./guard.ts";
 import type { Reading, TopicReader, Whole } from "./net.ts";
 import { bounds, readTopic, type Sources } from "./reader.ts";
 import { Trouble } from "./reasons.ts";
-import { addressOf, connect, connectMillis, type Connection, createSwarm, type DataChannel, described, portOf, type Ways, withoutPrivate } from "./rtc.ts";
+import { connect, connectMillis, type Connection, createSwarm, type DataChannel, described, makePeerId, portOf, type Ways, withoutPrivate } from "./rtc.ts";
 import { enough, type Giver, type Line } from "./servers.ts";
 import type { Offered } from "./tracker.ts";
 
 /** Readers that are given something at a time, and of those on their way to it. */
 export const maxReaders = 8;
-const maxOnTheirWay = 4;
+export const maxOnTheirWay = 4;
 /** A full page leaves who asked nothing for so long for a newcomer. */
-const idleEnough = 10_000;
+export const idleEnough = 10_000;
 /** Pages that are asked, or wait to be. */
-const maxPages = 6;
+export const maxPages = 6;
 /** Addresses that gave something false, and bytes that all pages may bring of one topic. */
 const maxLied = 64;
-const maxTaken = 192 << 20;
+export const maxTaken = 192 << 20;
 /** A page that brought no folder by then makes way, where others wait. */
-const patienceMillis = 60_000;
+export const patienceMillis = 60_000;
 /** Whether what is kept is a whole folder by now is asked again after so long, doubling. */
 const firstAgain = 2000;
 const lastAgain = 60_000;
@@ -41,19 +41,28 @@ export interface PagesView {
   /** Pages that are asked, and readers that are given. */
   readonly pages: number;
   readonly readers: number;
+  /** Bytes in this hour, and how many it may be. */
+  readonly given: number;
+  readonly most: number;
 }
+
+/** Of all topics that are opened one after the other. */
+let shared: Account | undefined;
 
 export interface PagesHost {
   readonly place: Place;
   readonly reading: Reading;
   readonly ways: Ways;
   readonly trackers: readonly string[];
-  readonly account: Account;
-  /** The folder's CAR, made of what is kept: empty if it cannot be, undefined if not yet. */
-  car(whole: Whole): Promise<Uint8Array | undefined>;
+  /** What may be given; without it the page's own. */
+  readonly account?: Account;
+  /** The folder's CAR, made of what is kept, of so many bytes at most: empty if it cannot be. */
+  car(whole: Whole, most: number): Promise<Uint8Array>;
   /** Whether what is kept still is that folder: its authors may have deleted some of it. */
   isKept(id: string): Promise<boolean>;
   now(): number;
+  /** Less than maxTaken, for tests. */
+  readonly most?: number;
   changed(view: PagesView): void;
 }
 
@@ -67,42 +76,44 @@ interface Page extends Giver {
   readonly end: AbortController;
 }
 
-export function openPages({ place, reading, ways, trackers, account, car, isKept, now, changed }: PagesHost): Pages {
+export function openPages({ place, reading, ways, trackers, account = (shared ??= openAccount(Date.now)), car, isKept, now, most = maxTaken, changed }: PagesHost): Pages {
   const life = new AbortController();
   const infohash = infohashOf(place);
-  const peerId = new Uint8Array(20);
-  peerId.set(utf8("-CM0100-"));
-  crypto.getRandomValues(peerId.subarray(8));
+  const peerId = makePeerId();
   const allowPrivate = isPrivatePage(ways.page);
   let how = { asks: false, gives: false };
 
-  const tell = (): void => void (life.signal.aborted || changed({ pages: pages.length, readers: given.size }));
+  /** Tells the screen, and who reads from pages. */
+  function tell(): void {
+    if (life.signal.aborted) return;
+    for (const listener of [...listeners]) listener();
+    changed({ pages: pages.length, readers: given.size, given: account.given, most: maxOfAll });
+  }
 
   // ---- pages that are asked
 
   let pages: Page[] = [];
   const lied = new Set<string>();
-  const peerListeners = new Set<() => void>();
   const listeners = new Set<() => void>();
   let reader: TopicReader | undefined;
   let taken = 0;
   let isWhole = false;
 
+  function listen(listener: () => void): () => void {
+    listeners.add(listener);
+    return () => void listeners.delete(listener);
+  }
+
+  const nothing = (): void => undefined;
   const sources: Sources & { isEnough(): boolean } = {
-    want: () => undefined,
+    want: nothing,
     peers: () => pages,
     asking: () => [],
     searching: () => false,
-    isEnough: () => !how.asks || pages.length >= maxPages,
-    onPeer(listener) {
-      peerListeners.add(listener);
-      return () => void peerListeners.delete(listener);
-    },
-    changed(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
-    good: () => undefined,
+    isEnough: () => reader === undefined || pages.length >= maxPages,
+    onPeer: listen,
+    changed: listen,
+    good: nothing,
     failed(peer, error) {
       if (error instanceof Problem) {
         if (error.retryAfter !== undefined) peer.restUntil = now() + error.retryAfter * 1000;
@@ -112,8 +123,8 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
       leave(peer, error);
       return true;
     },
-    remark: () => undefined,
-    retry: () => undefined,
+    remark: nothing,
+    retry: nothing,
   };
 
   function take(line: Line, _: unknown, host?: string): void {
@@ -125,7 +136,6 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
     pages = [...pages, page];
     line.closed?.addEventListener("abort", () => leave(page, line.closed?.reason));
     setTimeout(() => !isWhole && pages.length > enough && leave(page, new Trouble("timeout")), patienceMillis);
-    for (const listener of [...peerListeners]) listener();
     tell();
   }
 
@@ -134,7 +144,6 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
     pages = pages.filter((each) => each !== page);
     (page as Page).end.abort(reason);
     page.line.close?.();
-    for (const listener of [...listeners]) listener();
     tell();
   }
 
@@ -147,7 +156,7 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
         files(files, server) {
           for (const { bytes } of files) taken += bytes.length;
           sink.files(files, server);
-          if (taken > maxTaken) endReading();
+          if (taken > most) endReading();
         },
         // A page that knows nothing of the topic does not make it one that nobody has written in.
         state(state) {
@@ -155,8 +164,8 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
           reading.isByPages = true;
           sink.state(state);
         },
-        agreement: () => undefined,
-        onOneServer: () => undefined,
+        agreement: nothing,
+        onOneServer: nothing,
         folder(id, names) {
           isWhole = true;
           const all = new Set(names);
@@ -197,7 +206,8 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
     if (!how.gives || isPreparing) return;
     isPreparing = true;
     const { whole } = reading;
-    const made = whole === undefined || whole === offer?.whole ? undefined : await car(whole).catch(() => undefined);
+    const isDue = whole !== undefined && whole !== offer?.whole && (await isKept(whole.id).catch(() => false));
+    const made = isDue ? await car(whole, maxGiven).catch(() => undefined) : undefined;
     isPreparing = false;
     if (life.signal.aborted) return;
     if (made !== undefined && whole !== undefined) {
@@ -232,15 +242,11 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
 
   function begin(channel: DataChannel, connection: Connection): void {
     channel.binaryType = "arraybuffer";
-    let who: string | undefined;
     const one = give(portOf(channel, connection), infohash, peerId, {
       place,
-      async offer() {
-        who ??= await addressOf(connection);
-        return current();
-      },
+      offer: current,
       spend(bytes) {
-        const isLeft = account.spend(bytes, who);
+        const isLeft = account.spend(bytes);
         tell();
         return isLeft;
       },
@@ -272,6 +278,7 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
 
   const swarm = createSwarm({
     ...ways,
+    peerId,
     servers: sources,
     async prove(channel) {
       if ((await channel.greeting).extension === 0) throw new Trouble("no-proof");
@@ -279,7 +286,7 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
     take,
     seed: { gives, answer },
     signal: life.signal,
-    changed: () => undefined,
+    changed: nothing,
   });
   for (const url of trackers) swarm.offer(url);
   swarm.join(infohash);
@@ -287,7 +294,7 @@ export function openPages({ place, reading, ways, trackers, account, car, isKept
   function set(next: Parameters<Pages["set"]>[0]): void {
     how = next;
     if (!how.asks) endReading();
-    else if (reader === undefined && taken <= maxTaken) beginReading();
+    else if (reader === undefined && taken <= most) beginReading();
     if (!how.gives) for (const one of [...given]) one.close();
     void prepare();
     swarm.look();

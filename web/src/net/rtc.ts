@@ -60,6 +60,8 @@ export interface Ways {
 }
 
 export interface SwarmHost<Proof> extends Ways {
+  /** 20 bytes: makePeerId. */
+  readonly peerId: Uint8Array;
   readonly servers: Pick<Servers, "isEnough" | "changed"> & { peers(infohash: Hash): readonly unknown[] };
   /** Waits for who is at the other end to say who that is. prints: the certificates of that end and of this one. */
   prove(channel: Channel, nonce: string, prints: readonly [string, string]): Promise<Proof>;
@@ -87,11 +89,15 @@ interface Waiting {
   readonly tracker: Tracker;
 }
 
-export function createSwarm<Proof>({ servers, prove, take, seed, signal, changed, ...ways }: SwarmHost<Proof>): Swarm {
-  const { WebSocket, page } = ways;
-  const peerId = new Uint8Array(20);
+/** Of a new peer that speaks as this program does. */
+export function makePeerId(): Uint8Array {
+  const peerId = crypto.getRandomValues(new Uint8Array(20));
   peerId.set([..."-CM0100-"].map((char) => char.charCodeAt(0)));
-  crypto.getRandomValues(peerId.subarray(8));
+  return peerId;
+}
+
+export function createSwarm<Proof>({ servers, peerId, prove, take, seed, signal, changed, ...ways }: SwarmHost<Proof>): Swarm {
+  const { WebSocket, page } = ways;
   const trackers = new Map<string, Tracker>();
   const joined = new Set<Hash>();
   const waiting = new Map<string, Waiting>();

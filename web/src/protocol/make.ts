@@ -6,7 +6,10 @@ import type { Block } from "./car.ts";
 import { type Cid, cidBytes, cidLength, cidOf, type Version } from "./cid.ts";
 import { compare, type Hash, hashOf } from "./hash.ts";
 import { slotOf } from "./slot.ts";
-import { field, leafHead, leafTail, type Link, maxPlain, type Node, plainNode, shardData } from "./unixfs.ts";
+import { dataOf, field, leafHead, leafTail, type Link, type Node } from "./unixfs.ts";
+
+/** n names make a sharded folder if n x (40 + CID length) is greater. */
+const maxPlain = 262144;
 
 /** The one block of a comment. */
 export function leafBlock(document: Uint8Array, version: Version): Uint8Array {
@@ -21,7 +24,7 @@ export function encodeNode({ sharded, links }: Node): Bytes {
   const fields = links.flatMap(({ name, cid, size }) =>
     field(0x12, concat([...field(0x0a, cidBytes(cid)), ...field(0x12, utf8(name)), numberField(0x18, size)])),
   );
-  return concat([...fields, ...(sharded ? field(0x0a, shardData(links)) : [plainNode])]);
+  return concat([...fields, dataOf({ sharded, links })]);
 }
 
 /** What a folder that is made has under a name. */

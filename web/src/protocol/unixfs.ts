@@ -11,8 +11,6 @@ export const maxLeaf = maxDocument + 32;
 export const maxNode = 524288;
 /** The levels of shards, one for each byte of a slot. */
 export const maxLevels = 8;
-/** n names make a sharded folder if n x (40 + CID length) is greater. */
-export const maxPlain = 262144;
 
 export interface Link {
   /** Of a shard: the index as two upper-case hex digits, then the name, if it is no shard below. */
@@ -28,7 +26,7 @@ export interface Node {
 }
 
 /** Data of a plain directory, and so the block of an empty one. */
-export const plainNode = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
+const plainNode = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
 
 /** A field of protobuf that holds bytes. */
 export function field(tag: number, ...parts: readonly Uint8Array[]): Uint8Array[] {
@@ -59,8 +57,9 @@ export function leafBytes(block: Uint8Array, version: Version): Uint8Array {
   return document;
 }
 
-/** UnixFS of a shard: which of the 256 places have a link, the hash function and the fan-out. */
-export function shardData(links: readonly Link[]): Bytes {
+/** What a node has behind its links: of a shard, which of the 256 places have one, the hash function and the fan-out. */
+export function dataOf({ sharded, links }: Node): Bytes {
+  if (!sharded) return plainNode;
   // As a number with a bit for each index, without the zeros before it.
   const bits = new Uint8Array(32);
   for (const { name } of links) {
@@ -69,7 +68,7 @@ export function shardData(links: readonly Link[]): Bytes {
   }
   const first = bits.findIndex((byte) => byte !== 0);
   const bitfield = first < 0 ? new Uint8Array(0) : bits.subarray(first);
-  return concat([Uint8Array.of(0x08, 0x05), ...field(0x12, bitfield), Uint8Array.of(0x28, 0x22, 0x30, 0x80, 0x02)]);
+  return concat(field(0x0a, Uint8Array.of(0x08, 0x05), ...field(0x12, bitfield), Uint8Array.of(0x28, 0x22, 0x30, 0x80, 0x02)));
 }
 
 /**
@@ -90,7 +89,7 @@ export function parseNode(block: Uint8Array, version: Version): Node {
   const sharded = !equal(rest, plainNode);
   const node: Node = { sharded, links };
   checkNames(node);
-  if (sharded && !equal(rest, concat(field(0x0a, shardData(links))))) throw notCanonical();
+  if (!equal(rest, dataOf(node))) throw notCanonical();
   return node;
 }
 

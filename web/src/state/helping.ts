@@ -2,10 +2,9 @@
 // comes when it is wanted.
 
 import { keptTopic } from "../keep/topics.ts";
-import type { Account } from "../net/give.ts";
 import type { Pages, PagesView } from "../net/pages.ts";
 import { current } from "../ui/app.tsx";
-import { startWorker } from "../workers/pool.ts";
+import { askWorker } from "../workers/asking.ts";
 import type { FolderQuestion } from "../workers/folder.ts";
 import { answering, startAnswering } from "./answering.ts";
 import { keepSetting } from "./me.ts";
@@ -21,12 +20,7 @@ const few = 2;
 
 /** Never until it is known what the reader chose. */
 export const helping = signal<Helping>("never");
-export interface HelpingView extends PagesView {
-  /** Bytes in this hour, and how many it may be. */
-  readonly given: number;
-  readonly most: number;
-}
-export const helped = signal<HelpingView | undefined>(undefined);
+export const helped = signal<PagesView | undefined>(undefined);
 
 export function setHelping(next: Helping): void {
   helping.value = next;
@@ -38,8 +32,6 @@ function isDear(): boolean {
   const { saveData, type } = (navigator as { connection?: { saveData?: boolean; type?: string } }).connection ?? {};
   return saveData === true || type === "cellular";
 }
-
-let account: Account | undefined;
 
 export async function startHelping(): Promise<void> {
   const chosen = await (await keeping).get("settings", "helping").catch(() => undefined);
@@ -65,31 +57,15 @@ export async function startHelping(): Promise<void> {
   });
 }
 
-async function begin(topic: Topic): Promise<Pages | undefined> {
-  const [made, keep, { openPages }, { maxGiven, maxOfAll, openAccount }] = await Promise.all([startNet(), keeping, import("../net/pages.ts"), import("../net/give.ts")]);
-  const { place } = topic;
+async function begin({ place }: Topic): Promise<Pages | undefined> {
+  const [made, keep, { openPages }] = await Promise.all([startNet(), keeping, import("../net/pages.ts")]);
   const reading = made?.reading(place);
   if (made?.ways === undefined || reading === undefined) return undefined;
-  const counted = (account ??= openAccount(Date.now));
-  const isKept = async (id: string): Promise<boolean> => keep.lasting && (await keptTopic(keep, place))?.folder === id;
   return openPages({
-    place, reading, account: counted, ways: made.ways, trackers: made.trackers().map(({ url }) => url), isKept, now: Date.now,
-    car: async ({ id, names }) => ((await isKept(id)) ? askFolder({ place, id, names, most: maxGiven }) : undefined),
-    changed: (view) => (helped.value = { ...view, given: counted.given, most: maxOfAll }),
-  });
-}
-
-function askFolder(question: FolderQuestion): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const worker = startWorker("folder");
-    worker.onerror = () => {
-      worker.terminate();
-      reject(new Error("no memory for the folder"));
-    };
-    worker.onmessage = ({ data }: MessageEvent<ArrayBuffer>) => {
-      worker.terminate();
-      resolve(new Uint8Array(data));
-    };
-    worker.postMessage(question);
+    place, reading, ways: made.ways, trackers: made.trackers().map(({ url }) => url), now: Date.now,
+    // What is not kept for good, this page has not: the worker that makes the folder reads it from there.
+    isKept: async (id) => keep.lasting && (await keptTopic(keep, place))?.folder === id,
+    car: async ({ id, names }, most) => new Uint8Array(await askWorker<FolderQuestion, ArrayBuffer>("folder", { place, id, names, most })),
+    changed: (view) => (helped.value = view),
   });
 }

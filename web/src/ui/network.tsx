@@ -10,6 +10,7 @@ import { network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
+import { size } from "./you.tsx";
 
 export function Network(): VNode {
   // It is closed, and goes by that: one that only goes does not give the focus back.
@@ -55,8 +56,8 @@ export function Network(): VNode {
         <h2 id="network">{t.title}</h2>
         <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
-      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : given !== undefined && given.pages > 0 ? t.pages(given.pages) : t.none}</p>
-      {given !== undefined && (given.readers > 0 || given.given > 0) && <p>{t.helping(given.readers, megabytes(given.given), megabytes(given.most))}</p>}
+      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : given?.pages ? t.pages(given.pages) : t.none}</p>
+      {given !== undefined && given.given > 0 && <p>{t.helping(given.readers, size(given.given), size(given.most))}</p>}
       <ul class="plain servers">
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
       </ul>
@@ -69,9 +70,12 @@ export function Network(): VNode {
         <p class="meta" role="status">{said.value}</p>
       </form>
       <p>
-        <label for="helping">{t.help}</label> <select id="helping" value={helping.value} onChange={(event) => setHelping(event.currentTarget.value as Helping)}>
-          {helpings.map((each) => <option key={each} value={each}>{t.helps[each]}</option>)}
-        </select>
+        <label>
+          {t.help}{" "}
+          <select value={helping.value} onChange={(event) => setHelping(event.currentTarget.value as Helping)}>
+            {helpings.map((each) => <option key={each} value={each}>{t.helps[each]}</option>)}
+          </select>
+        </label>
       </p>
       <p class="meta">{t.helpNote}</p>
       <details>
@@ -88,10 +92,6 @@ export function Network(): VNode {
       </details>
     </dialog>
   );
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / (1 << 20)).toLocaleString("en", { maximumFractionDigits: 1 })} MB`;
 }
 
 /** Names have certificates; addresses mostly have none. */

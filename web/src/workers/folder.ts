@@ -8,7 +8,7 @@ import { type Block, carHeader } from "../protocol/car.ts";
 import { cidBytes, cidText } from "../protocol/cid.ts";
 import { childrenOf, type Path } from "../protocol/folder.ts";
 import type { Hash, Place } from "../protocol/hash.ts";
-import { leafOf, makeFolder } from "../protocol/make.ts";
+import { type Entry, leafOf, makeFolder } from "../protocol/make.ts";
 
 export interface FolderQuestion {
   readonly place: Place;
@@ -24,14 +24,15 @@ export function carOf(files: Iterable<Uint8Array>, id: string, names: ReadonlySe
   const version = id.startsWith("Qm") ? 0 : 1;
   const blocks = new Map<string, Block>();
   const add = (block: Block): void => void blocks.set(toHex(block.cid.digest), block);
-  const entries = [];
+  // Two tabs may have kept the same file.
+  const entries = new Map<Hash, Entry>();
   for (const bytes of files) {
     const { entry, block } = leafOf(bytes, version);
     if (!names.has(entry.name)) continue;
-    entries.push(entry);
+    entries.set(entry.name, entry);
     add(block);
   }
-  const root = makeFolder(entries, version, add).cid;
+  const root = makeFolder([...entries.values()], version, add).cid;
   if (cidText(root) !== id) return undefined;
   const header = carHeader(root);
   const parts = [Uint8Array.from([...varint(header.length), ...header])];

@@ -1,28 +1,12 @@
 // The page's side of seal.ts.
 
-import { startWorker } from "./pool.ts";
+import { askWorker } from "./asking.ts";
 import type { SealQuestion } from "./seal.ts";
 
-function ask(question: SealQuestion): Promise<string | undefined> {
-  return new Promise((resolve, reject) => {
-    const worker = startWorker("seal");
-    worker.onerror = () => {
-      worker.terminate();
-      // No memory for scrypt, most likely.
-      reject(new Error("this browser cannot seal files"));
-    };
-    worker.onmessage = ({ data }: MessageEvent<string | undefined>) => {
-      worker.terminate();
-      resolve(data);
-    };
-    worker.postMessage(question);
-  });
-}
-
 export async function sealInWorker(text: string, passphrase: string): Promise<string> {
-  return (await ask({ seal: text, passphrase })) as string;
+  return askWorker<SealQuestion, string>("seal", { seal: text, passphrase });
 }
 
 export function unsealInWorker(file: Uint8Array, passphrase: string): Promise<string | undefined> {
-  return ask({ unseal: file, passphrase });
+  return askWorker<SealQuestion, string | undefined>("seal", { unseal: file, passphrase });
 }
