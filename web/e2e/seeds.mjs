@@ -84,6 +84,13 @@ async function seeds(open, opened) {
     expect("nothing false was shown", (await page.evaluate(() => globalThis.lies.length)) === 0);
     expect("there is nothing else", (await page.locator("article").count()) === texts.length);
   }
+
+  at("a reader wants none of it");
+  const panel = await network(eve);
+  await panel.getByLabel("Share with other readers").selectOption("Never");
+  await panel.getByText("Reading from no server.").waitFor();
+  await eve.reload();
+  expect("what was chosen stays", (await (await network(eve)).getByLabel("Share with other readers").inputValue()) === "never");
 }
 
 /** In a page: a peer of the topic's swarm that answers every offer, and all that is asked with something false, or without an end. */

@@ -226,18 +226,25 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
     if (!gives() || onTheirWay >= maxOnTheirWay || !makeRoom()) return undefined;
     onTheirWay++;
     const connection = connect(ways);
-    const arrived = new Promise<void>((resolve) => {
-      connection.addEventListener("datachannel", ({ channel }) => {
-        if (channel === undefined) return;
-        // At once: what comes before somebody listens is lost.
-        begin(channel, connection);
-        resolve();
+    try {
+      const arrived = new Promise<void>((resolve) => {
+        connection.addEventListener("datachannel", ({ channel }) => {
+          if (channel === undefined) return;
+          // At once: what comes before somebody listens is lost.
+          begin(channel, connection);
+          resolve();
+        });
       });
-    });
-    within(life.signal, connectMillis, () => arrived).catch(() => connection.close()).finally(() => onTheirWay--);
-    await connection.setRemoteDescription({ type: "offer", sdp: withoutPrivate(sdp, allowPrivate) });
-    const { sdp: own = "" } = await connection.createAnswer();
-    return described(connection, { type: "answer", sdp: own }, life.signal);
+      await connection.setRemoteDescription({ type: "offer", sdp: withoutPrivate(sdp, allowPrivate) });
+      const { sdp: own = "" } = await connection.createAnswer();
+      const told = await described(connection, { type: "answer", sdp: own }, life.signal);
+      within(life.signal, connectMillis, () => arrived).catch(() => connection.close()).finally(() => onTheirWay--);
+      return told;
+    } catch (error) {
+      onTheirWay--;
+      connection.close();
+      throw error;
+    }
   }
 
   function begin(channel: DataChannel, connection: Connection): void {
@@ -303,9 +310,8 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
   return {
     set,
     close() {
-      set({ asks: false, gives: false });
-      clearTimeout(again);
       life.abort(new Trouble("broke", "closed"));
+      set({ asks: false, gives: false });
     },
   };
 }

@@ -9,51 +9,47 @@ import type { FolderQuestion } from "../workers/folder.ts";
 import { answering, startAnswering } from "./answering.ts";
 import { keepSetting } from "./me.ts";
 import { keeping, net, startNet } from "./page.ts";
+import { decide, type Sharing, sharings } from "./sharing.ts";
 import { effect, signal } from "./signals.ts";
 import type { Topic } from "./topic.ts";
 
-export const helpings = ["auto", "always", "never"] as const;
-export type Helping = (typeof helpings)[number];
-
-/** With fewer servers than that, pages give. */
-const few = 2;
-
 /** Never until it is known what the reader chose. */
-export const helping = signal<Helping>("never");
+export const helping = signal<Sharing>("never");
 export const helped = signal<PagesView | undefined>(undefined);
 
-export function setHelping(next: Helping): void {
+export function setHelping(next: Sharing): void {
   helping.value = next;
   void keepSetting("helping", next);
 }
 
-/** Whether the reader pays for what is sent, or asked for little of it. */
-function isDear(): boolean {
-  const { saveData, type } = (navigator as { connection?: { saveData?: boolean; type?: string } }).connection ?? {};
-  return saveData === true || type === "cellular";
+interface Connection extends EventTarget {
+  readonly saveData?: boolean;
+  readonly type?: string;
 }
+const { connection } = navigator as { readonly connection?: Connection };
+const isDear = (): boolean => connection?.saveData === true || connection?.type === "cellular";
 
 export async function startHelping(): Promise<void> {
   const chosen = await (await keeping).get("settings", "helping").catch(() => undefined);
-  helping.value = helpings.find((each) => each === chosen) ?? "auto";
+  helping.value = sharings.find((each) => each === chosen) ?? "auto";
   startAnswering();
+  const dear = signal(isDear());
+  connection?.addEventListener("change", () => (dear.value = isDear()));
   let open: { readonly topic: Topic; readonly pages: Promise<Pages | undefined> } | undefined;
   effect(() => {
     const topic = current.value;
-    const how = helping.value;
     // A topic that is just opened is not being read at once; its state tells.
     const isRead = topic !== undefined && topic.state.value !== undefined && net.value?.reading(topic.place) !== undefined;
-    const asks = how !== "never" && answering.value === 0;
-    const gives = how === "always" || (how === "auto" && answering.value < few && !isDear());
-    const isOn = isRead && (asks || gives);
+    const next = decide(helping.value, answering.value, dear.value);
+    const isOn = isRead && (next.asks || next.gives);
     if (open !== undefined && (open.topic !== topic || !isOn)) {
       void open.pages.then((pages) => pages?.close());
       open = undefined;
       helped.value = undefined;
     }
     if (topic === undefined || !isOn) return;
-    open ??= { topic, pages: begin(topic) };
-    void open.pages.then((pages) => pages?.set({ asks, gives }));
+    open ??= { topic, pages: begin(topic).catch(() => undefined) };
+    void open.pages.then((pages) => pages?.set(next));
   });
 }
 

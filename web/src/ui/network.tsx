@@ -3,8 +3,9 @@
 import type { VNode } from "preact";
 import type { Carrier, ServerView } from "../net/net.ts";
 import { canonicalOrigin } from "../protocol/hello.ts";
-import { helped, type Helping, helping, helpings, setHelping } from "../state/helping.ts";
+import { helped, helping, setHelping } from "../state/helping.ts";
 import { net, online, panel, servers, working } from "../state/page.ts";
+import { type Sharing, sharings } from "../state/sharing.ts";
 import { page, thread as threadText } from "../strings/en.ts";
 import { network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
@@ -72,8 +73,8 @@ export function Network(): VNode {
       <p>
         <label>
           {t.help}{" "}
-          <select value={helping.value} onChange={(event) => setHelping(event.currentTarget.value as Helping)}>
-            {helpings.map((each) => <option key={each} value={each}>{t.helps[each]}</option>)}
+          <select value={helping.value} onChange={(event) => setHelping(event.currentTarget.value as Sharing)}>
+            {sharings.map((each) => <option key={each} value={each}>{t.helps[each]}</option>)}
           </select>
         </label>
       </p>
