@@ -4,8 +4,7 @@
 import { keptTopic } from "../keep/topics.ts";
 import type { Pages, PagesView } from "../net/pages.ts";
 import { current } from "../ui/app.tsx";
-import { askWorker } from "../workers/asking.ts";
-import type { FolderQuestion } from "../workers/folder.ts";
+import { folderInWorker } from "../workers/working.ts";
 import { answering, startAnswering } from "./answering.ts";
 import { keepSetting } from "./me.ts";
 import { keeping, net, startNet } from "./page.ts";
@@ -61,7 +60,7 @@ async function begin({ place }: Topic): Promise<Pages | undefined> {
     place, reading, ways: made.ways, trackers: made.trackers().map(({ url }) => url), now: Date.now,
     // What is not kept for good, this page has not: the worker that makes the folder reads it from there.
     isKept: async (id) => keep.lasting && (await keptTopic(keep, place))?.folder === id,
-    car: async ({ id, names }, most) => new Uint8Array(await askWorker<FolderQuestion, ArrayBuffer>("folder", { place, id, names, most })),
+    car: ({ id, names }, most) => folderInWorker({ place, id, names, most }),
     changed: (view) => (helped.value = view),
   });
 }

@@ -1,5 +1,5 @@
-// The worker that makes a folder's CAR of what is kept, for other readers' pages. It is the folder that a server gave, to
-// the byte: its id is made again of the files, and without the same id there is nothing to give.
+// A folder's CAR, made of what is kept, for other readers' pages. It is the folder that a server gave, to the byte: its id
+// is made again of the files, and without the same id there is nothing to give.
 
 import { openKeep } from "../keep/keep.ts";
 import { keptFiles } from "../keep/topics.ts";
@@ -17,6 +17,10 @@ export interface FolderQuestion {
   readonly names: ReadonlySet<Hash>;
   /** Of the CAR with gzip. */
   readonly most: number;
+}
+
+export interface FolderAnswer {
+  readonly car: ArrayBuffer;
 }
 
 /** A folder's CAR, depth first; undefined if these files do not make this folder. */
@@ -46,21 +50,14 @@ export function carOf(files: Iterable<Uint8Array>, id: string, names: ReadonlySe
   return parts;
 }
 
-const scope = globalThis as unknown as {
-  postMessage(message: ArrayBuffer, transfer: ArrayBuffer[]): void;
-  onmessage: ((event: MessageEvent<FolderQuestion>) => void) | null;
-};
-
-/** The CAR with gzip, or nothing. */
-async function make({ place, id, names, most }: FolderQuestion): Promise<ArrayBuffer> {
-  const parts = carOf(await keptFiles(await openKeep(), place), id, names);
-  const car = await new Response(new Blob(parts).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
-  return parts === undefined || car.byteLength > most ? new ArrayBuffer(0) : car;
-}
-
-if ("onmessage" in globalThis) {
-  scope.onmessage = ({ data }) =>
-    void make(data)
-      .catch(() => new ArrayBuffer(0))
-      .then((car) => scope.postMessage(car, [car]));
+/** The CAR with gzip, of what is kept; empty where it is not that folder, or too large. */
+export async function carOfKept({ place, id, names, most }: FolderQuestion): Promise<FolderAnswer> {
+  try {
+    const parts = carOf(await keptFiles(await openKeep(), place), id, names);
+    const car = await new Response(new Blob(parts).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
+    if (parts !== undefined && car.byteLength <= most) return { car };
+  } catch {
+    // As where it is too large: there is nothing to give.
+  }
+  return { car: new ArrayBuffer(0) };
 }
