@@ -193,33 +193,47 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
 
   const given = new Set<ReturnType<typeof give>>();
   let onTheirWay = 0;
-  let offer: (Offer & { readonly whole: Whole }) | undefined;
+  /** The folder that is given. */
+  let ready: Whole | undefined;
+  /** Its CAR, made when the first reader asks, for all. */
+  let made: { readonly whole: Whole; readonly car: Promise<Uint8Array> } | undefined;
   let again: ReturnType<typeof setTimeout> | undefined;
   let wait = firstAgain;
-  let isPreparing = false;
 
-  const gives = (): boolean => how.gives && offer !== undefined && offer.car.length > 0;
+  const gives = (): boolean => how.gives && ready !== undefined;
 
-  /** Has the last whole folder ready, as soon as all of it is kept. */
+  /** Looks which whole folder is kept: the last one, or still that before it. Of what is kept authors may delete at any time. */
+  async function look(): Promise<void> {
+    const [last, before] = [reading.whole, ready];
+    const isKeptNow = async (whole: Whole | undefined): Promise<boolean> => whole !== undefined && (await isKept(whole.id).catch(() => false));
+    ready = (await isKeptNow(last)) ? last : (await isKeptNow(before)) ? before : undefined;
+  }
+
+  /** Looks again and again, while pages may give. */
   async function prepare(): Promise<void> {
+    if (!how.gives) return;
+    const before = ready;
+    await look();
+    if (ready !== before) swarm.look();
     clearTimeout(again);
-    if (!how.gives || isPreparing) return;
-    isPreparing = true;
-    const { whole } = reading;
-    const isDue = whole !== undefined && whole !== offer?.whole && (await isKept(whole.id).catch(() => false));
-    const made = isDue ? await car(whole, maxGiven).catch(() => undefined) : undefined;
-    isPreparing = false;
     if (life.signal.aborted) return;
-    if (made !== undefined && whole !== undefined) {
-      offer = { id: whole.id, car: made, whole };
-      // What cannot be given as it came leaves the place to any other.
-      if (made.length === 0 && reading.whole === whole) reading.whole = undefined;
-      wait = firstAgain;
-      swarm.look();
-    }
-    // Servers may give another one at any time.
     again = setTimeout(() => void prepare(), wait);
     wait = Math.min(2 * wait, lastAgain);
+  }
+
+  /** What is given now. */
+  async function current(): Promise<Offer | undefined> {
+    await look();
+    const whole = ready;
+    if (!gives() || whole === undefined) return undefined;
+    if (made?.whole !== whole) made = { whole, car: car(whole, maxGiven).catch(() => new Uint8Array(0)) };
+    const bytes = await made.car;
+    await look();
+    if (bytes.length > 0) return ready === whole ? { id: whole.id, car: bytes } : undefined;
+    // What cannot be given as it came leaves the place to any other.
+    if (reading.whole === whole) reading.whole = undefined;
+    if (ready === whole) ready = undefined;
+    return undefined;
   }
 
   async function answer({ sdp }: Offered): Promise<string | undefined> {
@@ -264,15 +278,6 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
     });
     given.add(one);
     tell();
-  }
-
-  /** What is given now: nothing that an author deleted meanwhile. */
-  async function current(): Promise<Offer | undefined> {
-    const now = offer;
-    if (now !== undefined && gives() && (await isKept(now.id))) return now;
-    if (now !== undefined && offer === now) offer = undefined;
-    void prepare();
-    return undefined;
   }
 
   function makeRoom(): boolean {

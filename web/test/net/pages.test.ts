@@ -365,10 +365,8 @@ describe("a reader without servers", () => {
   });
 
   test("leaves pages that bring nothing for others that wait", async () => {
-    const bad: Person[] = [];
-    // They seem to have something, and never give it.
-    for (let n = 0; n < maxPages; n++) bad.push(await giver(["Cool!"], { car: async () => Uint8Array.of(1) }));
-    for (const each of bad) each.isKept = false;
+    // They have something, and give no more of it.
+    for (let n = 0; n < maxPages; n++) await giver(["Cool!"], { account: { given: 0, spend: () => false } });
     const bob = asker([]);
     await comes(() => bob.view()?.pages === maxPages);
     await giver(["Cool!"]);
@@ -390,6 +388,25 @@ describe("a reader without servers", () => {
 });
 
 describe("who gives", () => {
+  test("makes its folder once, when the first one asks", async () => {
+    const ann = person(["Cool!"]);
+    const car = vi.fn(async () => gzipSync(concat(carOf(ann.kept, ann.reading.whole?.id ?? "", ann.reading.whole?.names ?? new Set()) ?? [])));
+    const bob = await giver(["Cool!"], { car });
+    await pass(100_000);
+    expect(car).not.toHaveBeenCalled();
+    await reader([]);
+    await reader([]);
+    expect(car).toHaveBeenCalledTimes(1);
+    expect(bob.view()?.given).toBeGreaterThan(0);
+  });
+
+  test("gives the folder before, while the last one is not kept yet", async () => {
+    const ann = await giver(["Cool!"], { isKept: async (id) => id === wholeOf([utf8("Cool!")]).id });
+    ann.reading.whole = wholeOf(["Cool!", "Indeed."].map(utf8));
+    const bob = await reader([]);
+    expect(sorted(bob)).toEqual(["Cool!"]);
+  });
+
   test("gives nothing of which an author deleted a part", async () => {
     const ann = await giver(["Cool!", "Taken back."]);
     ann.isKept = false;
@@ -405,12 +422,30 @@ describe("who gives", () => {
     expect(sorted(bob)).toEqual(["Cool!"]);
   });
 
+  test("gives nothing of which an author deleted a part while it was being made", async () => {
+    const car = vi.fn(async ({ id, names }: Whole) => {
+      ann.isKept = false;
+      return gzipSync(concat(carOf(ann.kept, id, names) ?? []));
+    });
+    const ann = await giver(["Cool!", "Taken back."], { car });
+    const bob = asker([]);
+    await comes(() => car.mock.calls.length > 0);
+    await pass(10_000);
+    expect([bob.texts.size, ann.view()?.given]).toEqual([0, 0]);
+  });
+
   test("gives no folder that it cannot make of what is kept", async () => {
-    const ann = person(["Cool!", "Indeed."]);
+    const ann = await giver(["Cool!", "Indeed."]);
     ann.kept = [utf8("Cool!")];
-    ann.pages.set(gives);
+    const bob = asker([]);
     await comes(() => ann.reading.whole === undefined);
-    expect(hub.said).toEqual([]);
+    expect(ann.view()?.given).toBe(0);
+    bob.pages.close();
+    const { length } = hub.said.filter(({ answer }) => answer !== undefined);
+    const eve = asker([]);
+    await pass(60_000);
+    expect(hub.said.filter(({ answer }) => answer !== undefined)).toHaveLength(length);
+    eve.pages.close();
     // One that pages give may take its place.
     ann.pages.set({ asks: true, gives: true });
     await giver(["Cool!", "Indeed."]);
