@@ -259,7 +259,24 @@ func TestE2EPageByAnothersTracker(t *testing.T) {
 	needsPage(t)
 	cmd := exec.Command("node", "tracker-serve.mjs")
 	cmd.Dir = interop(t, "bittorrent-tracker")
-	stdin, err := cmd.StdinPipe() // its end ends the tracker
+	tracker := started(t, cmd)
+	var a running
+	atA := proxy(t, httptest.NewServer, a.http, nil)
+	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA, "--webtransport-listen", "none"))
+	const text = "Posted from the command line."
+	if _, err := a.Load().byCommand(text); err != nil {
+		t.Fatal(err)
+	}
+	playPage(t, "other", facts{
+		"site": site(t, httptest.NewServer, nil, []string{tracker}), "tracker": tracker, "a": atA, "text": text,
+	}, acts{"has": a.Load().has})
+}
+
+// started starts a program that says where it listens, and ends when its input
+// does.
+func started(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,19 +293,9 @@ func TestE2EPageByAnothersTracker(t *testing.T) {
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the tracker did not start: %v", err)
+		t.Fatalf("%s did not start: %v", cmd, err)
 	}
-	tracker := strings.TrimSpace(line)
-	var a running
-	atA := proxy(t, httptest.NewServer, a.http, nil)
-	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA, "--webtransport-listen", "none"))
-	const text = "Posted from the command line."
-	if _, err := a.Load().byCommand(text); err != nil {
-		t.Fatal(err)
-	}
-	playPage(t, "other", facts{
-		"site": site(t, httptest.NewServer, nil, []string{tracker}), "tracker": tracker, "a": atA, "text": text,
-	}, acts{"has": a.Load().has})
+	return strings.TrimSpace(line)
 }
 
 // TestE2EPageOutlivesServer: the page reads what was posted to A, posts to A and

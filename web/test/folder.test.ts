@@ -3,12 +3,13 @@ import { concat, fromHex, toHex, utf8, varint } from "../src/protocol/bytes.ts";
 import { type Block, carHeader, maxCar } from "../src/protocol/car.ts";
 import { type Cid, cidBytes, cidOf, cidText, type Version } from "../src/protocol/cid.ts";
 import { parseCid } from "../src/protocol/cidtext.ts";
-import { type Child, childrenOf, type Entry, type Found, leafOf, listed, makeFolder, openFolder, topicId } from "../src/protocol/folder.ts";
+import { type Child, childrenOf, type Found, openFolder } from "../src/protocol/folder.ts";
 import { type Hash, hashOf, hashOfName } from "../src/protocol/hash.ts";
 import { Lie } from "../src/protocol/lie.ts";
+import { encodeNode, type Entry, leafBlock, leafOf, listed, makeFolder, topicId } from "../src/protocol/make.ts";
 import { parseDocument } from "../src/protocol/parse.ts";
 import { slotOf } from "../src/protocol/slot.ts";
-import { encodeNode, leafBlock, leafBytes, type Link, maxLeaf, maxNode, parseNode } from "../src/protocol/unixfs.ts";
+import { leafBytes, type Link, maxLeaf, maxNode, parseNode } from "../src/protocol/unixfs.ts";
 import { place, readVectors } from "./vectors.ts";
 
 interface Ids {

@@ -32,7 +32,7 @@ test("a round ends when all is here, and the next one asks for what is new", asy
   await turn();
   reads[0]?.sink.state("reading");
   reads[0]?.sink.files([{ id, bytes: new Uint8Array(1) }], "a");
-  reads[0]?.sink.folder("Qm");
+  reads[0]?.sink.folder("Qm", []);
   await turn();
   expect([reads[0]?.closed, done.mock.calls.length]).toEqual([false, 0]);
   reads[0]?.sink.state("live");

@@ -53,12 +53,6 @@ interface Answer {
 export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonce: Uint8Array): Channel {
   const closed = new AbortController();
   const answers = new Map<number, Answer>();
-  let buffer: Uint8Array = new Uint8Array(0);
-  let parts: Uint8Array[] = [];
-  let have = 0;
-  let need = handshakeSize;
-  let isOpen = false;
-  let stray = 0;
   let last = 0;
   let number = 0;
   let greet: (greeting: Greeting) => void;
@@ -72,63 +66,14 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
     answers.clear();
   }
 
-  function send(bytes: Uint8Array<ArrayBuffer>): void {
-    try {
-      for (let at = 0; at < bytes.length; at += maxMessage) port.send(bytes.slice(at, at + maxMessage));
-    } catch {
-      close();
-    }
-  }
-
-  const frame = (type: Frame["type"], request: number, payload: Uint8Array = new Uint8Array(0)): void => send(writeFrame({ type, request, payload }, number));
+  const frame = (type: Frame["type"], request: number, payload: Uint8Array = new Uint8Array(0)): void => wire.send(writeFrame({ type, request, payload }, number));
 
   // ---- what comes
 
-  function arrived(bytes: Uint8Array): void {
-    if (closed.signal.aborted) return;
-    parts.push(bytes);
-    have += bytes.length;
-    try {
-      while (have >= need) {
-        buffer = concat(parts);
-        step();
-        parts = [buffer];
-        have = buffer.length;
-      }
-    } catch (error) {
-      close(error);
-    }
-  }
-
-  /** Takes what is whole at the beginning of the buffer. */
-  function step(): void {
-    if (!isOpen) {
-      if (!isHandshake(buffer, infohash)) throw odd();
-      isOpen = true;
-      buffer = buffer.subarray(handshakeSize);
-      need = 4;
-      return;
-    }
-    while (buffer.length >= 4) {
-      const length = new DataView(buffer.buffer, buffer.byteOffset).getUint32(0);
-      if (length > maxAnswer) throw odd();
-      need = 4 + length;
-      if (buffer.length < need) return;
-      const bytes = buffer.subarray(4, need);
-      buffer = buffer.subarray(need);
-      need = 4;
-      const said = bytes.length === 0 ? undefined : readMessage(bytes);
-      if (said === undefined) {
-        if (++stray > maxStray) throw odd();
-      } else if ("greeting" in said) {
-        if (++stray > maxStray) throw odd();
-        number ||= said.greeting.extension;
-        greet(copied(said.greeting));
-      } else {
-        stray = 0;
-        take(said.frame);
-      }
-    }
+  function hear(said: Said): void {
+    if ("frame" in said) return take(said.frame);
+    number ||= said.greeting.extension;
+    greet(copied(said.greeting));
   }
 
   function take({ type, request, payload }: Frame): void {
@@ -227,13 +172,83 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
     return response;
   };
 
-  port.onBytes(arrived);
-  port.onEnd(() => close());
-  send(concat([handshake(infohash, peerId), greeting(nonce)]));
+  const wire = openWire(port, infohash, maxAnswer, hear, close);
+  wire.send(concat([handshake(infohash, peerId), greeting(nonce)]));
   const proved = until(closed.signal, greeted);
   // Whoever waits for it hears; that nobody does is no fault.
   proved.catch(() => undefined);
   return { greeting: proved, fetch, closed: closed.signal, close: () => close() };
+}
+
+export type Said = Exclude<ReturnType<typeof readMessage>, undefined>;
+
+/** One end of the wire on a port: hears what messages say, and ends at what is no protocol, or with the port. */
+export function openWire(port: Port, infohash: Hash, largest: number, hear: (said: Said) => void, end: (reason?: unknown) => void): { send(bytes: Uint8Array<ArrayBuffer>): void } {
+  let buffer: Uint8Array = new Uint8Array(0);
+  let parts: Uint8Array[] = [];
+  let have = 0;
+  let need = handshakeSize;
+  let isOpen = false;
+  let isEnded = false;
+  let stray = 0;
+
+  function stop(reason?: unknown): void {
+    isEnded = true;
+    end(reason);
+  }
+
+  function arrived(bytes: Uint8Array): void {
+    if (isEnded) return;
+    parts.push(bytes);
+    have += bytes.length;
+    try {
+      while (have >= need) {
+        buffer = concat(parts);
+        step();
+        parts = [buffer];
+        have = buffer.length;
+      }
+    } catch (error) {
+      stop(error);
+    }
+  }
+
+  /** Takes what is whole at the beginning of the buffer. */
+  function step(): void {
+    if (!isOpen) {
+      if (!isHandshake(buffer, infohash)) throw odd();
+      isOpen = true;
+      buffer = buffer.subarray(handshakeSize);
+      need = 4;
+      return;
+    }
+    while (buffer.length >= 4) {
+      const length = new DataView(buffer.buffer, buffer.byteOffset).getUint32(0);
+      if (length > largest) throw odd();
+      need = 4 + length;
+      if (buffer.length < need) return;
+      const bytes = buffer.subarray(4, need);
+      buffer = buffer.subarray(need);
+      need = 4;
+      const said = bytes.length === 0 ? undefined : readMessage(bytes);
+      if (said === undefined || "greeting" in said) {
+        if (++stray > maxStray) throw odd();
+      } else stray = 0;
+      if (said !== undefined) hear(said);
+    }
+  }
+
+  port.onBytes(arrived);
+  port.onEnd(() => stop());
+  return {
+    send(bytes) {
+      try {
+        for (let at = 0; at < bytes.length; at += maxMessage) port.send(bytes.slice(at, at + maxMessage));
+      } catch {
+        stop();
+      }
+    },
+  };
 }
 
 /** Parts of a buffer that goes on, each by itself. */

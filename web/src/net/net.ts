@@ -4,6 +4,7 @@
 import type { Hash, Place } from "../protocol/hash.ts";
 import type { Sum } from "../protocol/sha1.ts";
 import type { Reason, TrackerReason } from "./reasons.ts";
+import type { Ways } from "./rtc.ts";
 
 /** How a server is reached. */
 export type Carrier = "http" | "webtransport" | "webrtc";
@@ -68,8 +69,27 @@ export interface TopicSink {
   agreement(agree: number, asked: number): void;
   /** Comments that only one of the servers asked has, two minutes after that was seen. Each call replaces the one before. */
   onOneServer(ids: ReadonlySet<Hash>): void;
-  /** All of the folder of this id came, or was held: with all that, read() can be given it the next time. */
-  folder(id: string): void;
+  /** All of the folder of this id came, or was held: with all that, read() can be given it the next time. names: what is in it. */
+  folder(id: string, names: Iterable<Hash>): void;
+}
+
+/** A folder that is here whole. */
+export interface Whole {
+  readonly id: string;
+  readonly names: ReadonlySet<Hash>;
+}
+
+/** A topic that is being read, as far as other readers' pages may add to it and be given of it: pages.ts. */
+export interface Reading {
+  /** What was here at its beginning. */
+  readonly held: ReadonlySet<Hash>;
+  readonly sink: TopicSink;
+  /** The last folder that a server gave, or pages. */
+  whole: Whole | undefined;
+  /** What the servers' reader says. */
+  state: ReadState;
+  /** Pages say the state, not servers. */
+  isByPages: boolean;
 }
 
 export interface TopicReader {
@@ -121,6 +141,11 @@ export interface Net {
 
   /** The newest active topics of the community, names proven by their hash. */
   active(community: Hash, signal: AbortSignal): Promise<readonly ActiveTopic[]>;
+
+  /** What readers' pages need to find one another. Undefined where the browser has no WebRTC. */
+  readonly ways: Ways | undefined;
+  /** The reading of a topic that is open. */
+  reading(place: Place): Reading | undefined;
 
   /** A server that a person typed. Resolves when it proved itself or failed. */
   add(origin: string): Promise<ServerView>;

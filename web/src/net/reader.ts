@@ -13,7 +13,7 @@ import { about, atEnd, deadline, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
 import { pacer } from "./pacer.ts";
 import { Trouble } from "./reasons.ts";
-import { enough, type Line, type Peer, type Servers } from "./servers.ts";
+import { enough, type Giver, type Line, type Servers } from "./servers.ts";
 import { createTree, type Place, readCar } from "./tree.ts";
 
 /** Bounds and times of one topic's reading; tests reach them with smaller ones. */
@@ -75,7 +75,7 @@ const blockRequests = 2;
 const maxByName = 32;
 
 interface Source {
-  readonly peer: Peer;
+  readonly peer: Giver;
   readonly end: AbortController;
   /** The folder that all of is here, once there is one. Undefined too where the topic is unknown there. */
   root: Place | undefined;
@@ -107,8 +107,13 @@ interface Transfer {
   progress: number;
 }
 
+/** What of the servers a reader uses: pages.ts has the like. */
+export interface Sources extends Pick<Servers, "want" | "asking" | "onPeer" | "changed" | "searching" | "good" | "failed" | "remark" | "retry"> {
+  peers(community: Hash): readonly Giver[];
+}
+
 export interface ReadOptions {
-  readonly servers: Servers;
+  readonly servers: Sources;
   readonly page: URL | undefined;
   readonly topic: Topic;
   readonly held: ReadonlySet<Hash>;
@@ -151,7 +156,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   let aloneTold = 0;
   let batch: File[] = [];
   let batchSize = 0;
-  let batchOf: Peer | undefined;
+  let batchOf: Giver | undefined;
   let batchTimer: ReturnType<typeof setTimeout> | undefined;
   let batches = 0;
   let listening = false;
@@ -312,7 +317,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     endTransfer(dropped.transfer);
   }
 
-  function follow(peer: Peer): void {
+  function follow(peer: Giver): void {
     const end = new AbortController();
     const source: Source = {
       peer,
@@ -376,7 +381,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   }
 
   /** Whether a server has more than is taken, which is told. */
-  function isTooMuch(peer: Peer, error: unknown): boolean {
+  function isTooMuch(peer: Giver, error: unknown): boolean {
     if (!(error instanceof Trouble) || error.code !== "too-much") return false;
     servers.remark(peer, { code: "too-much", detail: error.message });
     return true;
@@ -466,7 +471,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       if (id !== folderTold && (source.asHeld || tree.known(root) === "whole")) {
         flush();
         folderTold = id;
-        sink.folder(id);
+        sink.folder(id, source.asHeld ? held : tree.names(root));
       }
     }
     tree.keep([...sources].flatMap((each) => [each.root, each.reading].filter((place) => place !== undefined)));

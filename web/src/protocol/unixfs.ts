@@ -1,8 +1,8 @@
 // The blocks of a folder: leaves and directory nodes, in the one encoding that SPEC.md, section 3, gives them. What
-// is read must be in that encoding to the byte: else one set of files would have many ids.
+// is read must be in that encoding to the byte: else one set of files would have many ids. make.ts writes it.
 
-import { type Bytes, concat, equal, readVarint, startsWith, utf8, varint } from "./bytes.ts";
-import { type Cid, cidBytes, cidLength, readCid, type Version } from "./cid.ts";
+import { type Bytes, concat, equal, readVarint, startsWith, varint } from "./bytes.ts";
+import { type Cid, cidLength, readCid, type Version } from "./cid.ts";
 import { maxDocument } from "./document.ts";
 import { Lie } from "./lie.ts";
 
@@ -11,8 +11,6 @@ export const maxLeaf = maxDocument + 32;
 export const maxNode = 524288;
 /** The levels of shards, one for each byte of a slot. */
 export const maxLevels = 8;
-/** n names make a sharded folder if n x (40 + CID length) is greater. */
-export const maxPlain = 262144;
 
 export interface Link {
   /** Of a shard: the index as two upper-case hex digits, then the name, if it is no shard below. */
@@ -31,26 +29,17 @@ export interface Node {
 const plainNode = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
 
 /** A field of protobuf that holds bytes. */
-function field(tag: number, ...parts: readonly Uint8Array[]): Uint8Array[] {
+export function field(tag: number, ...parts: readonly Uint8Array[]): Uint8Array[] {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   return [Uint8Array.of(tag, ...varint(length)), ...parts];
 }
 
-function numberField(tag: number, n: number): Uint8Array {
-  return Uint8Array.of(tag, ...varint(n));
-}
-
-/** The one block of a comment. */
-export function leafBlock(document: Uint8Array, version: Version): Uint8Array {
-  return version === 1 ? document : concat([leafHead(document.length), document, leafTail(document.length)]);
-}
-
 /** What version 0 puts before and behind a document of so many bytes. */
-function leafHead(n: number): Bytes {
+export function leafHead(n: number): Bytes {
   const inner = [0x08, 0x02, 0x12, ...varint(n)];
   return Uint8Array.of(0x0a, ...varint(inner.length + n + leafTail(n).length), ...inner);
 }
-function leafTail(n: number): Bytes {
+export function leafTail(n: number): Bytes {
   return Uint8Array.of(0x18, ...varint(n));
 }
 
@@ -68,15 +57,9 @@ export function leafBytes(block: Uint8Array, version: Version): Uint8Array {
   return document;
 }
 
-export function encodeNode({ sharded, links }: Node): Bytes {
-  const fields = links.flatMap(({ name, cid, size }) =>
-    field(0x12, concat([...field(0x0a, cidBytes(cid)), ...field(0x12, utf8(name)), numberField(0x18, size)])),
-  );
-  return concat([...fields, ...(sharded ? field(0x0a, shardData(links)) : [plainNode])]);
-}
-
-/** UnixFS of a shard: which of the 256 places have a link, the hash function and the fan-out. */
-function shardData(links: readonly Link[]): Bytes {
+/** What a node has behind its links: of a shard, which of the 256 places have one, the hash function and the fan-out. */
+export function dataOf({ sharded, links }: Node): Bytes {
+  if (!sharded) return plainNode;
   // As a number with a bit for each index, without the zeros before it.
   const bits = new Uint8Array(32);
   for (const { name } of links) {
@@ -85,7 +68,7 @@ function shardData(links: readonly Link[]): Bytes {
   }
   const first = bits.findIndex((byte) => byte !== 0);
   const bitfield = first < 0 ? new Uint8Array(0) : bits.subarray(first);
-  return concat([Uint8Array.of(0x08, 0x05), ...field(0x12, bitfield), Uint8Array.of(0x28, 0x22, 0x30, 0x80, 0x02)]);
+  return concat(field(0x0a, Uint8Array.of(0x08, 0x05), ...field(0x12, bitfield), Uint8Array.of(0x28, 0x22, 0x30, 0x80, 0x02)));
 }
 
 /**
@@ -106,7 +89,7 @@ export function parseNode(block: Uint8Array, version: Version): Node {
   const sharded = !equal(rest, plainNode);
   const node: Node = { sharded, links };
   checkNames(node);
-  if (sharded && !equal(rest, concat(field(0x0a, shardData(links))))) throw notCanonical();
+  if (!equal(rest, dataOf(node))) throw notCanonical();
   return node;
 }
 

@@ -7,6 +7,7 @@ import { type Place, placeText } from "../protocol/hash.ts";
 import { menu } from "../strings/en-later.ts";
 import { page } from "../strings/en.ts";
 import { current } from "../ui/app.tsx";
+import { startHelping } from "./helping.ts";
 import { muted, notifies, people } from "./me.ts";
 import { keeping, looked, tell } from "./page.ts";
 import { openQuiet, readOnce } from "./rounds.ts";
@@ -24,6 +25,7 @@ export function startBackground(): void {
   setInterval(() => void round(), roundMillis);
   notifyOfReplies();
   noticeUpdates();
+  void startHelping();
 }
 
 async function round(): Promise<void> {

@@ -3,12 +3,15 @@
 import type { VNode } from "preact";
 import type { Carrier, ServerView } from "../net/net.ts";
 import { canonicalOrigin } from "../protocol/hello.ts";
+import { helped, helping, setHelping } from "../state/helping.ts";
 import { net, online, panel, servers, working } from "../state/page.ts";
+import { type Sharing, sharings } from "../state/sharing.ts";
 import { page, thread as threadText } from "../strings/en.ts";
 import { network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
+import { size } from "./you.tsx";
 
 export function Network(): VNode {
   // It is closed, and goes by that: one that only goes does not give the focus back.
@@ -28,6 +31,7 @@ export function Network(): VNode {
   const topic = current.value;
   // Told of with the servers.
   const trackers = (servers.value, net.value?.trackers() ?? []);
+  const given = helped.value;
   const { agree, asked } = topic?.agreement.value ?? { agree: 0, asked: 0 };
 
   async function add(event: Event): Promise<void> {
@@ -53,7 +57,8 @@ export function Network(): VNode {
         <h2 id="network">{t.title}</h2>
         <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
-      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : t.none}</p>
+      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : given?.pages ? t.pages(given.pages) : t.none}</p>
+      {given !== undefined && given.given > 0 && <p>{t.helping(given.readers, size(given.given), size(given.most))}</p>}
       <ul class="plain servers">
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
       </ul>
@@ -65,6 +70,15 @@ export function Network(): VNode {
         </div>
         <p class="meta" role="status">{said.value}</p>
       </form>
+      <p>
+        <label>
+          {t.help}{" "}
+          <select value={helping.value} onChange={(event) => setHelping(event.currentTarget.value as Sharing)}>
+            {sharings.map((each) => <option key={each} value={each}>{t.helps[each]}</option>)}
+          </select>
+        </label>
+      </p>
+      <p class="meta">{t.helpNote}</p>
       <details>
         <summary>{t.details}</summary>
         <dl class="facts">

@@ -179,7 +179,7 @@ function Storage(): VNode {
   );
 }
 
-function size(bytes: number): string {
+export function size(bytes: number): string {
   const unit = bytes < 1e6 ? ["kilobyte", 1e3] as const : ["megabyte", 1e6] as const;
   return number(bytes / unit[1], { style: "unit", unit: unit[0], maximumFractionDigits: 1 });
 }

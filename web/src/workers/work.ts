@@ -1,7 +1,9 @@
-// The worker for what takes seconds: it pays work, seals files and opens them. Each question has a worker of its own.
+// The worker for what takes seconds: it pays work, seals files and opens them, makes a folder for other readers. Each
+// question has a worker of its own.
 
 import { type Draft, payWork } from "../protocol/build.ts";
 import { seal, unseal } from "./age.ts";
+import type { FolderAnswer, FolderQuestion } from "./folder.ts";
 
 export interface WorkQuestion {
   readonly draft: Draft;
@@ -21,9 +23,12 @@ export interface SealAnswer {
   readonly text: string | undefined;
 }
 
+export type Question = WorkQuestion | SealQuestion | FolderQuestion;
+export type Answer = WorkAnswer | SealAnswer | FolderAnswer;
+
 const scope = globalThis as unknown as {
-  postMessage(message: WorkAnswer | SealAnswer): void;
-  onmessage: ((event: MessageEvent<WorkQuestion | SealQuestion>) => void) | null;
+  postMessage(message: Answer): void;
+  onmessage: ((event: MessageEvent<Question>) => void) | null;
 };
 
 if ("onmessage" in globalThis) {
@@ -32,6 +37,7 @@ if ("onmessage" in globalThis) {
       const { text, passphrase } = data;
       return scope.postMessage({ text: typeof text === "string" ? seal(text, passphrase) : unseal(text, passphrase) });
     }
+    if ("names" in data) return void import("./folder.ts").then(({ carOfKept }) => carOfKept(data)).then((answer) => scope.postMessage(answer));
     // Tries nonces until the act has enough leading zero bits, and tells how far it is.
     const { nonce = "" } = payWork(data.draft, data.key, data.bits, (tried) => scope.postMessage({ tried }));
     scope.postMessage({ nonce });

@@ -1,10 +1,11 @@
 // The page's side of work.ts.
 
+import type { FolderAnswer, FolderQuestion } from "./folder.ts";
 import { startWorker } from "./pool.ts";
-import type { SealAnswer, SealQuestion, WorkAnswer, WorkQuestion } from "./work.ts";
+import type { Answer, Question, SealAnswer, SealQuestion, WorkQuestion } from "./work.ts";
 
 /** isLast: whether an answer is the one that was asked for. */
-function ask<Last>(question: WorkQuestion | SealQuestion, failure: string, isLast: (answer: WorkAnswer | SealAnswer) => boolean, signal?: AbortSignal): Promise<Last> {
+function ask<Last>(question: Question, failure: string, isLast: (answer: Answer) => boolean, signal?: AbortSignal): Promise<Last> {
   return new Promise((resolve, reject) => {
     const worker = startWorker("work");
     const end = (error: unknown): void => {
@@ -13,7 +14,7 @@ function ask<Last>(question: WorkQuestion | SealQuestion, failure: string, isLas
     };
     signal?.addEventListener("abort", () => end(signal.reason));
     worker.onerror = () => end(new Error(failure));
-    worker.onmessage = ({ data }: MessageEvent<WorkAnswer | SealAnswer>) => {
+    worker.onmessage = ({ data }: MessageEvent<Answer>) => {
       if (!isLast(data)) return;
       worker.terminate();
       resolve(data as Last);
@@ -23,7 +24,7 @@ function ask<Last>(question: WorkQuestion | SealQuestion, failure: string, isLas
 }
 
 export async function payWork(question: WorkQuestion, tell: (tried: number) => void, signal: AbortSignal): Promise<string> {
-  const isLast = (answer: WorkAnswer | SealAnswer): boolean => {
+  const isLast = (answer: Answer): boolean => {
     if ("tried" in answer) tell(answer.tried);
     return "nonce" in answer;
   };
@@ -41,4 +42,8 @@ export async function sealInWorker(text: string, passphrase: string): Promise<st
 
 export function unsealInWorker(text: Uint8Array, passphrase: string): Promise<string | undefined> {
   return askSealer({ text, passphrase });
+}
+
+export async function folderInWorker(question: FolderQuestion): Promise<Uint8Array> {
+  return new Uint8Array((await ask<FolderAnswer>(question, "no memory for the folder", () => true)).car);
 }

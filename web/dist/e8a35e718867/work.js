@@ -1,1 +1,0 @@
-import{a as e,i as t,r as n}from"./sign.js";const r=globalThis;`onmessage`in globalThis&&(r.onmessage=({data:i})=>{if(`passphrase`in i){let{text:e,passphrase:a}=i;return r.postMessage({text:typeof e==`string`?n(e,a):t(e,a)})}let{nonce:a=``}=e(i.draft,i.key,i.bits,e=>r.postMessage({tried:e}));r.postMessage({nonce:a})});
