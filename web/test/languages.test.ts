@@ -74,8 +74,7 @@ afterEach(() => setLocale("en"));
 
 describe.each(Object.entries(spoken))("%s", (name, { words, tag }) => {
   beforeEach(() => setLocale(tag));
-  const { dir: _, ...rest } = words;
-  const texts = new Map(said(rest));
+  const texts = new Map(said(words));
 
   test("has what English has", () => {
     const missing = [...englishTexts.keys()].filter((path) => typeof texts.get(path) !== typeof englishTexts.get(path));
@@ -167,10 +166,22 @@ describe("the page's languages", () => {
     ["a tag that is none", ["en-US@posix"], "", { lang: "en", dir: "", ...inEnglish }],
   ])("%s", async (_, languages, chosen, spoken) => expect(await speaks(languages, chosen)).toEqual(spoken));
 
+  test("are loaded, offered and measured, each", () => {
+    const all = readdirSync(new URL("strings/", source)).filter((name) => /^[a-z]{2,3}\.ts$/.test(name)).map((name) => name.slice(0, -3));
+    expect(all).toContain("ar");
+    for (const name of all) {
+      expect(read("state/language.ts"), `${name} is no file of state/language.ts`).toMatch(new RegExp(`^  ${name}: \\(\\) =>`, "m"));
+      expect(read("ui/you.tsx"), `${name} is not offered by ui/you.tsx`).toContain(`["${name}", "`);
+      if (name === "en") continue;
+      expect(spoken[name], `${name} is not tested here`).toBeDefined();
+      expect(read("../build.js"), `${name}.js is not in build.js`).toMatch(new RegExp(`^const languages = .*"${name}\\.js"`, "m"));
+    }
+  });
+
   test("replace every file's words, those of parts that come later too", async () => {
-    const { speak } = await import("../src/strings/spoken.ts");
+    const { translate } = await import("../src/strings/spoken.ts");
     const firstWords = objects(await import("../src/strings/en.ts"));
-    speak(ar as unknown as Record<string, object>);
+    translate({}, ar as unknown as Record<string, object>);
     const all = said({ ...firstWords, ...objects(await import("../src/strings/en-later.ts")) });
     const arabic = new Map(said(ar));
     const kept = all.filter(([path, say]) => say !== arabic.get(path)).map(([path]) => path);

@@ -28,8 +28,9 @@ const ofBytes: Forms = { zero: "لا شيء", one: "بايت واحد", two: "ب
 const ofSeconds: Forms = { zero: "لحظة", one: "ثانية واحدة", two: "ثانيتين", few: "# ثوانٍ", many: "# ثانية", other: "# ثانية" };
 const ofTopics: Forms = { zero: "أي موضوع", one: "موضوع واحد", two: "موضوعين", few: "# مواضيع", many: "# موضوعًا", other: "# موضوع" };
 
+export const dir = "rtl";
+
 export const words: Language = {
-  dir: "rtl",
   page: {
     near: "short",
     title: "comntr",

@@ -9,8 +9,9 @@ const servers = (n: number): string => plural(n, "Server", "Server");
 const onServers = (n: number): string => plural(n, "Server", "Servern");
 const comments = (n: number): string => plural(n, "Kommentar", "Kommentare");
 
+export const dir = "ltr";
+
 export const words: Language = {
-  dir: "ltr",
   page: {
     near: "short",
     title: "comntr",

@@ -2,10 +2,9 @@
 // English ones: who uses these sees no difference. So nothing may be made of them before it is drawn.
 
 type Named = Readonly<Record<string, object>>;
-type Words = Readonly<Record<string, object | string>>;
 
-const built: Named[] = [];
-let spoken: Words = {};
+const built: Named = {};
+let spoken: Named = {};
 
 /** A BCP 47 tag: the language, with the reader's region where he has one of that language. */
 export let locale: string;
@@ -14,23 +13,16 @@ export let rules: Intl.PluralRules;
 
 /** It throws where a tag is none. */
 export function setLocale(tag: string): void {
-  rules = new Intl.PluralRules((locale = tag));
+  rules = new Intl.PluralRules(tag);
+  locale = tag;
 }
 setLocale("en");
 
-function replace(english: Named): void {
-  for (const name in english) Object.assign(english[name] as object, spoken[name]);
-}
-
-/** Has a file's English words follow the language, whichever of the two comes first. */
-export function translate(english: Named): void {
-  built.push(english);
-  replace(english);
-}
-
-export function speak(words: Words): void {
+/** Has words follow the language, those that are built in and those that come later. */
+export function translate(english: Named, words = spoken): void {
   spoken = words;
-  built.forEach(replace);
+  Object.assign(built, english);
+  for (const name in built) Object.assign(built[name] as object, words[name]);
 }
 
 export const number = (n: number, how?: Intl.NumberFormatOptions): string => n.toLocaleString(locale, how);

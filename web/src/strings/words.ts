@@ -10,4 +10,4 @@ type English = typeof first & typeof later;
 /** What is replaced are objects: spoken.ts. */
 type Replaced = { [K in keyof English]: English[K] extends string | ((...given: never) => unknown) ? never : K }[keyof English];
 
-export type Language = Words<Pick<English, Replaced>> & { readonly dir: "ltr" | "rtl" };
+export type Language = Words<Pick<English, Replaced>>;

@@ -31,7 +31,7 @@ function nodeOf(tree: Tree, dir?: "auto"): ComponentChild {
     case "table":
       return <div class="wide" tabIndex={0} dir={dir}><table><tbody>{inside}</tbody></table></div>;
     case "pre":
-      return <pre tabIndex={0} dir="ltr">{inside}</pre>;
+      return <pre tabIndex={0}>{inside}</pre>;
     case "h":
       return <p class="heading" dir={dir}>{inside}</p>;
     default:

@@ -61,6 +61,11 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   async function mountMore(): Promise<void> {
     if (mounting.current) return;
     mounting.current = true;
+    // The first section is seen before there is more; where nothing is painted nobody waits for that.
+    if (mounted.peek() === 1) await new Promise((resolve) => {
+      setTimeout(resolve, 100);
+      requestAnimationFrame(() => setTimeout(resolve));
+    });
     while (mounted.peek() < topic.sections.peek().length) {
       await pace();
       mounted.value++;

@@ -4,11 +4,11 @@ import { page } from "../strings/en.ts";
 import { locale } from "../strings/spoken.ts";
 
 /** Made when the language is known. */
-const formats = () => ({
-  relative: new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: page.near as Intl.RelativeTimeFormatStyle }),
-  full: new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
-  day: new Intl.DateTimeFormat(locale, { year: "numeric", month: "short", day: "numeric" }),
-});
+const formats = () => [
+  new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: page.near as Intl.RelativeTimeFormatStyle }),
+  new Intl.DateTimeFormat(locale, { year: "numeric", month: "short", day: "numeric" }),
+  new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
+] as const;
 let made: ReturnType<typeof formats> | undefined;
 const steps: readonly (readonly [seconds: number, unit: Intl.RelativeTimeFormatUnit])[] = [
   [60, "second"],
@@ -19,7 +19,7 @@ const steps: readonly (readonly [seconds: number, unit: Intl.RelativeTimeFormatU
 
 /** How long ago; from a month on, the day. date: milliseconds since 1970. */
 export function ago(date: number, now: number): string {
-  const { relative, day } = (made ??= formats());
+  const [relative, day] = (made ??= formats());
   const seconds = Math.round((date - now) / 1000);
   let before = 1;
   for (const [limit, unit] of steps) {
@@ -30,5 +30,5 @@ export function ago(date: number, now: number): string {
 }
 
 export function fullDate(date: number): string {
-  return (made ??= formats()).full.format(date);
+  return (made ??= formats())[2].format(date);
 }
