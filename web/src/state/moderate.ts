@@ -1,12 +1,13 @@
 // Keeping a list: which ones are the reader's, and what he says on them. An act is a document like any other: signed,
 // shown at once, and sent to several servers.
 
+import { shared } from "../gateway.ts";
 import type { Draft } from "../protocol/build.ts";
 import { isHeader } from "../protocol/document.ts";
 import { type Hash, parseHash, type Place, placeText } from "../protocol/hash.ts";
 import { listTopic, moderation, type Yes } from "../protocol/kinds.ts";
 import type { Row } from "../workers/messages.ts";
-import { compose, lists as t } from "../strings/en-later.ts";
+import { compose, lists as t, shared as reading } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { current } from "../ui/app.tsx";
 import { setList } from "./choices.ts";
@@ -107,7 +108,7 @@ export function draftOf({ place, tag }: OwnList, { about, yes, thing }: Act, bef
 export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
   await loaded;
   const who = people.peek().find(({ key }) => key === list.key);
-  if (who === undefined) return tell({ text: t.lost, lasts: 8000 });
+  if (who === undefined || shared) return tell({ text: shared ? reading.text : t.lost, lasts: 8000 });
   // A list that was made for this act is not asked for: no server has it yet, and browsers tell of what they ask for in vain.
   const open = opened.get(placeText(list.place));
   await open?.heard;

@@ -187,7 +187,7 @@ export const lists = {
   stop: "Forget",
   add: "Add a list",
   make: "Make a list of your own",
-  go: "Open",
+  go: "Continue",
   desk: "Desk: what is new in the topics that you follow",
   bad: "A list is named by its link, by its 40 hex digits, or by a key of 64 and a tag.",
   badTag: "This cannot be a list's name.",

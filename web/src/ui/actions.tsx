@@ -76,9 +76,11 @@ function itemsOf(topic: Topic, row: Row): Item[] {
       if (!isMuted) tell({ text: t.muted, action: { label: commentText.undo, act: () => mute(key, false) }, lasts: 8000 });
     });
   }
+  const said = shared ? [] : acts(topic, row);
+  // What is done on a list stands together, below all else.
+  if (said.length === 1) items.push(...said.splice(0));
   add(owner === undefined, t.report, () => openReport(row));
-  if (!shared) items.push(...acts(topic, row));
-  return items;
+  return [...items, ...said];
 }
 
 /** What can be said of a comment on the reader's list, if he keeps one. */

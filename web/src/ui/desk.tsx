@@ -2,6 +2,7 @@
 // Help lists, and by buttons.
 
 import type { VNode } from "preact";
+import { placeText } from "../protocol/hash.ts";
 import { writeRoute } from "../route.ts";
 import { type DeskRow, openDesk } from "../state/desk.ts";
 import { isHidden, openList, type OpenList, wordOf } from "../state/lists.ts";
@@ -69,13 +70,19 @@ export function Desk(): VNode {
   const from = useSignal("");
   useEffect(() => () => desk.close(), []);
   useEffect(() => {
-    const opened = used.value.map(({ place, label }) => ({ label, list: openList(place) }));
-    views.value = opened;
+    const opened: OpenList[] = [];
+    views.value = used.value.map(({ place, label }) => {
+      // An own one is open already, and knows at once what is said on it.
+      const own = mine.value.find((each) => placeText(each.place) === placeText(place));
+      const list = own === undefined ? openList(place) : openOwn(own);
+      if (own === undefined) opened.push(list);
+      return { label, list };
+    });
     return () => {
       views.value = [];
-      for (const { list } of opened) list.close();
+      for (const list of opened) list.close();
     };
-  }, [used.value]);
+  }, [used.value, mine.value]);
   const rows = desk.rows.value;
   const { topics, others, older, busy, cut } = desk.facts.value;
   const chosen = rows.filter(({ name }) => selected.value.has(name));
