@@ -2,7 +2,7 @@
 // trackers under the topic's own infohash, never under the community's, where servers are looked for. Pages prove nothing:
 // what they give is what it is by its hashes and signatures, as with servers, and what is given here is a folder as it came.
 
-import { utf8 } from "../protocol/bytes.ts";
+import { toHex, utf8 } from "../protocol/bytes.ts";
 import { type Hash, hashOf, type Place } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
@@ -129,7 +129,7 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
 
   function take(line: Line, _: unknown, host?: string): void {
     // Where the browser does not say an address, who is left cannot be told from who comes.
-    const key = host ?? crypto.randomUUID();
+    const key = host ?? toHex(crypto.getRandomValues(new Uint8Array(8)));
     if (sources.isEnough() || barred.has(key) || pages.some((page) => page.key === key)) return line.close?.();
     const end = new AbortController();
     const page: Page = { key, line, network: host === undefined ? key : networkOf(host), gone: end.signal, end, restUntil: 0, took: 0 };
