@@ -35,8 +35,9 @@ export async function checkAccess(page, state) {
 /**
  * A page in a browser of its own. origins: whom it may ask, HTTP and WebSocket alike. mayFail: of those, whom it need not
  * reach; the console tells of each try. quic: HTTP/3 too, where this host is the one after it (Chromium's
- * --host-resolver-rules). args: more of Chromium's. executablePath: what starts it, where it is to be on another host. permissions: what the person allows. clock: the page's time is the
- * test's to move. before: runs in the page before all else. locale: the person's language.
+ * --host-resolver-rules). executablePath: what starts it, where it is to be on another host. args: more of Chromium's.
+ * permissions: what the person allows. clock: the page's time is the test's to move. before: runs in the page before all
+ * else. locale: the person's language.
  */
 export async function open(url, { origins, mayFail = new Set(), quic, executablePath = facts.executablePath, args = [], permissions = [], clock = false, before, locale = "en-US", viewport = { width: 1024, height: 800 } }) {
   // A data folder of its own for each run: launch makes it and removes it.

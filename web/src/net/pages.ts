@@ -2,7 +2,7 @@
 // trackers under the topic's own infohash, never under the community's, where servers are looked for. Pages prove nothing:
 // what they give is what it is by its hashes and signatures, as with servers, and what is given here is a folder as it came.
 
-import { utf8 } from "../protocol/bytes.ts";
+import { toHex, utf8 } from "../protocol/bytes.ts";
 import { type Hash, hashOf, type Place } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
@@ -23,8 +23,8 @@ export const maxOnTheirWay = 4;
 export const idleEnough = 10_000;
 /** Pages that are asked, or wait to be. */
 export const maxPages = 6;
-/** Addresses that gave something false, and bytes that all pages may bring of one topic. */
-const maxLied = 64;
+/** Addresses that gave something false, or nothing, and bytes that all pages may bring of one topic. */
+const maxBarred = 64;
 export const maxTaken = 192 << 20;
 /** A page that brought no folder by then makes way, where others wait. */
 export const patienceMillis = 60_000;
@@ -93,7 +93,7 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
   // ---- pages that are asked
 
   let pages: Page[] = [];
-  const lied = new Set<string>();
+  const barred = new Set<string>();
   const listeners = new Set<() => void>();
   let reader: TopicReader | undefined;
   let taken = 0;
@@ -119,7 +119,7 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
         if (error.retryAfter !== undefined) peer.restUntil = now() + error.retryAfter * 1000;
         return false;
       }
-      if (error instanceof Lie && lied.size < maxLied) lied.add(peer.key);
+      if (error instanceof Lie) bar(peer);
       leave(peer, error);
       return true;
     },
@@ -129,14 +129,23 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
 
   function take(line: Line, _: unknown, host?: string): void {
     // Where the browser does not say an address, who is left cannot be told from who comes.
-    const key = host ?? crypto.randomUUID();
-    if (sources.isEnough() || lied.has(key) || pages.some((page) => page.key === key)) return line.close?.();
+    const key = host ?? toHex(crypto.getRandomValues(new Uint8Array(8)));
+    if (sources.isEnough() || barred.has(key) || pages.some((page) => page.key === key)) return line.close?.();
     const end = new AbortController();
     const page: Page = { key, line, network: host === undefined ? key : networkOf(host), gone: end.signal, end, restUntil: 0, took: 0 };
     pages = [...pages, page];
     line.closed?.addEventListener("abort", () => leave(page, line.closed?.reason));
-    setTimeout(() => !isWhole && pages.length > enough && leave(page, new Trouble("timeout")), patienceMillis);
+    setTimeout(() => {
+      if (isWhole || pages.length <= enough || !pages.includes(page)) return;
+      bar(page);
+      leave(page, new Trouble("timeout"));
+    }, patienceMillis);
     tell();
+  }
+
+  /** Has an address asked no more, for as long as the thread is open. */
+  function bar({ key }: Giver): void {
+    if (barred.size < maxBarred) barred.add(key);
   }
 
   function leave(page: Giver, reason: unknown): void {
@@ -237,7 +246,7 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
   }
 
   async function answer({ sdp }: Offered): Promise<string | undefined> {
-    if (!gives() || onTheirWay >= maxOnTheirWay || !makeRoom()) return undefined;
+    if (!gives() || onTheirWay >= maxOnTheirWay || (given.size >= maxReaders && idlest() === undefined)) return undefined;
     onTheirWay++;
     const connection = connect(ways);
     try {
@@ -262,6 +271,9 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
   }
 
   function begin(channel: DataChannel, connection: Connection): void {
+    // Only who is there takes another's place, not who was announced.
+    if (given.size >= maxReaders) idlest()?.close();
+    if (given.size >= maxReaders) return connection.close();
     channel.binaryType = "arraybuffer";
     const one = give(portOf(channel, connection), infohash, peerId, {
       place,
@@ -280,12 +292,10 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
     tell();
   }
 
-  function makeRoom(): boolean {
-    if (given.size + onTheirWay < maxReaders) return true;
-    const [idle] = [...given].sort((a, b) => a.asked - b.asked);
-    if (idle === undefined || now() - idle.asked < idleEnough) return false;
-    idle.close();
-    return true;
+  /** Of the readers the one that asked longest ago, if that is long enough to leave him. */
+  function idlest(): ReturnType<typeof give> | undefined {
+    const [first] = [...given].sort((a, b) => a.asked - b.asked);
+    return first === undefined || now() - first.asked < idleEnough ? undefined : first;
   }
 
   const swarm = createSwarm({

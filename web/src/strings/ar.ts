@@ -28,6 +28,11 @@ const ofBytes: Forms = { zero: "لا شيء", one: "بايت واحد", two: "ب
 const ofSeconds: Forms = { zero: "لحظة", one: "ثانية واحدة", two: "ثانيتين", few: "# ثوانٍ", many: "# ثانية", other: "# ثانية" };
 const ofTopics: Forms = { zero: "أي موضوع", one: "موضوع واحد", two: "موضوعين", few: "# مواضيع", many: "# موضوعًا", other: "# موضوع" };
 
+const ofReaderPages: Forms = {
+  zero: "صفحات قراء آخرين", one: "صفحة قارئ آخر", two: "صفحتي قارئين آخرين", few: "صفحات # قراء آخرين", many: "صفحات # قارئًا آخر", other: "صفحات # قارئ آخر",
+};
+const readersHere: Forms = { zero: "لا قراء", one: "قارئ واحد", two: "قارئان", few: "# قراء", many: "# قارئًا", other: "# قارئ" };
+
 export const dir = "rtl";
 
 export const words: Language = {
@@ -167,6 +172,11 @@ export const words: Language = {
     differ: (agree, asked) =>
       `تُقرأ التعليقات من ${count(asked, ofServers)}؛ ${agree > 1 ? `عدد المتفقة منها ${number(agree)}` : "مع اختلاف بينها"}، وتعرض الصفحة ما لديها جميعًا.`,
     none: "لا تُقرأ التعليقات من أي خادم.",
+    pages: (n) => `لا يجيب أي خادم. تُقرأ التعليقات من ${count(n, ofReaderPages)}.`,
+    helping: (readers, sent, most) => `مساعدة غيرك على قراءة هذا الموضوع: ${count(readers, readersHere)}، وأُعطي ${given(sent)} من ${given(most)}.`,
+    help: "المشاركة مع قراء آخرين",
+    helps: { auto: "عند قلة الخوادم", always: "دائمًا", never: "أبدًا" },
+    helpNote: "عندئذ يستطيع من يقرأ الموضوع نفسه رؤية عنوان هذا المتصفح.",
     asking: "جارٍ سؤاله…",
     working: "يجيب",
     failed: "لا يجيب",

@@ -148,6 +148,11 @@ export const words: Language = {
     differ: (agree, asked) =>
       `Gelesen wird von ${onServers(asked)}; ${agree > 1 ? `${number(agree)} stimmen überein` : "sie unterscheiden sich"}, und die Seite zeigt, was alle zusammen haben.`,
     none: "Gelesen wird von keinem Server.",
+    pages: (n) => `Kein Server antwortet. Gelesen wird von ${n === 1 ? "der Seite eines anderen Lesers" : `den Seiten von ${number(n)} anderen Lesern`}.`,
+    helping: (readers, given, most) => `Andere lesen diese Kommentare von hier: ${plural(readers, "Leser", "Leser")}, ${given} von ${most} gegeben.`,
+    help: "Mit anderen Lesern teilen",
+    helps: { auto: "Bei wenigen Servern", always: "Immer", never: "Nie" },
+    helpNote: "Wer dasselbe liest, kann dann die Adresse dieses Browsers sehen.",
     asking: "wird gefragt…",
     working: "antwortet",
     failed: "antwortet nicht",
