@@ -13,7 +13,8 @@ import { about, deadline, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
 import { pacer } from "./pacer.ts";
 import { Trouble } from "./reasons.ts";
-import { enough, type Line, type Peer, type Servers } from "./servers.ts";
+import type { IPFS } from "./ipfs.ts";
+import { enough, type Line, type Reached, type Servers } from "./servers.ts";
 import { createTree, type Place, readCar } from "./tree.ts";
 
 /** Bounds and times of one topic's reading; tests reach them with smaller ones. */
@@ -75,7 +76,7 @@ const blockRequests = 2;
 const maxByName = 32;
 
 interface Source {
-  readonly peer: Peer;
+  readonly peer: Reached;
   readonly end: AbortController;
   /** The folder that all of is here, once there is one. Undefined too where the topic is unknown there. */
   root: Place | undefined;
@@ -116,10 +117,12 @@ export interface ReadOptions {
   readonly folder: string | undefined;
   readonly sink: TopicSink;
   readonly now: () => number;
+  /** Where a folder is looked for when no server answers. */
+  readonly ipfs?: IPFS | undefined;
   readonly bounds: Bounds;
 }
 
-export function readTopic({ servers, page, topic, held, folder, sink, now, bounds: bound }: ReadOptions): TopicReader {
+export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs, bounds: bound }: ReadOptions): TopicReader {
   const life = new AbortController();
   const sources = new Set<Source>();
   /** Servers that do not give this topic: too much of it, or they keep none of it. */
@@ -151,10 +154,15 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   let aloneTold = 0;
   let batch: File[] = [];
   let batchSize = 0;
-  let batchOf: Peer | undefined;
+  let batchOf: Reached | undefined;
   let batchTimer: ReturnType<typeof setTimeout> | undefined;
   let batches = 0;
   let listening = false;
+  /** The folder that a server named last. */
+  let named: string | undefined;
+  /** IPFS is asked while no server answers, and not before then. */
+  let spare: AbortController | undefined;
+  let spareAgain = 0;
 
   // ---- what goes out
 
@@ -203,7 +211,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   /** Looks where all stands. */
   function update(): void {
     if (life.signal.aborted) return;
-    const all = [...sources];
+    const all = [...sources].filter(({ peer }) => !isSpare(peer));
     const synced = all.filter((source) => source.synced);
     const first = all.filter((source) => source.busy && !source.synced);
     if (synced.length > 0 && firstSynced === undefined) {
@@ -218,10 +226,11 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       flush();
       const isEmpty = seen.size === 0 && synced.every(({ root }) => root === undefined || tree.names(root).next().done === true);
       setState(isEmpty ? "empty" : "live");
-    } else if (all.some((source) => source.reading !== undefined) || synced.length > 0) {
+    } else if (all.some((source) => source.reading !== undefined) || synced.length > 0 || [...sources].some(({ peer, documents }) => isSpare(peer) && documents > 0)) {
       if (state !== "live") setState("reading");
     } else if (all.length === 0 && !servers.searching() && now() - lonely >= bound.grace) {
       setState("unreachable");
+      askSpare();
     } else if (state === undefined || state === "unreachable") {
       setState("searching");
     }
@@ -278,13 +287,23 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
 
   // ---- whom to read from
 
+  /** Reads what the IPFS network has of the folder that is known to be the newest. */
+  function askSpare(): void {
+    if (ipfs === undefined || sources.size > 0 || now() < spareAgain) return;
+    spareAgain = now() + bound.tick;
+    spare = new AbortController();
+    follow({ key: "ipfs", network: "ipfs", line: ipfs.line(topic, named === folderTold ? undefined : named), gone: spare.signal, restUntil: 0, took: 0 });
+  }
+
   /** Takes up servers until there are enough, one of a network. */
   function pick(): void {
     if (life.signal.aborted) return;
-    for (const peer of servers.peers(topic.community)) {
+    const ready = servers.peers(topic.community).filter(({ key, restUntil }) => !refused.has(key) && restUntil <= now());
+    if (ready.length > 0) spare?.abort(overtaken);
+    for (const peer of ready) {
       if (sources.size >= enough) break;
       const taken = [...sources].some((source) => source.peer.key === peer.key || source.peer.network === peer.network);
-      if (!taken && !refused.has(peer.key) && peer.restUntil <= now()) follow(peer);
+      if (!taken) follow(peer);
     }
     update();
   }
@@ -312,7 +331,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     endTransfer(dropped.transfer);
   }
 
-  function follow(peer: Peer): void {
+  function follow(peer: Reached): void {
     const end = new AbortController();
     const source: Source = {
       peer,
@@ -337,8 +356,10 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       end.abort(peer.gone.reason ?? life.signal.reason);
       source.wake();
       sources.delete(source);
-      isNew = true;
-      if (sources.size === 0) beginLonely();
+      if (!isSpare(peer)) {
+        isNew = true;
+        if (sources.size === 0) beginLonely();
+      }
       pick();
     };
     peer.gone.addEventListener("abort", leave, { once: true });
@@ -362,6 +383,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       try {
         await readOnce(source);
         source.tries = 0;
+        // It has no news of its own.
+        if (isSpare(source.peer)) return;
       } catch (error) {
         if (end.signal.aborted || error === overtaken) continue;
         if (!(await mayGoOn(source, error))) return;
@@ -424,12 +447,13 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   const overtaken = new Error("overtaken");
 
   async function readOnce(source: Source): Promise<void> {
-    if (!anyWhole && seen.size < bound.wholeBelow) {
+    if (!anyWhole && seen.size < bound.wholeBelow && !isSpare(source.peer)) {
       if (await myTurn(source)) return readWhole(source);
     }
     const id = await timed(source, (signal) => getId(source.peer.line.server, topic.community, topic.topic, signal));
     if (id === undefined) return synced(source, undefined);
     const root: Place = { cid: id, path: [] };
+    if (!isSpare(source.peer)) named = cidText(id);
     if (source.root !== undefined && equalCids(source.root.cid, id)) return synced(source, source.root);
     source.asHeld = heldRoot !== undefined && equalCids(heldRoot, id);
     if (source.asHeld) {
@@ -536,6 +560,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
         chunks,
         (root) => {
           source.reading = { cid: root, path: [] };
+          named = cidText(root);
           update();
         },
         {
@@ -731,10 +756,13 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     retry() {
       servers.retry();
       refused.clear();
+      spareAgain = 0;
       checkAll();
     },
   };
 }
+
+const isSpare = ({ line }: Reached): boolean => line.carrier === "ipfs";
 
 async function* progress(chunks: AsyncIterable<Uint8Array>, told: () => void): AsyncGenerator<Uint8Array> {
   try {

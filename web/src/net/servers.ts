@@ -61,19 +61,23 @@ export interface Arrived {
   readonly origin: string;
 }
 
-/** A server that proved itself. */
-export interface Peer {
+/** What a topic can be read from. */
+export interface Reached {
   readonly key: string;
   readonly line: Line;
   readonly network: string;
-  /** A person or the site chose it. */
-  readonly named: boolean;
-  readonly hello: Hello;
   /** Ends when it is not to be asked any more: it failed, lied, or the page closes. */
   readonly gone: AbortSignal;
   /** Until then it asked not to be asked. Milliseconds since 1970. */
   restUntil: number;
   took: number;
+}
+
+/** A server that proved itself. */
+export interface Peer extends Reached {
+  /** A person or the site chose it. */
+  readonly named: boolean;
+  readonly hello: Hello;
 }
 
 /** What is kept from visit to visit. */
@@ -120,11 +124,11 @@ export interface Servers {
   first(community: Hash, millis: number, signal: AbortSignal): Promise<void>;
   /** Whether servers are still being asked for the first time. */
   searching(): boolean;
-  good(peer: Peer, took: number): void;
+  good(peer: Reached, took: number): void;
   /** Tells of an error of one. True if the peer is gone by it. */
-  failed(peer: Peer, error: unknown): boolean;
+  failed(peer: Reached, error: unknown): boolean;
   /** Tells that the peer cannot be used for something, which is no fault. */
-  remark(peer: Peer, reason: Reason): void;
+  remark(peer: Reached, reason: Reason): void;
   retry(): void;
   /** Hears of hellos' trackers and of servers that are proven. */
   onHello(listener: (hello: Hello) => void): void;
@@ -459,7 +463,7 @@ export function createServers(host: ServersHost): Servers {
     pump();
   }
 
-  function entryFor(peer: Peer): Entry | undefined {
+  function entryFor(peer: Reached): Entry | undefined {
     return [...entries].find((entry) => entry.peer === peer);
   }
 

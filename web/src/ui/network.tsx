@@ -28,6 +28,7 @@ export function Network(): VNode {
   const topic = current.value;
   // Told of with the servers.
   const trackers = (servers.value, net.value?.trackers() ?? []);
+  const ipfs = net.value?.ipfs();
   const { agree, asked } = topic?.agreement.value ?? { agree: 0, asked: 0 };
 
   async function add(event: Event): Promise<void> {
@@ -53,7 +54,7 @@ export function Network(): VNode {
         <h2 id="network">{t.title}</h2>
         <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
-      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : t.none}</p>
+      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : ipfs !== undefined && ipfs.got > 0 ? t.ipfs : t.none}</p>
       <ul class="plain servers">
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
       </ul>
@@ -69,6 +70,7 @@ export function Network(): VNode {
         <summary>{t.details}</summary>
         <dl class="facts">
           {topic !== undefined && <><dt>{t.community}</dt><dd><code>{topic.place.community}</code></dd><dt>{t.topic}</dt><dd><code>{topic.place.topic}</code></dd></>}
+          {ipfs !== undefined && <><dt>{t.ipfsTitle}</dt><dd>{t.ipfsFacts(ipfs.peers, ipfs.got, ipfs.given)}</dd></>}
           {trackers.length > 0 && <dt>{t.trackers}</dt>}
           {trackers.map(({ url, state, found, reason }) => (
             <dd key={url}>
