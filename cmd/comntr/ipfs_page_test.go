@@ -201,33 +201,37 @@ func TestE2EPageOutlivesHTTP(t *testing.T) {
 	needsPage(t)
 	s := serve(t, t.TempDir(), "--ipfs-listen", "/ip4/127.0.0.1/udp/0/quic-v1/webtransport", "--webtransport-listen", "none", "--rtc-listen", "none")
 	ipfsTexts(t, s)
-	var dead atomic.Bool
+	var hellos, cuts atomic.Int32
+	dead := func() bool { return hellos.Load() > 0 && cuts.Load() > 1 }
 	cut := proxy(t, tlsServer, func() string { return s.http }, func(r *http.Response) error {
-		if dead.Load() {
-			return errors.New("dead")
+		if dead() {
+			panic(http.ErrAbortHandler)
 		}
-		if r.Header.Get("Content-Type") == "application/vnd.ipld.car" || strings.HasPrefix(r.Header.Get("Content-Type"), "application/vnd.ipld.car;") {
-			body, err := io.ReadAll(r.Body)
-			if err != nil {
-				return err
-			}
-			r.Header.Del("Content-Encoding")
-			r.Header.Del("Content-Length")
-			r.ContentLength = -1
-			r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:len(body)/2]), failing{&dead}))
+		if r.Request.URL.Path == comntr.HelloPath {
+			hellos.Add(1)
 		}
+		if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/vnd.ipld.car") {
+			return nil
+		}
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return err
+		}
+		r.Header.Del("Content-Length")
+		r.ContentLength = -1
+		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:len(body)/2]), failing(func() { cuts.Add(1) })))
 		return nil
 	})
 	play(t, "ipfs.mjs", "half", facts{
 		"site": siteWith(t, tlsServer, map[string]any{"servers": []string{cut}}), "server": cut,
-	}, acts{"dead": func(string) (string, error) { return strconv.FormatBool(dead.Load()), nil }})
+	}, acts{"dead": func(string) (string, error) { return strconv.FormatBool(dead()), nil }})
 }
 
-// failing ends a body without its end; the second one is the server's death.
-type failing struct{ dead *atomic.Bool }
+// failing ends a body before its end.
+type failing func()
 
 func (f failing) Read([]byte) (int, error) {
-	f.dead.Store(true)
+	f()
 	return 0, errors.New("cut")
 }
 
