@@ -194,45 +194,32 @@ func TestE2EPageByGateway(t *testing.T) {
 	}, acts{})
 }
 
-// TestE2EPageOutlivesHTTP: a server gives half of a folder and then answers
-// nobody, but over IPFS. Its hello named its node: the page, on https, gets the
-// rest from there, over WebTransport.
+// TestE2EPageOutlivesHTTP: a server tells the id of a newer folder, and from
+// then on answers nobody, but over IPFS. Its hello named its node: the page, on
+// https, gets what is new from there, over WebTransport.
 func TestE2EPageOutlivesHTTP(t *testing.T) {
 	needsPage(t)
 	s := serve(t, t.TempDir(), "--ipfs-listen", "/ip4/127.0.0.1/udp/0/quic-v1/webtransport", "--webtransport-listen", "none", "--rtc-listen", "none")
 	ipfsTexts(t, s)
-	var hellos, cuts atomic.Int32
-	dead := func() bool { return hellos.Load() > 0 && cuts.Load() > 1 }
-	cut := proxy(t, tlsServer, func() string { return s.http }, func(r *http.Response) error {
-		if dead() {
+	var dying, dead atomic.Bool
+	topic := "/" + pagePlace.Community.String() + "/" + pagePlace.Topic.String()
+	front := proxy(t, tlsServer, func() string { return s.http }, func(r *http.Response) error {
+		isID := r.Request.URL.Path == topic && r.Request.Header.Get("Accept") == "text/plain"
+		if dead.Load() || dying.Load() && !isID {
 			panic(http.ErrAbortHandler)
 		}
-		if r.Request.URL.Path == comntr.HelloPath {
-			hellos.Add(1)
+		if dying.Load() {
+			dead.Store(true)
 		}
-		if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/vnd.ipld.car") {
-			return nil
-		}
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return err
-		}
-		r.Header.Del("Content-Length")
-		r.ContentLength = -1
-		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:len(body)/2]), failing(func() { cuts.Add(1) })))
 		return nil
 	})
-	play(t, "ipfs.mjs", "half", facts{
-		"site": siteWith(t, tlsServer, map[string]any{"servers": []string{cut}}), "server": cut,
-	}, acts{"dead": func(string) (string, error) { return strconv.FormatBool(dead()), nil }})
-}
-
-// failing ends a body before its end.
-type failing func()
-
-func (f failing) Read([]byte) (int, error) {
-	f()
-	return 0, errors.New("cut")
+	play(t, "ipfs.mjs", "dying", facts{
+		"site": siteWith(t, tlsServer, map[string]any{"servers": []string{front}}), "server": front,
+	}, acts{
+		"post": s.byCommand,
+		"die":  func(string) (string, error) { dying.Store(true); return "", nil },
+		"dead": func(string) (string, error) { return strconv.FormatBool(dead.Load()), nil },
+	})
 }
 
 // TestE2EPageGivesToIPFS: a node that the site names, and that holds nothing,

@@ -7,7 +7,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ask, at, expect, facts, fault, hostOf, network, play, shows } from "./person.mjs";
+import { ask, at, expect, facts, fault, hostOf, network, play, showNew, shows } from "./person.mjs";
 
 const topic = "/r/news";
 const url = (site = facts.site, folder = facts.folder) => `${site}${folder === undefined ? "" : `?folder=${folder}`}#/reddit/${encodeURIComponent(topic)}`;
@@ -91,14 +91,22 @@ async function gateway(open) {
   await panel.getByText(/^0 nodes · 32 blocks got, 0 given$/).waitFor();
 }
 
-/** A server that ends in the middle of its answer, whose hello named its node. */
-async function half(open) {
-  at("the rest over WebTransport");
-  const page = await open(url(), { origins: [facts.site, facts.server], mayFail: new Set([hostOf(facts.server)]), quic: "nobody.invalid 127.0.0.1" });
+/** A server whose last word is the id of a newer folder, and whose hello named its node. */
+async function dying(open) {
+  at("read from a server");
+  const mayFail = new Set();
+  const page = await open(url(), { origins: [facts.site, facts.server], mayFail, quic: "nobody.invalid 127.0.0.1" });
   expect("the page is secure", await page.evaluate(() => location.protocol === "https:" && isSecureContext));
   await shows(page, signed);
-  await page.waitForFunction(() => document.querySelectorAll("article").length === 31);
-  expect("the server is gone", (await ask("dead")) === "true");
+  await ask("post", "Posted while all is well.");
+  await showNew(page, "Posted while all is well.");
+
+  at("the rest over WebTransport");
+  mayFail.add(hostOf(facts.server));
+  await ask("die");
+  await ask("post", "Posted while it dies.");
+  await showNew(page, "Posted while it dies.");
+  expect("the server is dead", (await ask("dead")) === "true");
   await saysIPFS(page);
 }
 
@@ -150,7 +158,7 @@ async function frugal(open, opened) {
 }
 
 try {
-  await play({ dead, liar, gateway, half, gives, frugal });
+  await play({ dead, liar, gateway, dying, gives, frugal });
 } finally {
   rmSync(log, { recursive: true, force: true });
 }
