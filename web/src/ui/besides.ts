@@ -37,7 +37,9 @@ function runNode(): void {
     timer = setTimeout(() => (globalThis.requestIdleCallback ?? setTimeout)(() => net.peek()?.useIPFS(true)), idleMillis);
   };
   const stop = effect(() => {
-    if (current.value?.drawn.value !== true) return;
+    const topic = current.value;
+    // What still comes is more urgent; when no server answers, the network starts it at once.
+    if (topic?.state.value !== "live" || topic.facts.value.unverified > 0) return;
     queueMicrotask(() => stop());
     whenIdle();
     document.addEventListener("visibilitychange", () => {
