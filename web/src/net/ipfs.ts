@@ -22,24 +22,20 @@ type Answer = Partial<Extract<FromPeer, { kind: "answer" }>>;
 export function createIPFS(start: () => Worker, folders: readonly string[], nodes: () => readonly string[], changed: () => void): IPFS {
   let worker: Worker | undefined;
   let isOff = false;
-  let isBroken = false;
   let questions = 0;
   let view: IPFSView | undefined;
   const waiting = new Map<number, (answer: Answer) => void>();
 
   function use(on: boolean): void {
     isOff = !on;
-    if (isOff || isBroken) {
+    if (isOff) {
       worker?.terminate();
       worker = view = undefined;
       for (const done of waiting.values()) done({});
       waiting.clear();
     } else if (worker === undefined) {
       worker = start();
-      worker.onerror = () => {
-        isBroken = true;
-        use(true);
-      };
+      worker.onerror = () => use(false);
       worker.onmessage = ({ data }: MessageEvent<FromPeer>) => {
         if (data.kind === "answer") {
           waiting.get(data.n)?.(data);

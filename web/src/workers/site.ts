@@ -3,7 +3,7 @@
 /** As of config.ts: it may have been put together by a machine. */
 export const maxSite = 65536;
 export const maxNamed = 8;
-export const maxFolders = 1000;
+export const maxFolders = 400;
 
 export interface Site {
   /** Of delegated routing (specs.ipfs.tech): who says which nodes have a folder. URLs without a slash at the end. */
