@@ -9,7 +9,7 @@ import { rolldown } from "rolldown";
 
 /** Bytes, gzip: all that is fetched before the first comment shows; the whole page. */
 const maxFirst = 40_000;
-const maxAll = 90_000;
+const maxAll = 99_000;
 /** The IPFS node, which comes when all is still, to whom it is of use: Helia and libp2p, with what they need of the page's code. */
 const maxPeer = 270_000;
 
@@ -28,7 +28,7 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-const workers = ["thread", "markdown", "work", "seal"];
+const workers = ["thread", "markdown", "work"];
 // Which modules travel together. What comes later is in the first of these parts that needs it.
 const later = {
   sign: ["src/protocol/build.ts", "src/workers/search.ts"],
@@ -70,7 +70,7 @@ const bundle = await rolldown({
     target,
     // h(tag, props, child) is shorter than jsx(tag, { children: [child] }).
     jsx: { runtime: "classic", pragma: "h", pragmaFrag: "Fragment" },
-    inject: { h: ["preact", "h"], Fragment: ["preact", "Fragment"] },
+    inject: { h: [here("src/ui/draw.ts"), "h"], Fragment: [here("src/ui/draw.ts"), "Fragment"] },
   },
 });
 const { output: made } = await bundle.generate({
@@ -82,14 +82,19 @@ const { output: made } = await bundle.generate({
   codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: partOf, debugName: "parts" }] },
 });
 
-// What rolldown adds is a file of its own, which all that comes later would wait for: each has it within.
-const added = made.find(({ fileName }) => fileName === "rolldown-runtime.js");
-const output = made.filter((file) => file !== added).map((file) => {
-  if (!file.imports.includes(added?.fileName)) return file;
-  const [, body, inside = "t"] = /^(.*)export\{(?:(\w+) as )?t\};?\s*$/s.exec(added.code) ?? [];
-  const code = file.code.replace(/import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/, (_, name) => `const ${name}=(()=>{${body}return ${inside}})();`);
-  if (body === undefined || code === file.code) throw new Error("rolldown adds something else than build.js knows");
-  return { ...file, code, imports: file.imports.filter((name) => name !== added.fileName) };
+// What a module gives that is imported later, rolldown gathers by a function in a file of its own, which all that comes
+// later would wait for. An object does the same.
+const added = "rolldown-runtime.js";
+const output = made.filter(({ fileName }) => fileName !== added).map((file) => {
+  if (!file.imports.includes(added)) return file;
+  const [statement, gather] = /import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/.exec(file.code) ?? [];
+  const code = file.code.replace(statement, "").replace(/=(\w+)\(\{((?:[\w$]+:\(\)=>[\w$]+,?)+)\}\)/g, (all, name, members) => {
+    if (name !== gather) return all;
+    return `={${members.replace(/([\w$]+):\(\)=>([\w$]+)/g, "get $1(){return $2}")}}`;
+  });
+  // A name that is still called is one that nothing gives any more: that would be seen only by whoever asks for that part.
+  if (statement === undefined || new RegExp(`(?<![\\w$.])${gather}\\(\\{[\\w$]+:\\(\\)=>`).test(code)) throw new Error("rolldown adds something else than build.js knows");
+  return { ...file, code, imports: file.imports.filter((name) => name !== added) };
 });
 const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
 // It shares no file with the page, which would have to be cut otherwise for its sake.

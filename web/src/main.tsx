@@ -2,11 +2,11 @@
 // reader come to it.
 
 import { effect } from "./state/signals.ts";
-import { render } from "preact";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
 import { net, route, startNet, startPage, working } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
+import { render } from "./ui/draw.ts";
 import { warmUp } from "./workers/pool.ts";
 
 /** It comes by then, whatever the first comments do. */

@@ -1,6 +1,6 @@
 // What the buttons of a comment do, but reading: votes, deletes, and the menu.
 
-import { render, type VNode } from "preact";
+import type { VNode } from "preact";
 import { shared } from "../gateway.ts";
 import { writeRoute } from "../route.ts";
 import { mute } from "../state/choices.ts";
@@ -14,6 +14,7 @@ import { compose, menu as t, report } from "../strings/en-later.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
 import { useEffect, useRef } from "./component.ts";
+import { render } from "./draw.ts";
 import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {

@@ -1,7 +1,8 @@
 // A comment's body: a tree becomes DOM nodes, one for one.
 
-import { type ComponentChild, h, type VNode } from "preact";
+import type { ComponentChild, VNode } from "preact";
 import type { Tree } from "../workers/trees.ts";
+import { h } from "./draw.ts";
 
 /** Longer ones are laid out only where they are seen: a screen of them would take seconds. */
 const longText = 4096;

@@ -1,12 +1,13 @@
 // One comment as a row. What its buttons do is decided once for the whole thread, by their data-act: thousands of rows
 // have no listeners of their own. Nor are their parts components: those cost as much as the nodes that they make.
 
-import { type ComponentChildren, render, type VNode } from "preact";
+import type { ComponentChildren, VNode } from "preact";
 import { shared } from "../gateway.ts";
 import type { DrawnRow } from "../state/topic.ts";
 import { comment as t } from "../strings/en.ts";
 import type { Row } from "../workers/messages.ts";
 import { body } from "./body.tsx";
+import { render } from "./draw.ts";
 import { mark, shortKey } from "./mark.tsx";
 import { ago, fullDate } from "./when.ts";
 

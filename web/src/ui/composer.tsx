@@ -15,10 +15,8 @@ import { knownTree, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
-import { lazy } from "./lazy.tsx";
+import { KeepName } from "./keepname.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
-
-const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 
 /** A draft is kept when the typing pauses. */
 const draftMillis = 300;

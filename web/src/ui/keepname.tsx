@@ -6,11 +6,8 @@ import { changeKey } from "../state/write.ts";
 import { wordsOf } from "../state/words.ts";
 import { page } from "../strings/en.ts";
 import { keepName as t } from "../strings/en-later.ts";
-import { sealInWorker } from "../workers/sealing.ts";
+import { sealInWorker } from "../workers/working.ts";
 import { useEffect, useRef, useSignal } from "./component.ts";
-
-export { seedOfWords } from "../state/words.ts";
-export { unsealInWorker } from "../workers/sealing.ts";
 
 export interface KeepNameProps {
   readonly who: Me;

@@ -1,7 +1,7 @@
 // The screen of a topic: its comments in sections of fifty, drawn slice by slice, and what is said where there are none.
 
 import type { Signal } from "../state/signals.ts";
-import { Fragment, type VNode } from "preact";
+import type { VNode } from "preact";
 import { draftKey, keptDraft } from "../keep/person.ts";
 import { shared } from "../gateway.ts";
 import { pacer } from "../net/pacer.ts";
@@ -17,6 +17,7 @@ import { current } from "./app.tsx";
 import { comment } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
 import { useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffect } from "./component.ts";
+import { Fragment } from "./draw.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
 const Shared = lazy(async () => (await import("./shared.tsx")).Shared);

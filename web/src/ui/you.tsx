@@ -6,17 +6,15 @@ import { parsePlace } from "../protocol/hash.ts";
 import { mute, setActive, setLists, setLooks } from "../state/choices.ts";
 import { keepSetting, lists, type Me, me, muted, notifies, people } from "../state/me.ts";
 import { looks } from "../state/looks.ts";
-import { keeping, loader, tell } from "../state/page.ts";
+import { keeping, tell } from "../state/page.ts";
+import { seedOfWords } from "../state/words.ts";
 import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
 import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
-import { lazy } from "./lazy.tsx";
+import { unsealInWorker } from "../workers/working.ts";
+import { KeepName } from "./keepname.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useEffect, useSignal } from "./component.ts";
-
-/** The list of words is longer than all the rest of this screen. */
-const keepName = loader(() => import("./keepname.tsx"));
-const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 
 export function You(): VNode {
   const keeps = useSignal<Me | undefined>(undefined);
@@ -70,18 +68,16 @@ function Bring(): VNode {
   const said = useSignal("");
   async function bring(event: Event): Promise<void> {
     event.preventDefault();
-    const module = await keepName();
-    if (module === undefined) return;
     let text = words.value;
     if (file.value !== undefined) {
-      const opened = await module.unsealInWorker(new Uint8Array(await file.value.arrayBuffer()), pass.value).catch(() => undefined);
+      const opened = await unsealInWorker(new Uint8Array(await file.value.arrayBuffer()), pass.value).catch(() => undefined);
       if (opened === undefined) {
         said.value = t.notFile;
         return;
       }
       text = opened;
     }
-    const seed = module.seedOfWords(text);
+    const seed = seedOfWords(text);
     if (seed === undefined) {
       said.value = t.notWords;
       return;
