@@ -1,22 +1,21 @@
 // The IPFS network, asked when no server answers: a line to it, as to a server that knows the ids of some folders and
 // gives blocks. The node itself is in a worker (workers/peer.ts) that comes when it is wanted; its failure costs nothing.
 
-import { utf8 } from "../protocol/bytes.ts";
 import { type Place, placeText } from "../protocol/hash.ts";
 import type { FromPeer, ToPeer } from "../workers/messages.ts";
 import { until } from "./deadline.ts";
 import type { IPFSView } from "./net.ts";
-import type { Line } from "./servers.ts";
+import type { Reached } from "./servers.ts";
 
 export interface IPFS {
   /** Starts the node, or ends it and starts it no more until it is to be used again. */
   use(on: boolean): void;
   /** id: the newest folder that a server named of the topic. */
-  line(topic: Place, id: string | undefined): Line;
+  line(topic: Place, id: string | undefined): Reached["line"];
   view(): IPFSView | undefined;
 }
 
-type Answer = Partial<Extract<FromPeer, { kind: "answer" }>>;
+type Answer = Partial<Extract<FromPeer, { n: number }>>;
 
 /** folders: of ?folder=, each <community>/<topic>/<id>. nodes: multiaddrs of servers' nodes. */
 export function createIPFS(start: () => Worker, folders: readonly string[], nodes: () => readonly string[], changed: () => void): IPFS {
@@ -30,20 +29,18 @@ export function createIPFS(start: () => Worker, folders: readonly string[], node
     isOff = !on;
     if (isOff) {
       worker?.terminate();
+      // Who waits for an answer has a time for that.
       worker = view = undefined;
-      for (const done of waiting.values()) done({});
-      waiting.clear();
     } else if (worker === undefined) {
       worker = start();
       worker.onerror = () => use(false);
       worker.onmessage = ({ data }: MessageEvent<FromPeer>) => {
-        if (data.kind === "answer") {
-          waiting.get(data.n)?.(data);
-          waiting.delete(data.n);
-          return;
+        if ("view" in data) {
+          view = data.view;
+          return changed();
         }
-        view = data.view;
-        changed();
+        waiting.get(data.n)?.(data);
+        waiting.delete(data.n);
       };
     }
     changed();
@@ -62,13 +59,12 @@ export function createIPFS(start: () => Worker, folders: readonly string[], node
     use,
     line(place, named) {
       const topic = placeText(place);
-      const known = named ?? folders.find((text) => text.startsWith(`${topic}/`))?.slice(topic.length + 1);
-      let id = known;
+      let id = named ?? folders.find((text) => text.startsWith(`${topic}/`))?.slice(topic.length + 1);
       const answer = async (path: string, body: unknown): Promise<BodyInit | undefined> => {
         if (path === "/blocks" && id !== undefined) return (await ask(topic, id, new TextDecoder().decode(body as Uint8Array).split("\n"))).car;
         if (path !== `/${topic}`) return undefined;
         id ??= (await ask(topic)).id;
-        return id === undefined || id === "" ? undefined : utf8(`${id}\n`);
+        return id ? `${id}\n` : undefined;
       };
       const fetch = async (path: string, { body, signal }: RequestInit): Promise<Response> => {
         const found = await until(signal as AbortSignal, answer(path, body));

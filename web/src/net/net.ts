@@ -5,7 +5,7 @@ import type { Hash, Place } from "../protocol/hash.ts";
 import type { Sum } from "../protocol/sha1.ts";
 
 /** How a server is reached. */
-export type Carrier = "http" | "webtransport" | "webrtc" | "ipfs";
+export type Carrier = "http" | "webtransport" | "webrtc";
 
 /** What the page's own IPFS node does (workers/peer.ts): nodes it is connected to, blocks that it got and gave. */
 export interface IPFSView {

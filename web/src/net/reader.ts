@@ -226,7 +226,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
       flush();
       const isEmpty = seen.size === 0 && synced.every(({ root }) => root === undefined || tree.names(root).next().done === true);
       setState(isEmpty ? "empty" : "live");
-    } else if (all.some((source) => source.reading !== undefined) || synced.length > 0 || [...sources].some(({ peer, documents }) => isSpare(peer) && documents > 0)) {
+    } else if ([...sources].some(({ peer, reading, documents }) => reading !== undefined && (documents > 0 || !isSpare(peer))) || synced.length > 0) {
       if (state !== "live") setState("reading");
     } else if (all.length === 0 && !servers.searching() && now() - lonely >= bound.grace) {
       setState("unreachable");
@@ -522,7 +522,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
     for (const wait of [...transferWaits]) wait();
   }
 
-  function askWhole(line: Line, signal: AbortSignal): Promise<Response> {
+  function askWhole(line: Reached["line"], signal: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = { Accept: "application/vnd.ipld.car" };
     // A page that asks another origin so would have to ask first whether it may. Its cache asks by itself.
     if (heldRoot !== undefined && (line.carrier !== "http" || line.server.origin === page?.origin)) headers["If-None-Match"] = `W/"${folder}.car"`;

@@ -61,10 +61,10 @@ export interface Arrived {
   readonly origin: string;
 }
 
-/** What a topic can be read from. */
+/** What a topic can be read from: a server, or what ipfs.ts has in its place. */
 export interface Reached {
   readonly key: string;
-  readonly line: Line;
+  readonly line: Omit<Line, "carrier"> & { readonly carrier: Carrier | "ipfs" };
   readonly network: string;
   /** Ends when it is not to be asked any more: it failed, lied, or the page closes. */
   readonly gone: AbortSignal;
@@ -75,6 +75,7 @@ export interface Reached {
 
 /** A server that proved itself. */
 export interface Peer extends Reached {
+  readonly line: Line;
   /** A person or the site chose it. */
   readonly named: boolean;
   readonly hello: Hello;

@@ -76,7 +76,7 @@ export const network = {
   failed: "does not answer",
   lied: "gave false data and is not used",
   unused: "not needed now",
-  carriers: { http: "over HTTP", https: "over HTTPS", webtransport: "over WebTransport", webrtc: "over WebRTC", ipfs: "over IPFS" },
+  carriers: { http: "over HTTP", https: "over HTTPS", webtransport: "over WebTransport", webrtc: "over WebRTC" },
   missed: (over: string, why: string): string => `Not ${over}: ${why}`,
   found: {
     typed: "you named it", config: "named by this page", remembered: "known from before", tracker: "found on a tracker",

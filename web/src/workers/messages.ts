@@ -153,5 +153,5 @@ export interface ToPeer {
 
 export type FromPeer =
   /** car: those of the blocks that came. */
-  | { readonly kind: "answer"; readonly n: number; readonly id?: string; readonly car?: ArrayBuffer }
-  | { readonly kind: "view"; readonly view: IPFSView };
+  | { readonly n: number; readonly id?: string; readonly car?: ArrayBuffer }
+  | { readonly view: IPFSView };

@@ -67,7 +67,7 @@ async function readConfig(): Promise<Site> {
 function changed(): void {
   viewTimer ??= setTimeout(() => {
     viewTimer = undefined;
-    void node.then(({ peers }) => scope.postMessage({ kind: "view", view: { peers, got, given: given.count } }));
+    void node.then(({ peers }) => scope.postMessage({ view: { peers, got, given: given.count } }));
   }, viewMillis);
 }
 
@@ -146,12 +146,12 @@ async function fetchBlocks(root: Cid, cids: readonly Cid[], nodes: readonly stri
 }
 
 async function take({ n, topic, root, cids, nodes }: ToPeer): Promise<void> {
-  if (root === undefined) return scope.postMessage({ kind: "answer", n, id: (await site).folders.get(topic) ?? "" });
+  if (root === undefined) return scope.postMessage({ n, id: (await site).folders.get(topic) ?? "" });
   const wanted = cids.slice(0, maxAsked).flatMap((text) => parseCid(text) ?? []);
   const of = parseCid(root);
   const car = of === undefined || wanted.length === 0 ? undefined : await fetchBlocks(of, wanted, nodes).catch(() => undefined);
-  if (car === undefined) return scope.postMessage({ kind: "answer", n });
-  scope.postMessage({ kind: "answer", n, car }, [car]);
+  if (car === undefined) return scope.postMessage({ n });
+  scope.postMessage({ n, car }, [car]);
 }
 
 scope.onmessage = ({ data }) => void take(data);

@@ -27,7 +27,7 @@ function folderOf(n: number, version: Version): { id: string; blocks: Map<string
   return { id: cidText(makeFolder(listed(leaves.map(({ entry }) => entry)), version, add).cid), blocks, bodies };
 }
 
-type Answerer = (question: ToPeer) => Omit<Extract<FromPeer, { kind: "answer" }>, "kind" | "n"> | undefined;
+type Answerer = (question: ToPeer) => Omit<Extract<FromPeer, { n: number }>, "n"> | undefined;
 
 class Fake {
   onmessage: ((event: { data: FromPeer }) => void) | null = null;
@@ -38,7 +38,7 @@ class Fake {
   postMessage(question: ToPeer): void {
     this.asked.push(question);
     const found = this.answer(question);
-    if (found !== undefined) queueMicrotask(() => this.onmessage?.({ data: { kind: "answer", n: question.n, ...found } }));
+    if (found !== undefined) queueMicrotask(() => this.onmessage?.({ data: { n: question.n, ...found } }));
   }
   terminate(): void {
     this.ended = true;
@@ -167,7 +167,7 @@ describe("with no server", () => {
     net.useIPFS(true);
     net.useIPFS(true);
     expect(fakes.length).toBe(1);
-    fakes[0]?.onmessage?.({ data: { kind: "view", view: { peers: 1, got: 2, given: 3 } } });
+    fakes[0]?.onmessage?.({ data: { view: { peers: 1, got: 2, given: 3 } } });
     expect(net.ipfs()).toEqual({ peers: 1, got: 2, given: 3 });
     net.useIPFS(false);
     expect(net.ipfs()).toBeUndefined();
