@@ -108,7 +108,7 @@ export const network = {
   trackers: "Where servers are looked for",
   led: (n: number): string => `led to ${plural(n, "server", "servers")}`,
   details: "Details",
-  ipfsTitle: "IPFS network",
+  ipfsTitle: "IPFS",
   ipfsFacts: (peers: number, got: number, given: number): string => `${plural(peers, "node", "nodes")} · ${got} blocks got, ${given} given`,
   topic: "Topic",
   community: "Community",

@@ -21,7 +21,10 @@ const pairMillis = 1500;
 /** What says "a minute ago" is to be true. */
 const datesMillis = 60_000;
 
-/** The IPFS node comes when a thread is shown and the page did nothing for so long, and goes when it is hidden for so long. */
+/**
+ * The IPFS node comes when all of a thread is shown and so long has passed, and goes when the page is hidden for so long.
+ * Not by requestIdleCallback: Chromium may leave a page that draws nothing waiting for a minute.
+ */
 const idleMillis = 2000;
 const hiddenMillis = 5 * 60_000;
 
@@ -34,7 +37,7 @@ export function begin(): void {
 function runNode(): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const whenIdle = (): void => {
-    timer = setTimeout(() => (globalThis.requestIdleCallback ?? setTimeout)(() => net.peek()?.useIPFS(true)), idleMillis);
+    timer = setTimeout(() => net.peek()?.useIPFS(true), idleMillis);
   };
   const stop = effect(() => {
     const topic = current.value;

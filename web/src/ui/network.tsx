@@ -54,7 +54,7 @@ export function Network(): VNode {
         <h2 id="network">{t.title}</h2>
         <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
-      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : ipfs !== undefined && ipfs.got > 0 ? t.ipfs : t.none}</p>
+      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : ipfs?.got ? t.ipfs : t.none}</p>
       <ul class="plain servers">
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
       </ul>
