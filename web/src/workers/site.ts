@@ -1,4 +1,4 @@
-// What config.json says of the IPFS network: SPEC.md, section 6. Without it nobody is asked but the nodes that hellos name.
+// What config.json says of the IPFS network. Without it nobody is asked but the nodes that hellos name.
 
 /** As of config.ts: it may have been put together by a machine. */
 export const maxSite = 65536;
