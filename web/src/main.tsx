@@ -1,7 +1,8 @@
-// The page's beginning. What is drawn first waits for nothing: the network, the database and what is remembered of the
-// reader come to it.
+// The page's beginning. What is drawn first waits for nothing but the reader's language: the network, the database and what
+// is remembered of the reader come to it.
 
 import { effect } from "./state/signals.ts";
+import { speakLanguage } from "./state/language.ts";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
 import { net, route, startNet, startPage, working } from "./state/page.ts";
@@ -13,9 +14,9 @@ import { warmUp } from "./workers/pool.ts";
 const networkMillis = 1500;
 
 applyLooks();
+void speakLanguage().then(() => render(<App />, document.getElementById("page") as HTMLElement));
 warmUp();
 const ready = loadMe().catch(() => undefined);
-render(<App />, document.getElementById("page") as HTMLElement);
 void startPage();
 // A topic's first comments are read without the network; all else needs it.
 setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMillis : 0);

@@ -100,6 +100,14 @@ test("a node that is given again where it stands is not looked at", () => {
   render(h("div", { class: "a" }, node), place);
   render(h("div", { class: "b" }, node), place);
   expect([count, place.innerHTML]).toEqual([1, '<div class="b"><p>1</p></div>']);
+  let looks = 0;
+  const looked = h("p", { get class() { looks++; return "a"; } });
+  render(h("div", null, looked), place);
+  const before = looks;
+  render(h("div", null, looked), place);
+  expect(looks).toBe(before);
+  render(h("div", { class: "b" }, node), place);
+  count = 1;
   // Elsewhere it is another drawing of it.
   render(h("main", null, node, node), place);
   expect([count, place.textContent]).toEqual([3, "32"]);

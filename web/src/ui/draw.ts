@@ -76,10 +76,11 @@ function shownOf(child: ComponentChildren): Shown | undefined {
   return typeof child === "object" ? (child as Shown) : String(child);
 }
 
-/** Where each node was before, -1 if nowhere; of old is left what is no more. */
-function match(old: (Drawn | undefined)[], nodes: readonly (Shown | undefined)[]): number[] {
+/** Where each node was before, -1 if nowhere. What is no more goes. */
+function match(parts: readonly (Drawn | undefined)[], nodes: readonly (Shown | undefined)[]): number[] {
+  const old = [...parts];
   let keys: Map<unknown, number> | undefined;
-  return nodes.map((node, i) => {
+  const from = nodes.map((node, i) => {
     if (node === undefined) return -1;
     let at = i;
     if (!isSame(old[at], node)) {
@@ -91,6 +92,8 @@ function match(old: (Drawn | undefined)[], nodes: readonly (Shown | undefined)[]
     old[at] = undefined;
     return at;
   });
+  for (const gone of old) gone && drop(gone);
+  return from;
 }
 
 /** The most that may stay where it is while the others move: the longest series that ascends. */
@@ -117,20 +120,19 @@ function staying(from: readonly number[]): ReadonlySet<number> {
 /** Has these be in a part, before another node of its element. */
 function fill(part: Drawn, children: ComponentChildren, host: Host, next: Node | null): void {
   const nodes = (Array.isArray(children) ? children : [children]).map(shownOf);
-  const old = [...part.parts];
-  const from = match(old, nodes);
-  const stay = old.length > 0 ? staying(from) : undefined;
-  for (const gone of old) if (gone !== undefined) drop(gone);
-  const parts: (Drawn | undefined)[] = nodes.map(() => undefined);
+  const { parts: old } = part;
+  const from = old.length > 0 ? match(old, nodes) : [];
+  const stay = staying(from);
+  const parts: (Drawn | undefined)[] = Array(nodes.length);
   // From the last one: what stands after each is known then.
   for (let i = nodes.length - 1; i >= 0; i--) {
     const node = nodes[i];
     if (node === undefined) continue;
-    const known = part.parts[from[i] as number];
+    const known = old[from[i] as number];
     const each = known ?? create(node, part, host);
     parts[i] = each;
     update(each, node, host, next, known === undefined);
-    if (known === undefined ? each.dom !== undefined : stay?.has(i) !== true) put(each, host, next);
+    if (known === undefined ? each.dom !== undefined : !stay.has(i)) put(each, host, next);
     next = firstOf(each) ?? next;
   }
   part.parts = parts;
