@@ -103,8 +103,15 @@ func needsPage(t *testing.T) {
 // for anything else.
 func site(t *testing.T, start func(http.Handler) *httptest.Server, servers, trackers []string) string {
 	t.Helper()
+	return siteWith(t, start, map[string]any{"servers": servers, "trackers": trackers})
+}
+
+// siteWith is site with more in its config.json.
+func siteWith(t *testing.T, start func(http.Handler) *httptest.Server, fields map[string]any) string {
+	t.Helper()
 	const at = "/some/where/"
-	config, err := json.Marshal(map[string]any{"community": "reddit", "servers": servers, "trackers": trackers})
+	fields["community"] = "reddit"
+	config, err := json.Marshal(fields)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import { channelOrigin, type Hello, openChannelHello } from "../protocol/hello.t
 import { chooseVerifier, type Verifier } from "../protocol/verifier.ts";
 import { isMixed, isPrivatePage, mayDial } from "./guard.ts";
 import { httpLine } from "./http.ts";
+import { createIPFS } from "./ipfs.ts";
 import type { Net, Reading, TopicReader, TopicSink } from "./net.ts";
 import { post } from "./post.ts";
 import { type Bounds, bounds, readTopic } from "./reader.ts";
@@ -27,6 +28,8 @@ export interface NetConfig {
   readonly stun: readonly string[];
   /** Of ?server=: a person chose it. */
   readonly typed: readonly string[];
+  /** Of ?folder=: see ipfs.ts. */
+  readonly folders?: readonly string[];
 }
 
 /** What the browser has. */
@@ -39,6 +42,8 @@ export interface NetHost {
   readonly PeerConnection: PeerConnection | undefined;
   readonly WebTransport: Sessions | undefined;
   readonly memory: Memory;
+  /** Starts the worker with the IPFS node; undefined where there is to be none. */
+  readonly peer?: (() => Worker) | undefined;
   /** Smaller ones, for tests. */
   readonly bounds?: Partial<Bounds>;
 }
@@ -94,7 +99,12 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     }, frameMillis);
   };
   servers.changed(changed);
-  servers.onHello((hello) => addTrackers(hello.trackers));
+  const nodes = new Map<string, readonly string[]>();
+  servers.onHello(({ key, trackers, multiaddrs }) => {
+    addTrackers(trackers);
+    if (nodes.size < maxRemembered) nodes.set(key, multiaddrs);
+  });
+  const ipfs = host.peer && createIPFS(host.peer, config.folders ?? [], () => [...nodes.values()].flat(), changed);
 
   /** Trackers that strangers named. */
   function addTrackers(urls: readonly string[]): void {
@@ -171,11 +181,13 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       return () => void listeners.delete(listener);
     },
     trackers: () => swarm?.views() ?? [...trackers].map((url) => ({ url, state: "unused" as const, found: 0, reason: undefined })),
+    useIPFS: (on) => ipfs?.use(on),
+    ipfs: () => ipfs?.view(),
     read(place, held, sink, folder) {
       want(place.community);
       const key = placeText(place);
       const reading: Reading = { held, sink, whole: folder === undefined ? undefined : { id: folder, names: held }, state: "searching", isByPages: false };
-      const reader = readTopic({ servers, page: host.page, topic: place, held, folder, sink: ofServers(reading), now, bounds: { ...bounds, ...host.bounds } });
+      const reader = readTopic({ servers, page: host.page, topic: place, held, folder, sink: ofServers(reading), now, ipfs, bounds: { ...bounds, ...host.bounds } });
       readers.add(reader);
       readings.set(key, reading);
       return {
@@ -204,6 +216,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       life.abort();
       for (const reader of readers) reader.close();
       readers.clear();
+      ipfs?.use(false);
       servers.close();
       listeners.clear();
     },

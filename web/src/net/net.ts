@@ -9,6 +9,13 @@ import type { Ways } from "./rtc.ts";
 /** How a server is reached. */
 export type Carrier = "http" | "webtransport" | "webrtc";
 
+/** What the page's own IPFS node does (workers/peer.ts): nodes it is connected to, blocks that it got and gave. */
+export interface IPFSView {
+  readonly peers: number;
+  readonly got: number;
+  readonly given: number;
+}
+
 /** How a server was found. */
 export type FoundBy = "typed" | "config" | "remembered" | "tracker" | "hello" | "host";
 
@@ -126,6 +133,10 @@ export interface Net {
   servers(): readonly ServerView[];
   changed(listener: () => void): () => void;
   trackers(): readonly TrackerView[];
+  /** Starts the page's IPFS node, where it may have one, or ends it. It starts by itself when no server answers. */
+  useIPFS(on: boolean): void;
+  /** Undefined while there is none. */
+  ipfs(): IPFSView | undefined;
 
   /**
    * Reads a topic and goes on reading it. `held` are ids that need not be brought again; `folder` is the id of a folder

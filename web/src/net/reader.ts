@@ -13,7 +13,8 @@ import { about, atEnd, deadline, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
 import { pacer } from "./pacer.ts";
 import { Trouble } from "./reasons.ts";
-import { enough, type Giver, type Line, type Servers } from "./servers.ts";
+import type { IPFS } from "./ipfs.ts";
+import { enough, type Line, type Giver, type Servers } from "./servers.ts";
 import { createTree, type Place, readCar } from "./tree.ts";
 
 /** Bounds and times of one topic's reading; tests reach them with smaller ones. */
@@ -121,10 +122,12 @@ export interface ReadOptions {
   readonly folder: string | undefined;
   readonly sink: TopicSink;
   readonly now: () => number;
+  /** Where a folder is looked for when no server answers. */
+  readonly ipfs?: IPFS | undefined;
   readonly bounds: Bounds;
 }
 
-export function readTopic({ servers, page, topic, held, folder, sink, now, bounds: bound }: ReadOptions): TopicReader {
+export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs, bounds: bound }: ReadOptions): TopicReader {
   const life = new AbortController();
   const sources = new Set<Source>();
   /** Servers that do not give this topic: too much of it, or they keep none of it. */
@@ -160,6 +163,11 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   let batchTimer: ReturnType<typeof setTimeout> | undefined;
   let batches = 0;
   let listening = false;
+  /** The folder that a server named last. */
+  let named: string | undefined;
+  /** IPFS is asked while no server answers, and not before then. */
+  let spare: AbortController | undefined;
+  let spareAgain = 0;
 
   // ---- what goes out
 
@@ -208,7 +216,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   /** Looks where all stands. */
   function update(): void {
     if (life.signal.aborted) return;
-    const all = [...sources];
+    const all = [...sources].filter(({ peer }) => !isSpare(peer));
     const synced = all.filter((source) => source.synced);
     const first = all.filter((source) => source.busy && !source.synced);
     if (synced.length > 0 && firstSynced === undefined) {
@@ -223,10 +231,11 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       flush();
       const isEmpty = seen.size === 0 && synced.every(({ root }) => root === undefined || tree.names(root).next().done === true);
       setState(isEmpty ? "empty" : "live");
-    } else if (all.some((source) => source.reading !== undefined) || synced.length > 0) {
+    } else if ([...sources].some(({ peer, reading, documents }) => reading !== undefined && (documents > 0 || !isSpare(peer))) || synced.length > 0) {
       if (state !== "live") setState("reading");
     } else if (all.length === 0 && !servers.searching() && now() - lonely >= bound.grace) {
       setState("unreachable");
+      askSpare();
     } else if (state === undefined || state === "unreachable") {
       setState("searching");
     }
@@ -283,13 +292,23 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
 
   // ---- whom to read from
 
+  /** Reads what the IPFS network has of the folder that is known to be the newest. */
+  function askSpare(): void {
+    if (ipfs === undefined || sources.size > 0 || now() < spareAgain) return;
+    spareAgain = now() + bound.tick;
+    spare = new AbortController();
+    follow({ key: "ipfs", network: "ipfs", line: ipfs.line(topic, named === folderTold ? undefined : named), gone: spare.signal, restUntil: 0, took: 0 });
+  }
+
   /** Takes up servers until there are enough, one of a network. */
   function pick(): void {
     if (life.signal.aborted) return;
-    for (const peer of servers.peers(topic.community)) {
+    const ready = servers.peers(topic.community).filter(({ key, restUntil }) => !refused.has(key) && restUntil <= now());
+    if (ready.length > 0) spare?.abort(overtaken);
+    for (const peer of ready) {
       if (sources.size >= enough) break;
       const taken = [...sources].some((source) => source.peer.key === peer.key || source.peer.network === peer.network);
-      if (!taken && !refused.has(peer.key) && peer.restUntil <= now()) follow(peer);
+      if (!taken) follow(peer);
     }
     update();
   }
@@ -342,8 +361,10 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       end.abort(peer.gone.reason ?? life.signal.reason);
       source.wake();
       sources.delete(source);
-      isNew = true;
-      if (sources.size === 0) beginLonely();
+      if (!isSpare(peer)) {
+        isNew = true;
+        if (sources.size === 0) beginLonely();
+      }
       pick();
     };
     const forget = atEnd(peer.gone, leave);
@@ -367,6 +388,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       try {
         await readOnce(source);
         source.tries = 0;
+        // It has no news of its own.
+        if (isSpare(source.peer)) return;
       } catch (error) {
         if (end.signal.aborted || error === overtaken) continue;
         if (!(await mayGoOn(source, error))) return;
@@ -435,12 +458,13 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   const overtaken = new Error("overtaken");
 
   async function readOnce(source: Source): Promise<void> {
-    if (!anyWhole && seen.size < bound.wholeBelow) {
+    if (!anyWhole && seen.size < bound.wholeBelow && !isSpare(source.peer)) {
       if (await myTurn(source)) return readWhole(source);
     }
     const id = await timed(source, (signal) => getId(source.peer.line.server, topic.community, topic.topic, signal));
     if (id === undefined) return synced(source, undefined);
     const root: Place = { cid: id, path: [] };
+    if (!isSpare(source.peer)) named = cidText(id);
     if (source.root !== undefined && equalCids(source.root.cid, id)) return synced(source, source.root);
     source.asHeld = heldRoot !== undefined && equalCids(heldRoot, id);
     if (source.asHeld) {
@@ -509,7 +533,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     for (const wait of [...transferWaits]) wait();
   }
 
-  function askWhole(line: Line, signal: AbortSignal): Promise<Response> {
+  function askWhole(line: Giver["line"], signal: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = { Accept: "application/vnd.ipld.car" };
     // A page that asks another origin so would have to ask first whether it may. Its cache asks by itself.
     if (heldRoot !== undefined && (line.carrier !== "http" || line.server.origin === page?.origin)) headers["If-None-Match"] = `W/"${folder}.car"`;
@@ -546,6 +570,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
         chunks,
         (root) => {
           source.reading = { cid: root, path: [] };
+          named = cidText(root);
           update();
         },
         {
@@ -734,10 +759,13 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     retry() {
       servers.retry();
       refused.clear();
+      spareAgain = 0;
       checkAll();
     },
   };
 }
+
+const isSpare = ({ line }: Giver): boolean => line.carrier === "ipfs";
 
 async function* progress(chunks: AsyncIterable<Uint8Array>, told: () => void): AsyncGenerator<Uint8Array> {
   try {

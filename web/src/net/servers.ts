@@ -61,10 +61,10 @@ export interface Arrived {
   readonly origin: string;
 }
 
-/** Who may be asked: a server, or another reader's page. */
+/** Who may be asked: a server, another reader's page, or what ipfs.ts has in their place. */
 export interface Giver {
   readonly key: string;
-  readonly line: Line;
+  readonly line: Omit<Line, "carrier"> & { readonly carrier: Carrier | "ipfs" };
   readonly network: string;
   /** Ends when it is not to be asked any more: it failed, lied, or the page closes. */
   readonly gone: AbortSignal;
@@ -75,6 +75,7 @@ export interface Giver {
 
 /** A server that proved itself. */
 export interface Peer extends Giver {
+  readonly line: Line;
   /** A person or the site chose it. */
   readonly named: boolean;
   readonly hello: Hello;

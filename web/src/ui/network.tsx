@@ -32,6 +32,7 @@ export function Network(): VNode {
   // Told of with the servers.
   const trackers = (servers.value, net.value?.trackers() ?? []);
   const given = helped.value;
+  const ipfs = net.value?.ipfs();
   const { agree, asked } = topic?.agreement.value ?? { agree: 0, asked: 0 };
 
   async function add(event: Event): Promise<void> {
@@ -57,7 +58,7 @@ export function Network(): VNode {
         <h2 id="network">{t.title}</h2>
         <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
-      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : given?.pages ? t.pages(given.pages) : t.none}</p>
+      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : given?.pages ? t.pages(given.pages) : ipfs?.got ? t.ipfs : t.none}</p>
       {given !== undefined && given.given > 0 && <p>{t.helping(given.readers, size(given.given), size(given.most))}</p>}
       <ul class="plain servers">
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
@@ -83,6 +84,7 @@ export function Network(): VNode {
         <summary>{t.details}</summary>
         <dl class="facts">
           {topic !== undefined && <><dt>{t.community}</dt><dd><code>{topic.place.community}</code></dd><dt>{t.topic}</dt><dd><code>{topic.place.topic}</code></dd></>}
+          {ipfs !== undefined && <><dt>{t.ipfsTitle}</dt><dd>{t.ipfsFacts(ipfs.peers, ipfs.got, ipfs.given)}</dd></>}
           {trackers.length > 0 && <dt>{t.trackers}</dt>}
           {trackers.map(({ url, state, found, reason }) => (
             <dd key={url}>

@@ -1,5 +1,6 @@
 // What the page and its workers say to one another. All of it is plain data.
 
+import type { IPFSView } from "../net/net.ts";
 import type { Hash, Place } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 
@@ -155,3 +156,18 @@ export interface Claim {
   readonly message: Uint8Array;
   readonly signature: Uint8Array;
 }
+
+/** Asks the IPFS node: without a root for the id that the site names of a topic's folder, else for blocks of that one. */
+export interface ToPeer {
+  readonly n: number;
+  readonly topic: string;
+  readonly root?: string;
+  readonly cids: readonly string[];
+  /** Multiaddrs of servers' nodes. */
+  readonly nodes: readonly string[];
+}
+
+export type FromPeer =
+  /** car: those of the blocks that came. */
+  | { readonly n: number; readonly id?: string; readonly car?: ArrayBuffer }
+  | { readonly view: IPFSView };
