@@ -1,5 +1,5 @@
-// Builds the page into dist/: index.html, config.json, and one folder with all else, named by the hash of what is in it,
-// so that it may be cached for good. All paths are relative. The build fails where the page got too large.
+// Builds the page into dist/: index.html, config.json, sw.js, and one folder with all else, named by the hash of what is
+// in it, so that it may be cached for good. All paths are relative. The build fails where the page got too large.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -10,7 +10,10 @@ import { rolldown } from "rolldown";
 /** Bytes, gzip: all that is fetched before the first comment shows; the whole page. */
 const maxFirst = 40_000;
 const maxAll = 90_000;
+/** A larger file is kept for visits without a network only when it was used. */
+const maxKeptAtOnce = 64_000;
 
+const zipped = (contents) => gzipSync(contents, { level: 9 }).length;
 const here = (path) => new URL(path, import.meta.url).pathname;
 
 const csp = [
@@ -31,7 +34,7 @@ const workers = ["thread", "markdown", "work", "seal"];
 const later = {
   sign: ["src/protocol/build.ts", "src/workers/search.ts"],
   net: ["src/net/browser.ts", "src/ui/besides.ts", "src/workers/helpers.ts"],
-  write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts", "src/ui/shared.tsx"],
+  write: ["src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts", "src/ui/shared.tsx", "src/ui/away.tsx"],
 };
 
 /** What modules import at once, and what that does. */
@@ -109,14 +112,23 @@ const preload = [
 ].join("\n");
 const index = readFileSync(here("src/index.html"), "utf8").replace("{csp}", csp).replaceAll("{dir}", dir).replace("{preload}", preload);
 
+// The service worker has a name that stays, so that browsers find the next one. What is large and few need is kept by it
+// once it is used.
+const worker = await rolldown({
+  input: here("src/workers/sw.ts"),
+  platform: "browser",
+  transform: { target: ["es2022", "chrome110", "firefox115", "safari16.4"], define: { folder: JSON.stringify(dir), files: JSON.stringify([...files].filter(([, contents]) => zipped(contents) <= maxKeptAtOnce).map(([name]) => name)) } },
+});
+const [{ code: workerCode }] = (await worker.generate({ format: "iife", minify: true })).output;
+
 rmSync(here("dist"), { recursive: true, force: true });
 mkdirSync(here(`dist/${dir}`), { recursive: true });
 writeFileSync(here("dist/index.html"), index);
 writeFileSync(here("dist/config.json"), readFileSync(here("config.json")));
 for (const [name, contents] of files) writeFileSync(here(`dist/${dir}/${name}`), contents);
+writeFileSync(here("dist/sw.js"), workerCode);
 
-const zipped = (contents) => gzipSync(contents, { level: 9 }).length;
-const sizes = new Map([["index.html", zipped(index)], ...[...files].map(([name, contents]) => [name, zipped(contents)])]);
+const sizes = new Map([["index.html", zipped(index)], ["sw.js", zipped(workerCode)], ...[...files].map(([name, contents]) => [name, zipped(contents)])]);
 const first = new Set(["index.html", "page.css", ...needs("main.js"), ...needs("thread.js")]);
 const total = (names) => [...names].reduce((all, name) => all + (sizes.get(name) ?? 0), 0);
 for (const [name, size] of [...sizes].sort(([, a], [, b]) => b - a)) console.log(String(size).padStart(7), first.has(name) ? "first" : "later", name);
