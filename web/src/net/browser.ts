@@ -1,5 +1,6 @@
 // What a browser gives the network: the one place that knows window and its storage.
 
+import { shared } from "../gateway.ts";
 import { createNet, type Memory, type NetHost } from "./index.ts";
 import type { Net } from "./net.ts";
 import type { PeerConnection } from "./rtc.ts";
@@ -46,10 +47,12 @@ export function openNet({ servers, trackers, stun = [] }: Site): Net {
 function memoryOf(around: Surroundings): Memory {
   return {
     async load() {
+      if (shared) return undefined;
       // Where storage is forbidden, even naming it throws; so within an async function.
       return JSON.parse(around.localStorage?.getItem(storageKey) ?? "null") as unknown;
     },
     save(remembered) {
+      if (shared) return;
       try {
         around.localStorage?.setItem(storageKey, JSON.stringify(remembered));
       } catch {

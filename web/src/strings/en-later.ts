@@ -19,16 +19,33 @@ export const compose = {
   saved: (n: number): string => `Saved on ${plural(n, "server", "servers")}.`,
   tooLong: (bytes: number): string => `Too long by ${plural(bytes, "byte", "bytes")}.`,
   working: (part: number): string => `This server asks for some work first: ${Math.round(part * 100)} %.`,
-  unreachable: "No server answers. Your text is kept here.",
-  noServers: "No server is known. Your text is kept here.",
+  waits: "Waits for a server. It goes out by itself.",
+  outboxFull: "As much waits for a server as this browser keeps. Your text is kept here.",
   limited: (seconds: number): string => `Too many posts at once. Try again in ${plural(seconds, "second", "seconds")}. Your text is kept here.`,
   refused: (why: string): string => `The server did not take it: ${why}`,
   retry: "Try again",
-  addServer: "Add a server",
   stop: "Stop",
   failed: "It could not be sent. Your text is kept here.",
   voteFailed: "Your vote was not taken.",
   deleteFailed: "It could not be deleted now. It is tried again.",
+} as const;
+
+export const waits = {
+  title: "Waits for a server",
+  waits: "Waits for a server.",
+  refused: (why: string): string => `No server takes it: ${why}`,
+  again: "Try again",
+  back: "Take back",
+  kinds: { comment: "Comment", edit: "Edit", delete: "Delete", vote: "Vote", hide: "Moderation" } as Readonly<Record<string, string>>,
+} as const;
+
+export const away = {
+  offline: "You are offline.",
+  unreachable: "No server answers. The page goes on trying.",
+  noneFound: "No server was found. Somebody who runs one can tell you its address.",
+  last: (when: string): string => `This is as you read it last, ${when}.`,
+  addServer: "Add a server",
+  retry: "Try again",
 } as const;
 
 export const shared = {
@@ -48,10 +65,11 @@ export const menu = {
   muted: "Muted in this browser.",
   hide: "Hide for who uses your list",
   hidden: "Hidden by your list.",
-  hiddenHere: "Hidden here. No server took it, so nobody else sees that.",
+  hiddenHere: "Hidden here; by your list once a server answers.",
   hideFailed: "It could not be hidden.",
   ownList: "your list",
-  reply: (name: string): string => `A reply to you in ${name}`,
+  reply: (who: string, where: string): string => `${who} answers you in ${where}`,
+  nobody: "Somebody",
   report: "Report",
   collapse: "Collapse",
   parent: "Go to what it answers",
@@ -173,12 +191,21 @@ export const you = {
   auto: "As the system",
   light: "Light",
   dark: "Dark",
-  storage: "Storage",
-  stored: (size: string, topics: number): string => `${size} of comments from ${plural(topics, "topic", "topics")} are kept in this browser.`,
+  notify: "Notify me of replies while this page is open",
+} as const;
+
+export const storage = {
+  title: "Storage",
+  stored: (size: string, bound: string, topics: number): string => `${size} of comments from ${plural(topics, "topic", "topics")} are kept in this browser, of ${bound} at most.`,
+  all: (size: string): string => `With all else, this page takes ${size}.`,
   notLasting: "This browser keeps nothing: what you read and your names go when this page is closed.",
   clear: "Forget what was read",
+  what: "Comments, the topics that you read and the copy of this page go from this browser. What you follow, wrote and have yet to send stays.",
+  names: "My names, too",
+  namesGone: "Without their words or their files nobody can ever write under them again.",
+  clearIt: "Forget it",
   cleared: "Forgotten.",
-  notify: "Notify me of replies while this page is open",
+  full: "This browser has no room left: what comes from now on goes when this page is closed.",
 } as const;
 
 export const keepName = {

@@ -71,10 +71,11 @@ function itemsOf(topic: Topic, row: Row): Item[] {
     });
   }
   add(owner === undefined && row.hidden === undefined && !shared, t.hide, () => {
-    void hide(topic, row, t.ownList).then(
-      (saved) => tell({ text: saved ? t.hidden : t.hiddenHere, lasts: 4000 }),
-      () => tell({ text: t.hideFailed, lasts: 6000 }),
-    );
+    let text: string = t.hideFailed;
+    void hide(topic, row, t.ownList, ({ at }) => {
+      if (at === "saved") text = t.hidden;
+      if (at === "waits") text = t.hiddenHere;
+    }).catch(() => undefined).then(() => tell({ text, lasts: 6000 }));
   });
   add(owner === undefined, t.report, () => openReport(row));
   return items;

@@ -4,8 +4,8 @@ import type { VNode } from "preact";
 import type { Carrier, ServerView } from "../net/net.ts";
 import { canonicalOrigin } from "../protocol/hello.ts";
 import { net, online, panel, servers, working } from "../state/page.ts";
-import { page, thread as threadText } from "../strings/en.ts";
-import { network as t } from "../strings/en-later.ts";
+import { page } from "../strings/en.ts";
+import { away, network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
@@ -53,7 +53,7 @@ export function Network(): VNode {
         <h2 id="network">{t.title}</h2>
         <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
-      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : t.none}</p>
+      <p>{!online.value ? away.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : t.none}</p>
       <ul class="plain servers">
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
       </ul>

@@ -1,18 +1,20 @@
 // You: names, lists, who is muted, how the page looks, what it keeps.
 
 import type { VNode } from "preact";
-import { dropFiles, keptTopics } from "../keep/topics.ts";
 import { parsePlace } from "../protocol/hash.ts";
 import { mute, setActive, setLists, setLooks } from "../state/choices.ts";
-import { keepSetting, lists, type Me, me, muted, notifies, people } from "../state/me.ts";
+import { lists, type Me, me, muted, notifies, people } from "../state/me.ts";
 import { looks } from "../state/looks.ts";
-import { keeping, loader, tell } from "../state/page.ts";
+import { setNotifies } from "../state/notify.ts";
+import { loader } from "../state/page.ts";
 import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
 import { compose, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { lazy } from "./lazy.tsx";
 import { mark, shortKey } from "./mark.tsx";
-import { useEffect, useSignal } from "./component.ts";
+import { useSignal } from "./component.ts";
+import { Storage } from "./storage.tsx";
+import { Outbox } from "./waits.tsx";
 
 /** The list of words is longer than all the rest of this screen. */
 const keepName = loader(() => import("./keepname.tsx"));
@@ -23,6 +25,7 @@ export function You(): VNode {
   return (
     <main id="main" class="prose" tabIndex={-1}>
       <h1>{t.title}</h1>
+      <Outbox />
       <section>
         <h2>{t.names}</h2>
         {people.value.length === 0 && <p class="meta">{t.noNames}</p>}
@@ -166,42 +169,8 @@ function Looks(): VNode {
         ))}
       </div>
       {"Notification" in globalThis && (
-        <p><label><input type="checkbox" checked={notifies.value} onChange={(event) => void notify(event.currentTarget.checked)} /> {t.notify}</label></p>
+        <p><label><input type="checkbox" checked={notifies.value} onChange={(event) => void setNotifies(event.currentTarget.checked)} /> {t.notify}</label></p>
       )}
     </section>
   );
-}
-
-async function notify(on: boolean): Promise<void> {
-  notifies.value = on && (await Notification.requestPermission()) === "granted";
-  await keepSetting("notifies", notifies.value);
-}
-
-function Storage(): VNode {
-  const stored = useSignal<{ bytes: number; topics: number; lasting: boolean } | undefined>(undefined);
-  async function count(): Promise<void> {
-    const keep = await keeping;
-    const all = await keptTopics(keep);
-    stored.value = { bytes: all.reduce((sum, [, { bytes }]) => sum + bytes, 0), topics: all.filter(([, { bytes }]) => bytes > 0).length, lasting: keep.lasting };
-  }
-  useEffect(() => void count().catch(() => undefined), []);
-  async function clear(): Promise<void> {
-    const keep = await keeping;
-    for (const [place] of await keptTopics(keep)) await dropFiles(keep, place);
-    await count();
-    tell({ text: t.cleared, lasts: 3000 });
-  }
-  const now = stored.value;
-  return (
-    <section>
-      <h2>{t.storage}</h2>
-      {now !== undefined && <p>{now.lasting ? t.stored(size(now.bytes), now.topics) : t.notLasting}</p>}
-      {now !== undefined && now.bytes > 0 && <p><button onClick={() => void clear()}>{t.clear}</button></p>}
-    </section>
-  );
-}
-
-function size(bytes: number): string {
-  const unit = bytes < 1e6 ? ["kilobyte", 1e3] as const : ["megabyte", 1e6] as const;
-  return new Intl.NumberFormat(undefined, { style: "unit", unit: unit[0], maximumFractionDigits: 1 }).format(bytes / unit[1]);
 }
