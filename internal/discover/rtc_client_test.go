@@ -126,7 +126,7 @@ func dialRTC(t testing.TB, answer func(context.Context, string) (string, error),
 	}
 	select {
 	case c.raw = <-opened:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("no data channel; the answer was\n%s", a)
 	}
 	c.in = &chunkReader{r: c.raw, buf: make([]byte, 64<<10)}

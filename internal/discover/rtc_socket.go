@@ -119,13 +119,17 @@ func openRTCPorts(addr string, guard comntr.Guard, noLimits bool, log *slog.Logg
 
 // own are the addresses to have a socket on.
 func (p *rtcPorts) own() ([]netip.Addr, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ownNow()
+}
+
+// ownNow is own while mu is held.
+func (p *rtcPorts) ownNow() ([]netip.Addr, error) {
 	if p.host.IsValid() {
 		return []netip.Addr{p.host}, nil
 	}
-	p.mu.Lock()
-	interfaces := p.interfaces
-	p.mu.Unlock()
-	list, err := interfaces()
+	list, err := p.interfaces()
 	if err != nil {
 		return nil, fmt.Errorf("this machine's addresses: %w", err)
 	}
@@ -146,16 +150,17 @@ func (p *rtcPorts) own() ([]netip.Addr, error) {
 }
 
 // refresh opens sockets on new own addresses and closes those whose address
-// went away. The error is one of a port in use.
+// went away. The error is one of a port in use. It looks and acts in one, so
+// that of two at a time the older look does not have the last word.
 func (p *rtcPorts) refresh() error {
-	own, err := p.own()
-	if err != nil {
-		return err
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil
+	}
+	own, err := p.ownNow()
+	if err != nil {
+		return err
 	}
 	keep := map[netip.Addr]bool{}
 	for _, a := range own {

@@ -16,7 +16,8 @@ const (
 	// maxCAR is how many bytes of blocks one has at most.
 	maxCAR = 256 << 20
 	// maxCARBuffer is how many of them are held in memory between looking
-	// whether all are there and writing them; the others are read twice.
+	// whether all are there and writing them: nodes, and leaves that had to be
+	// read for that. The others are read as they are written.
 	maxCARBuffer = 8 << 20
 	// maxCARLinks is how many links are followed for one, each remembered.
 	maxCARLinks = 1 << 18
@@ -80,10 +81,13 @@ func (f *Folders) isLeaf(c cid.Cid) (known, leaf bool, err error) {
 
 // WriteCAR writes the whole folder of a topic, whose root is given, as a CAR
 // (version 1): a node, then what is below it, in the order of its links, each
-// block once. What can fail is found before the first byte is written: the
-// error is ErrNotTopicFolder; ErrNotHeld where a block is missing; a GoneError
-// that names the removed comments; ErrTooLarge for more than 256 MiB or 262,144
-// links. Past that point an error means that the CAR was cut.
+// block once. What the index knows of is found before the first byte is
+// written: the error is ErrNotTopicFolder; ErrNotHeld where a block is missing;
+// a GoneError that names the removed comments; ErrTooLarge for more than 256 MiB
+// or 262,144 links. Past that point an error means that the CAR was cut: a file
+// was changed behind the store's back, a comment was removed meanwhile, or a
+// peer's folder has it by another's name. The files are read as they are
+// written: 20,000 of them are half a second that nobody waits for.
 func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error {
 	if _, err := f.Node(root); err != nil {
 		return err
@@ -102,17 +106,15 @@ func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error
 	if err != nil {
 		return err
 	}
-	for _, p := range car.blocks {
+	for _, b := range car.blocks {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		block := p.block
-		if block == nil {
-			if block, err = f.Block(p.cid); err != nil {
-				return err
-			}
+		block, err := car.read(b)
+		if err != nil {
+			return err
 		}
-		if err := out.Block(p.cid, block); err != nil {
+		if err := out.Block(b.cid, block); err != nil {
 			return err
 		}
 	}
@@ -137,13 +139,37 @@ type carPlan struct {
 var errEnough = errors.New("too much is missing")
 
 type carBlock struct {
-	cid   cid.Cid
-	block []byte // nil: to be read again
+	cid     cid.Cid
+	block   []byte      // nil: to be read
+	comment comntr.Hash // of a leaf that was not read yet
+}
+
+// read returns a block's bytes when it is written.
+func (p *carPlan) read(b carBlock) ([]byte, error) {
+	if b.block != nil {
+		return b.block, nil
+	}
+	if b.comment != (comntr.Hash{}) {
+		if doc, err := p.f.src.Read(p.topic, b.comment); err == nil {
+			if block := comntr.Version(leafKind(b.cid)).LeafBlock(doc); comntr.CheckBlock(b.cid, block) == nil {
+				return block, nil
+			}
+		}
+	}
+	return p.f.Block(b.cid)
+}
+
+// grow counts the bytes of one block more.
+func (p *carPlan) grow(size int) error {
+	if p.size += size; p.size > p.f.limits.car {
+		return fmt.Errorf("%w: a CAR has at most %d bytes of blocks", ErrTooLarge, p.f.limits.car)
+	}
+	return nil
 }
 
 func (p *carPlan) add(c cid.Cid, block []byte) error {
-	if p.size += len(block); p.size > p.f.limits.car {
-		return fmt.Errorf("%w: a CAR has at most %d bytes of blocks", ErrTooLarge, p.f.limits.car)
+	if err := p.grow(len(block)); err != nil {
+		return err
 	}
 	b := carBlock{cid: c}
 	if p.buffered+len(block) <= maxCARBuffer {
@@ -197,6 +223,13 @@ func (p *carPlan) leaf(l comntr.Link) error {
 		return nil
 	}
 	p.seen[l.CID] = true
+	// Once one leaf was found it is known whose folder this is.
+	if p.known {
+		if size, held := p.f.src.Held(p.topic, l.Name); held {
+			p.blocks = append(p.blocks, carBlock{cid: l.CID, comment: l.Name})
+			return p.grow(size)
+		}
+	}
 	var block []byte
 	var topic comntr.Hash
 	err := p.f.use(func() (err error) {

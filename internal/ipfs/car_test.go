@@ -147,6 +147,46 @@ func TestWriteCARGone(t *testing.T) {
 	})
 }
 
+// The files are read as they are written: who waits for the first byte waits
+// for one of them. One that proves to be damaged cuts the CAR.
+func TestWriteCARReadsAsItWrites(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v comntr.Version) {
+		f := open(t, v)
+		topic := comntr.NameHash("topic")
+		for i := range 300 {
+			f.src.add(topic, doc(i))
+		}
+		id := f.topic(topic)
+		before := f.src.reads
+		first := -1
+		var car bytes.Buffer
+		if err := f.WriteCAR(t.Context(), writerFunc(func(b []byte) (int, error) {
+			if first < 0 {
+				first = f.src.reads - before
+			}
+			return car.Write(b)
+		}), id); err != nil {
+			t.Fatal(err)
+		}
+		if first < 0 || first > 2 {
+			t.Errorf("%d files were read before the first byte", first)
+		}
+		whole := car.Len()
+		f.src.breakFile(topic, comntr.SumHash(doc(7)), true)
+		car.Reset()
+		if err := f.WriteCAR(t.Context(), &car, id); !errors.Is(err, ipfs.ErrUnreadable) || car.Len() >= whole {
+			t.Errorf("with a damaged file: %d of %d bytes, %v", car.Len(), whole, err)
+		}
+		if _, err := comntr.ReadCAR(bytes.NewReader(car.Bytes()), 1<<30, comntr.CheckBlock); err != nil {
+			t.Errorf("what came before it: %v", err)
+		}
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
+
 func TestIsTopicFolder(t *testing.T) {
 	eachVersion(t, func(t *testing.T, v comntr.Version) {
 		f := open(t, v)

@@ -103,6 +103,9 @@ type Source interface {
 	// with Damaged() bool that the file is not what it was, one with Denied()
 	// bool that the operator denies it.
 	Read(topic, comment comntr.Hash) ([]byte, error)
+	// Held tells whether Read would give the comment, as far as is known
+	// without reading its file, and how many bytes.
+	Held(topic, comment comntr.Hash) (size int, held bool)
 	// DeniedBlock tells whether the operator denies a block by its CID.
 	DeniedBlock(c cid.Cid) bool
 	// Loosened is the number of the last change by which something that was

@@ -196,6 +196,24 @@ func (s *feed) deny(cids ...cid.Cid) {
 	s.denied = cids
 }
 
+// Held knows nothing of broken files, as an index does not.
+func (s *feed) Held(t, id comntr.Hash) (int, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	topic := s.topics[t]
+	if topic == nil || topic.gone[id] || topic.docs[id] == nil || s.denies(topic.docs[id]) {
+		return 0, false
+	}
+	return len(topic.docs[id]), true
+}
+
+// denies tells whether a comment is denied by its leaf; mu is held.
+func (s *feed) denies(doc []byte) bool {
+	return slices.ContainsFunc(s.denied, func(c cid.Cid) bool {
+		return c == comntr.Version(0).LeafCID(doc) || c == comntr.Version(1).LeafCID(doc)
+	})
+}
+
 func (s *feed) DeniedBlock(c cid.Cid) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -287,11 +305,8 @@ func (s *feed) Read(t, id comntr.Hash) ([]byte, error) {
 		return nil, errBroken{}
 	case topic.docs[id] == nil:
 		return nil, errors.New("not found")
-	}
-	for v := range comntr.Version(2) {
-		if slices.Contains(s.denied, v.LeafCID(topic.docs[id])) {
-			return nil, errDenied{}
-		}
+	case s.denies(topic.docs[id]):
+		return nil, errDenied{}
 	}
 	return topic.docs[id], nil
 }

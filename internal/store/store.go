@@ -396,6 +396,19 @@ func (s *Store) Has(topic, comment comntr.Hash) (held, settled bool) {
 	return ok && e.held(), ok && !e.held()
 }
 
+// Held tells whether the store holds the comment, and its size in bytes, from
+// the index alone: its file may still prove to be damaged.
+func (s *Store) Held(topic, comment comntr.Hash) (size int, held bool) {
+	if _, denied := s.deny.Load().Comment(comntr.Place{Community: s.community, Topic: topic}, comment); denied {
+		return 0, false
+	}
+	e, ok, err := s.lookup(topic, comment)
+	if err != nil || !ok || !e.held() {
+		return 0, false
+	}
+	return int(e.size), true
+}
+
 // lookup reads a published entry of the index.
 func (s *Store) lookup(topic, comment comntr.Hash) (entry, bool, error) {
 	// While mu is held nothing is published, so at most one commit's entries

@@ -158,7 +158,7 @@ async function keeps(_, opened) {
   await checkAccess(page, "a newer page");
   expect(`both are kept: ${await copies(page)}`, (await copies(page)).join() === `${before},0123456789ab`);
   // What comes later of the one that is shown is there.
-  expect("its parts come", await page.evaluate(async (folder) => (await fetch(`${folder}/keepname.js`)).ok, before));
+  expect("its parts come", await page.evaluate(async (folder) => (await fetch(`${folder}/work.js`)).ok, before));
   await ask("host", "down");
   await page.getByRole("button", { name: "Reload" }).click();
   await page.waitForFunction(() => document.documentElement.innerHTML.includes("0123456789ab/main.js"));

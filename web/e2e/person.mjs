@@ -36,9 +36,9 @@ export async function checkAccess(page, state) {
  * A page in a browser of its own. origins: whom it may ask, HTTP and WebSocket alike. mayFail: of those, whom it need not
  * reach; the console tells of each try. quic: HTTP/3 too, where this host is the one after it (Chromium's
  * --host-resolver-rules). args: more of Chromium's. permissions: what the person allows. clock: the page's time is the
- * test's to move. before: runs in the page before all else.
+ * test's to move. before: runs in the page before all else. locale: the person's language.
  */
-export async function open(url, { origins, mayFail = new Set(), quic, args = [], permissions = [], clock = false, before, viewport = { width: 1024, height: 800 } }) {
+export async function open(url, { origins, mayFail = new Set(), quic, args = [], permissions = [], clock = false, before, locale = "en-US", viewport = { width: 1024, height: 800 } }) {
   // A data folder of its own for each run: launch makes it and removes it.
   const browser = await chromium.launch({
     executablePath: facts.executablePath,
@@ -48,7 +48,7 @@ export async function open(url, { origins, mayFail = new Set(), quic, args = [],
       "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args,
     ],
   });
-  const context = await browser.newContext({ viewport, permissions: ["local-network-access", ...permissions], ignoreHTTPSErrors: true });
+  const context = await browser.newContext({ viewport, locale, permissions: ["local-network-access", ...permissions], ignoreHTTPSErrors: true });
   if (clock) await context.clock.install();
   if (before !== undefined) await context.addInitScript(before);
   const page = await tab({ browser, context, origins, mayFail });

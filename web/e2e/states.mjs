@@ -286,7 +286,7 @@ async function toil(open) {
   await page.locator(".composer textarea").first().click();
   await page.locator(".composer.open textarea").first().fill("Not worth it.");
   await page.getByRole("button", { name: "Post" }).click();
-  await page.getByText(/^This server asks for some work first: \d+ %\.$/).waitFor();
+  await page.getByText(/^This server asks for some work first: \d+%\.$/).waitFor();
   await checkAccess(page, "work is paid");
   await page.getByRole("button", { name: "Stop" }).click();
   await page.getByRole("button", { name: "Post" }).waitFor();

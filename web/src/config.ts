@@ -1,6 +1,8 @@
 // config.json beside the page: whose page this is, and where it begins to look. It is written by who put the page up,
 // but may have been put together by a machine: it is bounded and checked like anything else.
 
+import { readFields } from "./protocol/fields.ts";
+
 export interface Config {
   /** The community that is meant where none is named: its name, or its hash. */
   readonly community: string;
@@ -20,14 +22,7 @@ export const defaultConfig: Config = { community: "reddit", servers: [], tracker
 /** What a config.json says; what it does not say, or says wrongly, is as in defaultConfig. */
 export function readConfig(text: string): Config {
   if (text.length > maxConfig) return defaultConfig;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return defaultConfig;
-  }
-  if (typeof value !== "object" || value === null) return defaultConfig;
-  const { community, servers, trackers, stun } = value as Record<string, unknown>;
+  const { community, servers, trackers, stun } = readFields(text);
   return {
     community: isText(community) ? community : defaultConfig.community,
     servers: texts(servers),

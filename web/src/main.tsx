@@ -1,21 +1,22 @@
-// The page's beginning. What is drawn first waits for nothing: the network, the database and what is remembered of the
-// reader come to it.
+// The page's beginning. What is drawn first waits for nothing but the reader's language: the network, the database and what
+// is remembered of the reader come to it.
 
 import { effect } from "./state/signals.ts";
-import { render } from "preact";
+import { speakLanguage } from "./state/language.ts";
 import { loadMe } from "./state/me.ts";
 import { applyLooks } from "./state/looks.ts";
 import { keeping, net, route, startNet, startPage } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
+import { render } from "./ui/draw.ts";
 import { warmUp } from "./workers/pool.ts";
 
 /** It comes by then, whatever the first comments do. */
 const networkMillis = 1500;
 
 applyLooks();
+void speakLanguage().then(() => render(<App />, document.getElementById("page") as HTMLElement));
 warmUp();
 const ready = loadMe().catch(() => undefined);
-render(<App />, document.getElementById("page") as HTMLElement);
 void startPage();
 // A topic's first comments are read without the network; all else needs it.
 setTimeout(() => void startNet(), route.peek().screen === "thread" ? networkMillis : 0);

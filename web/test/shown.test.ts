@@ -1,10 +1,9 @@
 // What is shown of names, keys and dates; words and files of keys.
 
-import { readFileSync } from "node:fs";
 import { wordlist as published } from "@scure/bip39/wordlists/english.js";
 import { describe, expect, test } from "vitest";
-import { signs, wordlist } from "../src/state/wordlist.ts";
-import { seedOfWords, wordsOf } from "../src/state/words.ts";
+import { packed } from "../src/state/wordlist.ts";
+import { leastRange, seedOfWords as seedIn, spell, unpack, wordsOf as wordsIn } from "../src/state/words.ts";
 import * as later from "../src/strings/en-later.ts";
 import * as first from "../src/strings/en.ts";
 import { maxName, shownName } from "../src/strings/name.ts";
@@ -79,17 +78,28 @@ describe("strings", () => {
 });
 
 describe("a key's words", () => {
+  const list = unpack(packed);
+  const wordsOf = (seed: Uint8Array): string => wordsIn(seed, list);
+  const seedOfWords = (words: string): Uint8Array | undefined => seedIn(words, list);
+
   test("are of the published list", () => {
-    expect(wordlist).toEqual(published);
-    let before = "";
-    const packed = published.map((word) => {
-      let same = 0;
-      while (word[same] === before[same]) same++;
-      const sign = (signs[same] as number) + word.charCodeAt(same) - (before.charCodeAt(same) || 96);
-      before = word;
-      return String.fromCharCode(sign) + word.slice(same + 1);
+    expect(list).toEqual(published);
+    const letters = published.flatMap((word) => [...[...word].map((char) => char.charCodeAt(0) - 96), 0]);
+    let [low, range, length] = [0n, 1, 0];
+    spell((odds) => {
+      for (; range < leastRange; range *= 256, length++) low <<= 8n;
+      const unit = range / odds.reduce((sum, each) => sum + each);
+      const letter = letters.shift() as number;
+      for (const each of odds.slice(0, letter)) low += BigInt(Math.floor(unit * each));
+      range = Math.floor(unit * (odds[letter] as number));
+      return letter;
     });
-    expect(readFileSync(new URL("../src/state/wordlist.ts", import.meta.url), "utf8")).toContain(`\`${packed.join("")}\``);
+    // Of all numbers in the range one of fewest bytes.
+    let zeros = 0n;
+    const upTo = (bytes: bigint): bigint => ((low + BigInt(range - 1)) >> (8n * bytes)) << (8n * bytes);
+    while (upTo(zeros + 1n) >= low) zeros++;
+    const bytes = Buffer.from(upTo(zeros).toString(16).padStart(2 * length, "0"), "hex").subarray(0, length - Number(zeros));
+    expect(packed).toBe(bytes.toString("base64").replace(/=+$/, ""));
   });
   test("are those of the command line", () => {
     // Of BIP-39's published vectors, with 256 bits.

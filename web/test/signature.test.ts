@@ -2,8 +2,8 @@ import { createHash } from "node:crypto";
 import { getPublicKey, hashes, Point, sign as edSign } from "@noble/ed25519";
 import { describe, expect, test } from "vitest";
 import { fromHex, toHex } from "../src/protocol/bytes.ts";
-import { publicKey, sign, verify } from "../src/protocol/signature.ts";
-import { decidesAlike, isKey, probes, verifierOf } from "../src/protocol/verifier.ts";
+import { isKey, publicKey, sign, verify } from "../src/protocol/signature.ts";
+import { decidesAlike, isKeyBy, probes, verifierOf } from "../src/protocol/verifier.ts";
 import { random } from "./random.ts";
 import { readVectors } from "./vectors.ts";
 
@@ -52,19 +52,33 @@ test("keys and signatures are those of noble", () => {
   }
 });
 
-test("a key is one exactly where noble's point is of prime order", () => {
+test("a key is one exactly where noble's point is of prime order, by this program and by the browser's X25519", async () => {
+  const { subtle } = globalThis.crypto;
   const torsion = Point.fromBytes(fromHex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"));
+  const expectKey = async (key: Uint8Array, good: boolean, why: string): Promise<void> => {
+    expect(isKey(key), why).toBe(good);
+    expect(await isKeyBy(subtle, key), `${why}, X25519`).toBe(good);
+    expect(await isKeyBy(without, key), `${why}, no X25519`).toBe(good);
+  };
+  const without = { importKey: () => Promise.reject(new Error("NotSupportedError")) } as unknown as SubtleCrypto;
   for (let n = 0; n < 12; n++) {
     let point = Point.BASE.multiply(BigInt(n + 1) ** 40n);
     for (let i = 0; i < 8; i++, point = point.add(torsion)) {
-      expect(isKey(point.toBytes()), `${n} ${i}`).toBe(i === 0);
-      expect(isKey(point.negate().toBytes()), `-${n} ${i}`).toBe(i === 0);
+      await expectKey(point.toBytes(), i === 0, `${n} ${i}`);
+      await expectKey(point.negate().toBytes(), i === 0, `-${n} ${i}`);
     }
     // Half of all y are of no point.
     const y = fromHex(n.toString(16).padStart(64, "57"));
-    expect(isKey(y), `y ${n}`).toBe(isGood(y));
+    await expectKey(y, isGood(y), `y ${n}`);
   }
-  expect(isKey(new Uint8Array(31))).toBe(false);
+  let small = torsion;
+  for (let i = 0; i < 8; i++, small = small.add(torsion)) await expectKey(small.toBytes(), false, `of small order ${i}`);
+  // Of these every y between 0 and 2, and p - 1 to p + 1, and none that a field has.
+  for (const y of [0n, 1n, 2n, 2n ** 255n - 20n, 2n ** 255n - 19n, 2n ** 255n - 18n, 2n ** 255n - 1n]) {
+    const key = fromHex(y.toString(16).padStart(64, "0")).reverse();
+    await expectKey(key, isGood(key) && y !== 1n, `y = ${y}`);
+  }
+  await expectKey(new Uint8Array(31), false, "31 bytes");
 });
 
 function isGood(key: Uint8Array): boolean {

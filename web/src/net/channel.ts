@@ -4,7 +4,7 @@
 import { concat } from "../protocol/bytes.ts";
 import type { Fetch } from "../protocol/client.ts";
 import type { Hash } from "../protocol/hash.ts";
-import { until } from "./deadline.ts";
+import { atEnd, until } from "./deadline.ts";
 import { answered, asked, isBare } from "./message.ts";
 import { Trouble } from "./reasons.ts";
 import {
@@ -221,7 +221,7 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
       answers.set(request, { began, failed, chunks: [], wake: undefined, window: frameWindow, taken: 0, isBegun: false, isWhole: false, error: undefined });
     });
     const stop = (): void => giveUp(request, signal?.reason);
-    signal?.addEventListener("abort", stop, { once: true });
+    atEnd(signal ?? undefined, stop);
     frame("request", request, writeHead({ ...head, length: sent.length }));
     for (let at = 0; at < sent.length; at += maxFrameData) frame("data", request, sent.subarray(at, at + maxFrameData));
     return response;

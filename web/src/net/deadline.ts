@@ -14,10 +14,10 @@ export interface Deadline {
 export function deadline(parent: AbortSignal, millis: number): Deadline {
   const controller = new AbortController();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const stop = (): void => controller.abort(parent.reason);
+  const forget = atEnd(parent, () => controller.abort(parent.reason));
   const done = (): void => {
     clearTimeout(timer);
-    parent.removeEventListener("abort", stop);
+    forget();
   };
   const extend = (more: number): void => {
     clearTimeout(timer);
@@ -26,11 +26,7 @@ export function deadline(parent: AbortSignal, millis: number): Deadline {
       controller.abort(new Trouble("timeout", `no answer for ${Math.round(more / 1000)} s`));
     }, more);
   };
-  if (parent.aborted) stop();
-  else {
-    parent.addEventListener("abort", stop);
-    extend(millis);
-  }
+  if (!parent.aborted) extend(millis);
   return { signal: controller.signal, extend, done };
 }
 
@@ -51,9 +47,7 @@ export async function within<T>(parent: AbortSignal, millis: number, run: (signa
  */
 export async function race<T>(ways: readonly ((signal: AbortSignal) => Promise<T>)[], headStartMillis: number, parent: AbortSignal, spare: (value: T) => void): Promise<T> {
   const over = new AbortController();
-  const stop = (): void => over.abort(parent.reason);
-  parent.addEventListener("abort", stop);
-  if (parent.aborted) stop();
+  const forget = atEnd(parent, () => over.abort(parent.reason));
   const errors: unknown[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
@@ -87,32 +81,30 @@ export async function race<T>(ways: readonly ((signal: AbortSignal) => Promise<T
   } finally {
     clearTimeout(timer);
     over.abort();
-    parent.removeEventListener("abort", stop);
+    forget();
   }
+}
+
+/** Acts when a signal ends, now if it has. Returns what has it not act any more. */
+export function atEnd(signal: AbortSignal | undefined, act: () => void): () => void {
+  if (signal?.aborted === true) act();
+  else signal?.addEventListener("abort", act, { once: true });
+  return () => signal?.removeEventListener("abort", act);
 }
 
 /** A promise, or the signal's reason as soon as it ends. */
 export function until<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason);
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+    const forget = atEnd(signal, () => reject(signal.reason));
+    promise.then(resolve, reject).finally(forget);
   });
 }
 
 /** Waits, or less if the signal ends. */
-export function pause(millis: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const end = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, millis);
-    signal.addEventListener("abort", end);
-  });
+export async function pause(millis: number, signal: AbortSignal): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await until(signal, new Promise<void>((resolve) => (timer = setTimeout(resolve, millis)))).catch(() => undefined);
+  clearTimeout(timer);
 }
 
 /** A time of about so long: pages that were opened at once should not ask at once. */

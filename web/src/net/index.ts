@@ -2,6 +2,7 @@
 
 import { urlOf } from "../protocol/bytes.ts";
 import { getHello, type Fetch } from "../protocol/client.ts";
+import { fieldsOf } from "../protocol/fields.ts";
 import { type Hash } from "../protocol/hash.ts";
 import type { Hello } from "../protocol/hello.ts";
 import { chooseVerifier, type Verifier } from "../protocol/verifier.ts";
@@ -203,8 +204,4 @@ export function readRemembered(value: unknown): Remembered {
 
 function list(value: unknown): unknown[] {
   return Array.isArray(value) ? value.slice(0, maxRemembered) : [];
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  return (typeof value === "object" && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
 }

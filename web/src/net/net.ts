@@ -3,6 +3,7 @@
 
 import type { Hash, Place } from "../protocol/hash.ts";
 import type { Sum } from "../protocol/sha1.ts";
+import type { Reason, TrackerReason } from "./reasons.ts";
 
 /** How a server is reached. */
 export type Carrier = "http" | "webtransport" | "webrtc";
@@ -13,7 +14,7 @@ export type FoundBy = "typed" | "config" | "remembered" | "tracker" | "hello" | 
 /** A way to a server that was tried in vain. */
 export interface Missed {
   readonly carrier: Carrier;
-  readonly reason: { readonly code: string; readonly detail: string };
+  readonly reason: Reason;
 }
 
 /** One server as the network panel shows it. */
@@ -29,7 +30,7 @@ export interface ServerView {
   /** Of its last answer, milliseconds. */
   readonly took: number | undefined;
   /** Why not, in a code that strings/ has a sentence for, and its particulars. */
-  readonly reason: { readonly code: string; readonly detail: string } | undefined;
+  readonly reason: Reason | undefined;
   /** Of the last time that ways to it were looked for. */
   readonly missed: readonly Missed[];
   readonly contact: string;
@@ -97,7 +98,7 @@ export interface TrackerView {
   /** Servers that it led to. */
   readonly found: number;
   /** A code of reasons.ts. */
-  readonly reason: { readonly code: string; readonly detail: string } | undefined;
+  readonly reason: { readonly code: TrackerReason; readonly detail: string } | undefined;
 }
 
 export interface Net {

@@ -9,7 +9,7 @@ import { type Child, type Found, openLeaf } from "../protocol/folder.ts";
 import { type Hash, type Place as Topic, placeText } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
-import { about, deadline, pause, within } from "./deadline.ts";
+import { about, atEnd, deadline, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
 import { pacer } from "./pacer.ts";
 import { Trouble } from "./reasons.ts";
@@ -341,9 +341,9 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       if (sources.size === 0) beginLonely();
       pick();
     };
-    peer.gone.addEventListener("abort", leave, { once: true });
+    const forget = atEnd(peer.gone, leave);
     void run(source).finally(() => {
-      peer.gone.removeEventListener("abort", leave);
+      forget();
       if (sources.has(source)) leave();
     });
   }
@@ -375,11 +375,17 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     }
   }
 
+  /** Whether a server has more than is taken, which is told. */
+  function isTooMuch(peer: Peer, error: unknown): boolean {
+    if (!(error instanceof Trouble) || error.code !== "too-much") return false;
+    servers.remark(peer, { code: "too-much", detail: error.message });
+    return true;
+  }
+
   /** After an error: whether to try this server again, when its time has come. */
   async function mayGoOn(source: Source, error: unknown): Promise<boolean> {
     const { peer } = source;
-    if (error instanceof Trouble && error.code === "too-much") {
-      servers.remark(peer, { code: "too-much", detail: error.message });
+    if (isTooMuch(peer, error)) {
       refused.add(peer.key);
       return false;
     }
@@ -512,12 +518,11 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     if (mine !== undefined) early = undefined;
     const transfer: Transfer = mine?.transfer ?? { end: new AbortController(), began: now(), progress: now() };
     transfers.add(transfer);
-    const stop = (): void => transfer.end.abort(source.end.signal.reason);
-    source.end.signal.addEventListener("abort", stop);
+    const forget = atEnd(source.end.signal, () => transfer.end.abort(source.end.signal.reason));
     const end = deadline(transfer.end.signal, bound.answer);
     try {
       // An early request knows the transfer's end alone.
-      end.signal.addEventListener("abort", () => transfer.end.abort(end.signal.reason), { once: true });
+      atEnd(end.signal, () => transfer.end.abort(end.signal.reason));
       const response = await (mine?.response ?? askWhole(line, end.signal));
       servers.good(source.peer, now() - transfer.began);
       if (response.status === 404 || response.status === 304) {
@@ -551,9 +556,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       );
       const root = source.reading as Place;
       anyWhole = true;
-      let total = 0;
-      for (const _ of tree.names(root)) total++;
-      tellTotal(total);
+      tellTotal([...tree.names(root)].length);
       synced(source, root);
       for (const other of [...transfers]) if (other !== transfer) other.end.abort(overtaken);
     } catch (error) {
@@ -561,7 +564,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       throw end.signal.aborted ? end.signal.reason : error;
     } finally {
       end.done();
-      source.end.signal.removeEventListener("abort", stop);
+      forget();
       endTransfer(transfer);
     }
   }
@@ -590,9 +593,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       }
       level = next;
     }
-    let total = 0;
-    for (const _ of tree.names(root)) total++;
-    tellTotal(total);
+    tellTotal([...tree.names(root)].length);
     const missing = await fetchBlocks(source, leaves, (block, leaf) => came(openLeaf(block, leaf.cid, leaf.name), source));
     for (const { name } of missing.slice(0, maxByName)) {
       if (!(await fetchByName(source, name))) source.without.add(name);
@@ -680,10 +681,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
         if (error instanceof Lie) servers.failed(source.peer, error);
         // Busy with other listeners, perhaps.
         else if (error instanceof Problem) tries++;
-        else if (error instanceof Trouble && error.code === "too-much") {
-          servers.remark(source.peer, { code: "too-much", detail: error.message });
-          break;
-        }
+        else if (isTooMuch(source.peer, error)) break;
       } finally {
         end.done();
       }

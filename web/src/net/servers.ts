@@ -8,7 +8,7 @@ import { canonicalOrigin, type Hello } from "../protocol/hello.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
-import { about, pause, race, within } from "./deadline.ts";
+import { about, atEnd, pause, race, until, within } from "./deadline.ts";
 import { isMixed, isPrivatePage, mayDial, networkOf } from "./guard.ts";
 import type { Carrier, FoundBy, Missed, ServerView } from "./net.ts";
 import { type Reason, reasonOf, Trouble } from "./reasons.ts";
@@ -412,8 +412,8 @@ export function createServers(host: ServersHost): Servers {
       took: entry.took ?? 0,
     };
     entry.peer = peer;
-    end.signal.addEventListener("abort", () => line.close?.(), { once: true });
-    line.closed?.addEventListener("abort", () => {
+    atEnd(end.signal, () => line.close?.());
+    atEnd(line.closed, () => {
       if (entry.peer !== peer) return;
       if (line.closed?.reason instanceof Lie) lied.add(hello.key);
       drop(entry, reasonOf(line.closed?.reason));
@@ -529,22 +529,17 @@ export function createServers(host: ServersHost): Servers {
     isEnough: (community) => networks(working().filter(({ hello }) => hello?.communities.includes(community))) >= enough,
     asking: () => [...entries].flatMap(({ line, named, foundBy }) => (line !== undefined && (named || foundBy === "remembered") ? [line] : [])),
     onPeer,
-    first(community, millis, signal) {
-      return new Promise((resolve) => {
-        const isThere = (): boolean => working().some(({ hello }) => hello?.communities.includes(community) === true);
-        if (isThere() || signal.aborted || life.signal.aborted) return resolve();
-        const end = (): void => {
-          clearTimeout(timer);
-          stop();
-          signal.removeEventListener("abort", end);
-          life.signal.removeEventListener("abort", end);
-          resolve();
+    async first(community, millis, signal) {
+      let stop = (): void => undefined;
+      const come = new Promise<void>((resolve) => {
+        const look = (): void => {
+          if (working().some(({ hello }) => hello?.communities.includes(community) === true)) resolve();
         };
-        const timer = setTimeout(end, millis);
-        const stop = onPeer(() => isThere() && end());
-        signal.addEventListener("abort", end);
-        life.signal.addEventListener("abort", end);
+        stop = onPeer(look);
+        look();
       });
+      await until(life.signal, within(signal, millis, () => come)).catch(() => undefined);
+      stop();
     },
     searching: () => [...entries].some(({ state, peer, tries, again }) => state === "asking" || (state === "unused" && peer === undefined && tries === 0 && again === 0)),
     good(peer, took) {

@@ -3,6 +3,7 @@
 
 import { fromUTF8 } from "../protocol/bytes.ts";
 import { accepted, ask, readBody } from "../protocol/client.ts";
+import { fieldsOf, readFields } from "../protocol/fields.ts";
 import { type Hash, hashOfName, parseHash } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
@@ -52,15 +53,10 @@ export async function activeTopics(servers: Servers, community: Hash, signal: Ab
 }
 
 export function parseTopics(answer: Uint8Array): ActiveTopic[] {
-  let list: unknown;
-  try {
-    list = (JSON.parse(fromUTF8(answer) ?? "") as { topics?: unknown } | null)?.topics;
-  } catch {
-    // Below.
-  }
+  const { topics: list } = readFields(fromUTF8(answer));
   if (!Array.isArray(list)) throw new Lie("a list of topics that is none");
   return list.slice(0, maxTopics).flatMap((each: unknown) => {
-    const { topic, name, comments, last } = (typeof each === "object" && each !== null ? each : {}) as Record<string, unknown>;
+    const { topic, name, comments, last } = fieldsOf(each);
     const id = parseHash(String(topic));
     // Topics without a name are not listed: their authors left it out.
     if (id === undefined || typeof name !== "string" || hashOfName(name) !== id) return [];

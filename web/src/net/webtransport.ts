@@ -4,9 +4,10 @@
 
 import { concat, fromHex, fromUTF8, urlOf, utf8 } from "../protocol/bytes.ts";
 import type { Fetch } from "../protocol/client.ts";
+import { fieldsOf, readFields } from "../protocol/fields.ts";
 import type { Hello } from "../protocol/hello.ts";
 import { Lie } from "../protocol/lie.ts";
-import { race, until } from "./deadline.ts";
+import { atEnd, race, until } from "./deadline.ts";
 import { isPrivatePage, mayDial } from "./guard.ts";
 import { answered, asked, isBare } from "./message.ts";
 import { Trouble } from "./reasons.ts";
@@ -58,10 +59,6 @@ export function readPins(value: unknown): Spoken {
       return { sha256, to };
     }),
   };
-}
-
-function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
-  return (typeof value === "object" && value !== null ? value : {}) as Readonly<Record<string, unknown>>;
 }
 
 /**
@@ -147,17 +144,13 @@ function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown)
 
     const end = new AbortController();
     const stop = (reason: unknown): void => end.abort(reason);
-    const given = (): void => stop(signal?.reason);
-    const broken = (): void => stop(closed.reason);
-    signal?.addEventListener("abort", given);
-    closed.addEventListener("abort", broken);
-    if (closed.aborted) broken();
-    if (signal?.aborted === true) given();
+    const forgetClosed = atEnd(closed, () => stop(closed.reason));
+    const forgetSignal = atEnd(signal ?? undefined, () => stop(signal?.reason));
     let leave: (() => void) | undefined;
     /** The stream's place is free, and nobody waits for a signal any more. */
     const done = (): void => {
-      signal?.removeEventListener("abort", given);
-      closed.removeEventListener("abort", broken);
+      forgetClosed();
+      forgetSignal();
       leave?.();
     };
     try {
@@ -171,8 +164,7 @@ function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown)
         reader.cancel(end.signal.reason).catch(() => undefined);
         done();
       };
-      if (end.signal.aborted) giveUp();
-      end.signal.addEventListener("abort", giveUp, { once: true });
+      atEnd(end.signal, giveUp);
       // Who has answered may stop reading, which is no fault. That the stream is gone is seen where its answer is read.
       writer.write(concat([Uint8Array.of(head.length >> 8, head.length & 255), head, sent])).catch(() => undefined);
       writer.close().catch(() => undefined);
@@ -255,13 +247,7 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
 }
 
 function readHead(bytes: Uint8Array): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
-  let value: unknown;
-  try {
-    value = JSON.parse(fromUTF8(bytes) ?? "");
-  } catch {
-    throw odd();
-  }
-  const { status, headers = {} } = fieldsOf(value);
+  const { status, headers = {} } = readFields(fromUTF8(bytes));
   if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599 || typeof headers !== "object" || headers === null) throw odd();
   const fields = Object.entries(headers as Record<string, unknown>);
   const isGood = ([name, text]: [string, unknown]): boolean => /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name) && typeof text === "string" && /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
@@ -293,16 +279,15 @@ function turnstile(places: number): (signal: AbortSignal) => Promise<() => void>
       await new Promise<void>((resolve, reject) => {
         const go = (): void => {
           waiting.delete(go);
-          signal.removeEventListener("abort", give);
+          forget();
           inside++;
           resolve();
         };
-        const give = (): void => {
+        waiting.add(go);
+        const forget = atEnd(signal, () => {
           waiting.delete(go);
           reject(signal.reason);
-        };
-        waiting.add(go);
-        signal.addEventListener("abort", give, { once: true });
+        });
       });
     } else inside++;
     return leaver();

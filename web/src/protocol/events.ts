@@ -2,6 +2,7 @@
 // that the connection lives, and a dead one must be noticed within a minute: so the stream is read here.
 
 import { fromUTF8 } from "./bytes.ts";
+import { readFields } from "./fields.ts";
 import { type Hash, parseHash } from "./hash.ts";
 import { Lie } from "./lie.ts";
 
@@ -48,18 +49,10 @@ function tooLong(): Lie {
 
 function toEvent(type: string, data: string | undefined, at: { id?: string }): ServerEvent {
   if (type === "reset" && data !== undefined) return { kind: "reset", ...at };
-  const { topic, comment } = type === "comment" && data !== undefined ? parseData(data) : {};
+  // An event is a hint: one that says nothing is passed over.
+  const said = type === "comment" ? readFields(data) : {};
+  const [topic, comment] = [parseHash(String(said["topic"])), parseHash(String(said["comment"]))];
   return topic !== undefined && comment !== undefined ? { kind: "comment", topic, comment, ...at } : { kind: "alive", ...at };
-}
-
-/** An event is a hint: one that says nothing is passed over. */
-function parseData(data: string): { topic?: Hash | undefined; comment?: Hash | undefined } {
-  try {
-    const value = JSON.parse(data) as { topic?: unknown; comment?: unknown } | null;
-    return { topic: parseHash(String(value?.topic)), comment: parseHash(String(value?.comment)) };
-  } catch {
-    return {};
-  }
 }
 
 /** Lines end with LF, CRLF or CR; the last one of a stream that broke is not whole and counts for nothing. */

@@ -1,6 +1,7 @@
 // Problem documents (RFC 9457): what a server says when it refuses. SPEC.md, section 4, "Errors".
 
 import { fromUTF8 } from "./bytes.ts";
+import { readFields } from "./fields.ts";
 
 export const maxProblem = 16384;
 // Longer pauses than this are not waited for: another server is asked.
@@ -27,8 +28,7 @@ export class Problem extends Error {
 
 /** The problem that an answer's body tells; without one that can be read, what the status alone tells. */
 export function parseProblem(status: number, body: Uint8Array, retryAfterHeader: string | null = null): Problem {
-  const document = parseObject(body);
-  const { code, detail, retryAfter, work } = document;
+  const { code, detail, retryAfter, work } = readFields(fromUTF8(body));
   const seconds = typeof retryAfter === "number" ? retryAfter : Number(retryAfterHeader ?? Number.NaN);
   const wait = seconds >= 0 ? Math.min(seconds, maxRetryAfter) : undefined;
   return new Problem(
@@ -38,13 +38,4 @@ export function parseProblem(status: number, body: Uint8Array, retryAfterHeader:
     wait,
     typeof work === "number" && work >= 0 && work <= maxWork ? work : undefined,
   );
-}
-
-function parseObject(body: Uint8Array): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(fromUTF8(body) ?? "");
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
 }

@@ -23,10 +23,17 @@ export function setActive(key: string): void {
 export function setLooks(next: Looks): void {
   looks.value = next;
   applyLooks();
+  // For this visit, where nothing is kept.
+  choose(looksName, next === "auto" ? "" : next);
+}
+
+/** Keeps what must be known before anything is drawn; whether it is kept. */
+export function choose(name: string, value: string): boolean {
   try {
-    if (next === "auto") localStorage.removeItem(looksName);
-    else localStorage.setItem(looksName, next);
+    if (value === "") localStorage.removeItem(name);
+    else localStorage.setItem(name, value);
+    return true;
   } catch {
-    // For this visit, then.
+    return false;
   }
 }

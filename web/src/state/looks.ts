@@ -5,17 +5,18 @@ import { signal } from "./signals.ts";
 export type Looks = "auto" | "light" | "dark";
 export const looksName = "looks";
 
-function kept(): Looks {
+/** "" if nothing was chosen. */
+export function keptChoice(name: string): string {
   try {
-    const value = localStorage.getItem(looksName);
-    return value === "light" || value === "dark" ? value : "auto";
+    return localStorage.getItem(name) ?? "";
   } catch {
     // Storage is forbidden here.
-    return "auto";
+    return "";
   }
 }
 
-export const looks = signal<Looks>(kept());
+const kept = keptChoice(looksName);
+export const looks = signal<Looks>(kept === "light" || kept === "dark" ? kept : "auto");
 
 export function applyLooks(): void {
   if (looks.value === "auto") delete document.documentElement.dataset["looks"];

@@ -1,9 +1,9 @@
 // All that the page says, in English: what is behind its first screen.
 
-import { composeLine, plural } from "./en.ts";
+import { plural } from "./en.ts";
+import { number, translate } from "./spoken.ts";
 
 export const compose = {
-  place: composeLine,
   reply: (name: string): string => `Answer ${name}`,
   edit: "Change your comment",
   write: "Write",
@@ -18,7 +18,7 @@ export const compose = {
   sending: "Sending…",
   saved: (n: number): string => `Saved on ${plural(n, "server", "servers")}.`,
   tooLong: (bytes: number): string => `Too long by ${plural(bytes, "byte", "bytes")}.`,
-  working: (part: number): string => `This server asks for some work first: ${Math.round(part * 100)} %.`,
+  working: (part: number): string => `This server asks for some work first: ${number(part, { style: "percent" })}.`,
   waits: "Waits for a server. It goes out by itself.",
   outboxFull: "As much waits for a server as this browser keeps. Your text is kept here.",
   limited: (seconds: number): string => `Too many posts at once. Try again in ${plural(seconds, "second", "seconds")}. Your text is kept here.`,
@@ -85,8 +85,8 @@ export const report = {
 
 export const network = {
   title: "Network",
-  agree: (n: number): string => (n === 1 ? "Reading from 1 server." : `Reading from ${n} servers; they agree.`),
-  differ: (agree: number, asked: number): string => `Reading from ${asked} servers; ${agree > 1 ? `${agree} agree` : "they differ"}, and the page shows what all of them have.`,
+  agree: (n: number): string => (n === 1 ? "Reading from 1 server." : `Reading from ${number(n)} servers; they agree.`),
+  differ: (agree: number, asked: number): string => `Reading from ${number(asked)} servers; ${agree > 1 ? `${number(agree)} agree` : "they differ"}, and the page shows what all of them have.`,
   none: "Reading from no server.",
   asking: "asking…",
   working: "answers",
@@ -99,7 +99,7 @@ export const network = {
     typed: "you named it", config: "named by this page", remembered: "known from before", tracker: "found on a tracker",
     hello: "named by another server", host: "this page comes from it",
   },
-  answered: (when: string, took: number): string => `answered ${when}, in ${took} ms`,
+  answered: (when: string, took: number): string => `answered ${when}, in ${number(took)} ms`,
   reasons: {
     unreachable: "It cannot be reached from here.",
     timeout: "It did not answer in time.",
@@ -121,7 +121,8 @@ export const network = {
     "no-way": "This browser and the server found no way to each other.",
     expired: "What this browser knew of it is too old.",
     "bad-answer": "What it answered could not be read.",
-  } as Readonly<Record<string, string>>,
+    refused: "It refuses.",
+  },
   trackers: "Where servers are looked for",
   led: (n: number): string => `led to ${plural(n, "server", "servers")}`,
   details: "Details",
@@ -191,6 +192,9 @@ export const you = {
   auto: "As the system",
   light: "Light",
   dark: "Dark",
+  language: "Language",
+  byBrowser: "Automatic",
+  languageText: "The page is loaded anew when you choose another. Drafts of comments are kept.",
   notify: "Notify me of replies while this page is open",
 } as const;
 
@@ -264,3 +268,5 @@ export const help = {
     ["Ctrl or ⌘ + Enter", "post"],
   ] as readonly (readonly [string, string])[],
 } as const;
+
+translate({ compose, waits, away, shared, menu, report, network, home, you, storage, keepName, search, help });

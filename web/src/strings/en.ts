@@ -1,9 +1,14 @@
 // All that the page says, in English: the first screen's part, and en-later.ts the rest. Sentences are for who reads comments: servers, names, keys; nothing of how it is
 // built but under Details.
 
-export const plural = (n: number, one: string, many: string): string => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+import { number, rules, translate } from "./spoken.ts";
+
+/** For languages that have two forms, of which one is for 1. */
+export const plural = (n: number, one: string, many: string): string => `${number(n)} ${rules.select(n) === "one" ? one : many}`;
 
 export const page = {
+  /** How short "3 minutes ago" is: Intl.RelativeTimeFormat's style. */
+  near: "narrow",
   title: "comntr",
   home: "Topics",
   you: "You",
@@ -23,10 +28,14 @@ export const page = {
 } as const;
 
 export const thread = {
+  /** The composer's line. */
+  write: "Write a comment",
   comments: (n: number): string => plural(n, "comment", "comments"),
-  fresh: (n: number): string => `${n.toLocaleString("en")} new`,
+  fresh: (n: number): string => `${number(n)} new`,
   sort: "Sort",
   orders: { best: "Best first", newest: "Newest first", oldest: "Oldest first", discussed: "Most discussed" },
+  /** Between things that are said of the same. */
+  comma: ",",
   follow: "Follow",
   following: "Following",
   unnamed: (hash: string): string => `Topic ${hash.slice(0, 8)}`,
@@ -37,10 +46,10 @@ export const thread = {
   empty: "No comments yet.",
   beFirst: "Write the first",
   missing: "This comment is not here, or not yet.",
-  pending: (n: number): string => `${n.toLocaleString("en")} new`,
+  pending: (n: number): string => `${number(n)} new`,
   showPending: (n: number): string => `Show ${plural(n, "new comment", "new comments")}`,
-  hiddenBy: (n: number, who: string): string => `${n.toLocaleString("en")} hidden by ${who}`,
-  hiddenMuted: (n: number): string => `${n.toLocaleString("en")} from names you muted`,
+  hiddenBy: (n: number, who: string): string => `${number(n)} hidden by ${who}`,
+  hiddenMuted: (n: number): string => `${number(n)} from names you muted`,
   show: "Show",
   hide: "Hide",
   locked: "Moderators of your lists closed this topic.",
@@ -71,5 +80,4 @@ export const comment = {
   key: (key: string): string => `Key ${key}`,
 } as const;
 
-/** The composer's line, before what is behind it comes. */
-export const composeLine = "Write a comment";
+translate({ page, thread, comment });

@@ -1,6 +1,6 @@
 // What the buttons of a comment do, but reading: votes, deletes, and the menu.
 
-import { render, type VNode } from "preact";
+import type { VNode } from "preact";
 import { shared } from "../gateway.ts";
 import { writeRoute } from "../route.ts";
 import { mute } from "../state/choices.ts";
@@ -14,6 +14,7 @@ import { compose, menu as t, report } from "../strings/en-later.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
 import { useEffect, useRef } from "./component.ts";
+import { render } from "./draw.ts";
 import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {
@@ -115,9 +116,10 @@ function Menu({ items, button, close }: { readonly items: readonly Item[]; reado
   const list = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const box = list.current as HTMLDivElement;
-    const { left, bottom, top } = button.getBoundingClientRect();
+    const { left, right, bottom, top } = button.getBoundingClientRect();
+    const start = document.dir === "rtl" ? right - box.offsetWidth : left;
     const below = bottom + box.offsetHeight < innerHeight;
-    box.style.left = `${Math.max(8, Math.min(left, innerWidth - box.offsetWidth - 8))}px`;
+    box.style.left = `${Math.max(8, Math.min(start, innerWidth - box.offsetWidth - 8))}px`;
     box.style.top = `${below ? bottom + 4 : Math.max(8, top - box.offsetHeight - 4)}px`;
     box.querySelector("button")?.focus();
     const out = (event: Event): void => {
@@ -173,7 +175,7 @@ function openReport(row: Row): void {
         <ul class="plain">{known.map(({ id, origin, contact }) => <li key={id}><bdi>{origin ?? id.slice(0, 12)}</bdi>: {contact === "" ? <span class="meta">{report.noContact}</span> : <bdi>{contact}</bdi>}</li>)}</ul>
       )}
       <p>{report.link}</p>
-      <p><input readOnly aria-label={report.link} value={linkOf(row)} onFocus={(event) => event.currentTarget.select()} /></p>
+      <p><input readOnly dir="ltr" aria-label={report.link} value={linkOf(row)} onFocus={(event) => event.currentTarget.select()} /></p>
       <p class="actions"><button class="primary">{page.close}</button></p>
     </form>,
     dialog,

@@ -7,6 +7,7 @@ import { dismiss, dismissed } from "../state/me.ts";
 import { config, net, notice, online, panel, route, tell, unseen, working } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { page as t, thread as threadText } from "../strings/en.ts";
+import { number } from "../strings/spoken.ts";
 import { lazy } from "./lazy.tsx";
 import { useSignalEffect } from "./component.ts";
 import { Thread } from "./thread.tsx";
@@ -28,7 +29,7 @@ export function App(): VNode {
     const topic = current.value;
     const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen];
     const news = (topic?.facts.value.pending ?? 0) + unseen.value;
-    document.title = `${news > 0 ? `(${news}) ` : ""}${name} · ${t.title}`;
+    document.title = `${news > 0 ? `(${number(news)}) ` : ""}${name} · ${t.title}`;
   });
   return (
     <>

@@ -87,8 +87,7 @@ function step(article: Element | null, by: 1 | -1, selector: string): boolean {
   const all = [...document.querySelectorAll<HTMLElement>(selector)];
   const follows = (each: HTMLElement): boolean =>
     article === null ? each.getBoundingClientRect().top >= 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0;
-  const precedes = (each: HTMLElement): boolean =>
-    article === null ? each.getBoundingClientRect().top < 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_PRECEDING) !== 0;
+  const precedes = (each: HTMLElement): boolean => each !== article && !follows(each);
   const next = by === 1 ? all.find(follows) : all.reverse().find(precedes);
   next?.focus({ preventScroll: true });
   next?.scrollIntoView({ block: "nearest" });
@@ -119,7 +118,7 @@ export function showPending(topic: Topic): void {
 /** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
 function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
   const lines = element.getBoundingClientRect();
-  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--step"));
+  const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--indent"));
   const shown = Math.max(1, Math.round(lines.width / step));
   const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
   const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));

@@ -1,12 +1,15 @@
 // One comment as a row. What its buttons do is decided once for the whole thread, by their data-act: thousands of rows
 // have no listeners of their own. Nor are their parts components: those cost as much as the nodes that they make.
 
-import { type ComponentChildren, render, type VNode } from "preact";
+import type { ComponentChildren, VNode } from "preact";
 import { shared } from "../gateway.ts";
 import type { DrawnRow } from "../state/topic.ts";
 import { comment as t } from "../strings/en.ts";
+import { number } from "../strings/spoken.ts";
 import type { Row } from "../workers/messages.ts";
+import { around } from "./around.tsx";
 import { body } from "./body.tsx";
+import { render } from "./draw.ts";
 import { mark, shortKey } from "./mark.tsx";
 import { ago, fullDate } from "./when.ts";
 
@@ -63,7 +66,7 @@ export function comment({ drawn: { row, tree }, link, collapsed, going, onOne, f
             {onOne && <span class="meta">{t.onOne}</span>}
             {row.pinned && <span class="meta">{t.pinned}</span>}
             {row.to !== undefined && row.depth > maxIndentPhone && (
-              <a class={row.depth > maxIndent ? "meta to" : "meta to narrow"} href="#" data-act="parent">{toName(row.to)}</a>
+              <a class={row.depth > maxIndent ? "meta to" : "meta to narrow"} href="#" data-act="parent">{around(t.to, <bdi>{row.to}</bdi>)}</a>
             )}
             {collapsed && expand(row)}
           </header>
@@ -81,11 +84,6 @@ export function comment({ drawn: { row, tree }, link, collapsed, going, onOne, f
       {!editing && !collapsed && below !== undefined && <div class="below">{below}</div>}
     </article>
   );
-}
-
-function toName(name: string): VNode {
-  const [before = "", after = ""] = t.to("\0").split("\0");
-  return <>{before}<bdi>{name}</bdi>{after}</>;
 }
 
 /** What stands in the place of a comment that is not shown. */
@@ -130,7 +128,7 @@ function fill(footer: HTMLElement, form: string, canVote: boolean, canReply: boo
   said.set(footer, says);
   const score = footer.querySelector<HTMLElement>(".score");
   if (score !== null) {
-    score.textContent = up + down === 0 ? "" : String(up - down);
+    score.textContent = up + down === 0 ? "" : number(up - down);
     score.title = t.score(up, down);
     score.hidden = !canVote && up + down === 0;
   }

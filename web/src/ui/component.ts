@@ -3,82 +3,7 @@
 // order, so that each drawing asks for the same things.
 
 import { computed, effect, type ReadonlySignal, type Signal, signal } from "../state/signals.ts";
-import { Component, type ComponentChildren, type ComponentType, Fragment, type FunctionComponent, options } from "preact";
-
-/** Something kept, for as long as what it was made for is the same. */
-interface Kept {
-  value: unknown;
-  readonly given: readonly unknown[];
-}
-
-interface Drawer {
-  readonly kept: Kept[];
-  /** What is to be done once the drawing stands in the page. */
-  readonly due: (() => void)[];
-  next: number;
-}
-
-/** The component that is being drawn. */
-let drawing: Drawer;
-
-const drawers = new WeakMap<object, ComponentType>();
-
-/** The component that draws what a function says. */
-function drawerOf(draw: FunctionComponent<object>): ComponentType {
-  let known = drawers.get(draw);
-  if (known === undefined) {
-    known = class extends Component<object> implements Drawer {
-      readonly kept: Kept[] = [];
-      readonly due: (() => void)[] = [];
-      next = 0;
-      private forget: (() => void) | undefined;
-
-      override render(props: object): ComponentChildren {
-        this.forget?.();
-        let drawn: ComponentChildren;
-        let isFirst = true;
-        this.forget = effect(() => {
-          if (!isFirst) return this.forceUpdate();
-          isFirst = false;
-          drawing = this;
-          this.next = 0;
-          drawn = draw(props);
-        });
-        return drawn;
-      }
-
-      override shouldComponentUpdate(next: object): boolean {
-        const [now, then] = [Object.entries(this.props), Object.entries(next)];
-        return now.length !== then.length || then.some(([name, value]) => (this.props as Record<string, unknown>)[name] !== value);
-      }
-
-      override componentDidMount(): void {
-        for (const act of this.due.splice(0)) act();
-      }
-
-      override componentDidUpdate(): void {
-        this.componentDidMount();
-      }
-
-      override componentWillUnmount(): void {
-        this.forget?.();
-        for (const { value } of this.kept) if (value instanceof Effect) value.end?.();
-      }
-    };
-    drawers.set(draw, known);
-  }
-  return known;
-}
-
-options.vnode = (node) => {
-  const { type } = node;
-  if (typeof type === "function" && type !== Fragment && !("render" in ((type.prototype as object | undefined) ?? {}))) node.type = drawerOf(type as FunctionComponent<object>);
-};
-
-/** Something done, and how it is undone. */
-class Effect {
-  end: (() => void) | void = undefined;
-}
+import { drawing } from "./draw.ts";
 
 /** What make gives, made anew when what it was given changes. */
 export function useMemo<T>(make: () => T, given: readonly unknown[]): T {
@@ -100,8 +25,12 @@ export function useRef<T>(value: T): { current: T } {
 
 /** Does something once the drawing stands in the page, and again when what it was given changes; what that returns ends it. */
 export function useEffect(act: () => (() => void) | void, given: readonly unknown[]): void {
-  const one = useMemo(() => new Effect(), []);
-  const { due } = drawing;
+  const { due, ends } = drawing;
+  const one = useMemo(() => {
+    const made: { end?: (() => void) | void } = {};
+    ends.push(() => made.end?.());
+    return made;
+  }, []);
   useMemo(() => {
     due.push(() => {
       one.end?.();

@@ -10,16 +10,16 @@ import type { SendState } from "../state/outbox.ts";
 import { keeping } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { author, changeKey, makeKey, ownerOf, post, tooLong, type Writing } from "../state/write.ts";
-import { compose as t } from "../strings/en-later.ts";
+import { thread } from "../strings/en.ts";
+import { compose as t, network } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { knownTree, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
+import { around } from "./around.tsx";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
-import { lazy } from "./lazy.tsx";
+import { KeepName } from "./keepname.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
-
-const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 
 /** A draft is kept when the typing pauses. */
 const draftMillis = 300;
@@ -129,7 +129,7 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     }
   }
 
-  const label = about === undefined ? t.place : about.kind === "edit" ? t.edit : t.reply(nameOf(about.row));
+  const label = about === undefined ? thread.write : about.kind === "edit" ? t.edit : t.reply(nameOf(about.row));
   const long = tooLong(topic, text.value);
   const isOpen = open.value || text.value !== "";
   return (
@@ -212,7 +212,7 @@ function As({ naming, about }: { readonly naming: Signal<boolean>; readonly abou
   if (about?.kind === "edit") return <span>{name === "" ? t.noName : named(name)}</span>;
   return naming.value || who === undefined ? (
     <input
-      class="naming" aria-label={t.name} placeholder={t.name} maxLength={48} defaultValue={name} autocomplete="nickname"
+      class="naming" dir="auto" aria-label={t.name} placeholder={t.name} maxLength={48} defaultValue={name} autocomplete="nickname"
       onChange={(event) => void rename(event.currentTarget.value)}
       onKeyDown={(event) => {
         if (event.key !== "Enter" || event.ctrlKey || event.metaKey) return;
@@ -225,8 +225,7 @@ function As({ naming, about }: { readonly naming: Signal<boolean>; readonly abou
 }
 
 function named(name: string): VNode {
-  const [before = "", after = ""] = t.as("\0").split("\0");
-  return <>{before}<bdi>{name}</bdi>{after}</>;
+  return around(t.as, <bdi>{name}</bdi>);
 }
 
 /** What became of it: a sentence, and one action where there is something to do. */
@@ -244,7 +243,8 @@ export function Outcome({ state, retry }: { readonly state: SendState; readonly 
       const again = <button type="button" class="link" onClick={retry}>{t.retry}</button>;
       if (state.code === "outbox-full") return <span class="error">{t.outboxFull}</span>;
       if (state.code === "rate-limited" || state.code === "busy") return <span class="error">{t.limited(Math.max(1, state.retryAfter))} {again}</span>;
-      return <span class="error">{state.detail === "" ? t.failed : t.refused(state.detail)} {again}</span>;
+      const why = (network.reasons as Readonly<Record<string, string>>)[state.code];
+      return <span class="error">{state.detail === "" ? t.failed : around(t.refused, why ?? <q lang="en" dir="auto">{state.detail}</q>)} {again}</span>;
     }
   }
 }

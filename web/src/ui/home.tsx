@@ -56,7 +56,7 @@ export function Home({ community }: { readonly community: string }): VNode {
       <h1 class="sr">{t.title}</h1>
       <form class="box" onSubmit={open}>
         <label class="sr" for="box">{t.box}</label>
-        <input id="box" type="text" placeholder={t.boxPlace} autocapitalize="off" autocomplete="off" spellcheck={false} value={typed.value} onInput={(event) => (typed.value = event.currentTarget.value)} />
+        <input id="box" type="text" dir="auto" placeholder={t.boxPlace} autocapitalize="off" autocomplete="off" spellcheck={false} value={typed.value} onInput={(event) => (typed.value = event.currentTarget.value)} />
         <button class="primary" disabled={typed.value.trim() === ""}>{t.open}</button>
       </form>
       {replies.length > 0 && (

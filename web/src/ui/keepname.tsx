@@ -2,15 +2,16 @@
 
 import type { VNode } from "preact";
 import { dismiss, type Me } from "../state/me.ts";
+import { loader } from "../state/page.ts";
 import { changeKey } from "../state/write.ts";
-import { wordsOf } from "../state/words.ts";
+import { unpack, wordsOf } from "../state/words.ts";
 import { page } from "../strings/en.ts";
 import { keepName as t } from "../strings/en-later.ts";
-import { sealInWorker } from "../workers/sealing.ts";
+import { sealInWorker } from "../workers/working.ts";
 import { useEffect, useRef, useSignal } from "./component.ts";
 
-export { seedOfWords } from "../state/words.ts";
-export { unsealInWorker } from "../workers/sealing.ts";
+/** All words that there are. */
+export const wordlist = loader(async () => unpack((await import("../state/wordlist.ts")).packed));
 
 export interface KeepNameProps {
   readonly who: Me;
@@ -21,15 +22,26 @@ export interface KeepNameProps {
 
 export function KeepName({ who, after, close }: KeepNameProps): VNode {
   const dialog = useRef<HTMLDialogElement>(null);
-  const shown = useSignal(false);
+  const shown = useSignal("");
   const pass = useSignal("");
   const said = useSignal("");
   useEffect(() => dialog.current?.showModal(), []);
 
+  /** Empty where they do not come, which is told. */
+  async function words(): Promise<string> {
+    const list = await wordlist();
+    return list === undefined ? "" : wordsOf(who.kept.seed, list);
+  }
+
   async function save(event: Event): Promise<void> {
     event.preventDefault();
     said.value = t.sealing;
-    const sealed = await sealInWorker(`${wordsOf(who.kept.seed)}\n`, pass.value);
+    const text = await words();
+    if (text === "") {
+      said.value = "";
+      return;
+    }
+    const sealed = await sealInWorker(`${text}\n`, pass.value);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([sealed], { type: "text/plain" }));
     link.download = `comntr-${who.key.slice(0, 12)}.age`;
@@ -47,16 +59,16 @@ export function KeepName({ who, after, close }: KeepNameProps): VNode {
       </header>
       {after && <p>{t.after}</p>}
       <p>{t.text}</p>
-      {shown.value ? (
-        <ol class="words">{wordsOf(who.kept.seed).split(" ").map((word, i) => <li key={i}><code>{word}</code></li>)}</ol>
+      {shown.value !== "" ? (
+        <ol class="words">{shown.value.split(" ").map((word, i) => <li key={i}><code>{word}</code></li>)}</ol>
       ) : (
-        <p><button onClick={() => (shown.value = true)}>{t.show}</button></p>
+        <p><button onClick={() => void words().then((all) => (shown.value = all))}>{t.show}</button></p>
       )}
       <form onSubmit={(event) => void save(event)}>
         <label for="pass">{t.file}</label>
         <div class="box">
           <input class="sr" type="text" autocomplete="username" aria-hidden="true" tabIndex={-1} readOnly value={who.key} />
-          <input id="pass" type="password" autocomplete="new-password" placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />
+          <input id="pass" type="password" dir="auto" autocomplete="new-password" placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />
           <button disabled={pass.value === "" || said.value === t.sealing}>{t.save}</button>
         </div>
         <p class="meta" role="status">{said.value}</p>
@@ -64,7 +76,7 @@ export function KeepName({ who, after, close }: KeepNameProps): VNode {
       <p class="meta">{t.warning}</p>
       <p class="actions">
         <button onClick={() => { dismiss("keep"); dialog.current?.close(); }}>{t.later}</button>
-        <button class="primary" disabled={!shown.value && said.value !== t.saved} onClick={() => { void changeKey(who, { saved: true }); dialog.current?.close(); }}>{t.done}</button>
+        <button class="primary" disabled={shown.value === "" && said.value !== t.saved} onClick={() => { void changeKey(who, { saved: true }); dialog.current?.close(); }}>{t.done}</button>
       </p>
     </dialog>
   );

@@ -60,7 +60,7 @@ export function Network(): VNode {
       <form class="add" onSubmit={(event) => void add(event)}>
         <label for="address">{t.addLabel}</label>
         <div class="box">
-          <input id="address" type="text" inputMode="url" autocapitalize="off" autocomplete="url" spellcheck={false} placeholder={t.addPlace} value={address.value} onInput={(event) => (address.value = event.currentTarget.value)} />
+          <input id="address" type="text" dir="ltr" inputMode="url" autocapitalize="off" autocomplete="url" spellcheck={false} placeholder={t.addPlace} value={address.value} onInput={(event) => (address.value = event.currentTarget.value)} />
           <button class="primary" disabled={address.value.trim() === ""}>{t.add}</button>
         </div>
         <p class="meta" role="status">{said.value}</p>
@@ -72,13 +72,18 @@ export function Network(): VNode {
           {trackers.length > 0 && <dt>{t.trackers}</dt>}
           {trackers.map(({ url, state, found, reason }) => (
             <dd key={url}>
-              <bdi>{url}</bdi> <span class="meta">{[t[state], found > 0 ? t.led(found) : "", state === "failed" && reason !== undefined ? (t.reasons[reason.code] ?? reason.detail) : ""].filter((part) => part !== "").join(" · ")}</span>
+              <bdi>{url}</bdi> <span class="meta">{[t[state], found > 0 ? t.led(found) : "", state === "failed" && reason !== undefined ? t.reasons[reason.code] : ""].filter((part) => part !== "").join(" · ")} {quoted(reason)}</span>
             </dd>
           ))}
         </dl>
       </details>
     </dialog>
   );
+}
+
+/** In others' words, which may be none, and are English. */
+function quoted(reason: { readonly detail: string } | undefined): VNode | null {
+  return reason === undefined || reason.detail === "" ? null : <q lang="en" dir="auto">{reason.detail}</q>;
 }
 
 /** Names have certificates; addresses mostly have none. */
@@ -90,13 +95,13 @@ function Server({ server }: { readonly server: ServerView }): VNode {
   const { id, origin, state, carrier, foundBy, answered, took, reason, missed, contact } = server;
   const over = (by: Carrier): string => t.carriers[by === "http" && origin?.startsWith("https:") === true ? "https" : by];
   const how = [state === "asking" ? t.asking : t[state], state === "working" && carrier !== undefined ? over(carrier) : "", t.found[foundBy]];
-  const ways = missed.filter(({ carrier: by }) => state !== "working" || by !== carrier).map(({ carrier: by, reason: why }) => <p class="meta" key={by}>{t.missed(over(by), t.reasons[why.code] ?? why.detail)}</p>);
+  const ways = missed.filter(({ carrier: by }) => state !== "working" || by !== carrier).map(({ carrier: by, reason: why }) => <p class="meta" key={by}>{t.missed(over(by), t.reasons[why.code])}</p>);
   return (
     <>
       <p><span class={state === "working" ? "dot ok" : state === "asking" || state === "unused" ? "dot" : "dot warn"} /> <bdi class="name">{origin?.replace(/^https?:\/\//, "") ?? id.slice(0, 12)}</bdi></p>
       <p class="meta">{how.filter((part) => part !== "").join(" · ")}</p>
       {answered !== undefined && took !== undefined && <p class="meta">{t.answered(ago(answered, Date.now()), took)}</p>}
-      {state !== "working" && reason !== undefined && <p class="meta warn">{t.reasons[reason.code] ?? reason.detail}</p>}
+      {state !== "working" && reason !== undefined && <p class="meta warn">{t.reasons[reason.code]}</p>}
       {state === "working" && ways}
       <details>
         <summary>{t.details}</summary>
@@ -104,7 +109,7 @@ function Server({ server }: { readonly server: ServerView }): VNode {
           {origin !== undefined && <><dt>{t.address}</dt><dd><code>{origin}</code></dd></>}
           {/^[0-9a-f]{64}$/.test(id) && <><dt>{t.key}</dt><dd><code>{id}</code></dd></>}
           {contact !== "" && <><dt>{t.contact}</dt><dd><bdi>{contact}</bdi></dd></>}
-          {reason !== undefined && <dd class="meta">{reason.detail}</dd>}
+          {reason !== undefined && <dd class="meta">{quoted(reason)}</dd>}
           {state !== "working" && ways.length > 1 && <dd>{ways}</dd>}
         </dl>
       </details>

@@ -48,7 +48,7 @@ export function Search(): VNode {
       <h1 class="sr">{t.title}</h1>
       <form class="box" role="search" onSubmit={(event) => event.preventDefault()}>
         <label class="sr" for="words">{t.box}</label>
-        <input id="words" ref={box} type="search" placeholder={t.box} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
+        <input id="words" ref={box} type="search" dir="auto" placeholder={t.box} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
       </form>
       <p class="meta state" role="status">{!some ? "" : !done.value ? t.searching : found.value.length === 0 ? t.none : t.found(found.value.length)}</p>
       <ul class="plain results">

@@ -7,6 +7,7 @@ import { people } from "../state/me.ts";
 import { keeping, looked, tell } from "../state/page.ts";
 import { forgetKey } from "../state/write.ts";
 import { storage as t } from "../strings/en-later.ts";
+import { number } from "../strings/spoken.ts";
 import { useEffect, useSignal } from "./component.ts";
 
 export function Storage(): VNode {
@@ -52,5 +53,5 @@ export function Storage(): VNode {
 
 function size(bytes: number): string {
   const unit = bytes < 1e6 ? ["kilobyte", 1e3] as const : ["megabyte", 1e6] as const;
-  return new Intl.NumberFormat(undefined, { style: "unit", unit: unit[0], maximumFractionDigits: 1 }).format(bytes / unit[1]);
+  return number(bytes / unit[1], { style: "unit", unit: unit[0], maximumFractionDigits: 1 });
 }

@@ -1,7 +1,7 @@
 // The screen of a topic: its comments in sections of fifty, drawn slice by slice, and what is said where there are none.
 
 import type { Signal } from "../state/signals.ts";
-import { Fragment, type VNode } from "preact";
+import type { VNode } from "preact";
 import { draftKey, keptDraft } from "../keep/person.ts";
 import { shared } from "../gateway.ts";
 import { pacer } from "../net/pacer.ts";
@@ -12,11 +12,13 @@ import { composing, notes } from "../state/composing.ts";
 import { lists, setOrder } from "../state/me.ts";
 import { keeping, loader, online, panel } from "../state/page.ts";
 import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
-import { composeLine, thread as t } from "../strings/en.ts";
+import { thread as t } from "../strings/en.ts";
 import { current } from "./app.tsx";
+import { around } from "./around.tsx";
 import { comment } from "./comment.tsx";
 import { lazy } from "./lazy.tsx";
 import { useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffect } from "./component.ts";
+import { Fragment } from "./draw.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
 const Away = lazy(async () => (await import("./away.tsx")).Away);
@@ -193,7 +195,7 @@ function Head({ topic }: { readonly topic: Topic }): VNode {
     <header class="topic">
       <h1>{name === "" ? t.unnamed(topic.place.topic) : /^https?:/.test(name) ? <a href={name} rel="noopener noreferrer" target="_blank"><bdi>{name.replace(/^https?:\/\//, "")}</bdi></a> : <bdi>{name}</bdi>}</h1>
       <p class="meta line">
-        {topic.drawn.value && total > 0 && <span>{t.comments(total)}{fresh > 0 && <>, <b class="news">{t.fresh(fresh)}</b></>}</span>}
+        {topic.drawn.value && total > 0 && <span>{t.comments(total)}{fresh > 0 && <>{t.comma} <b class="news">{t.fresh(fresh)}</b></>}</span>}
         <label>
           <span class="sr">{t.sort}</span>
           <select value={topic.sorted.value} onChange={(event) => sort(topic, event.currentTarget.value as Order)}>
@@ -233,7 +235,7 @@ function TopicComposer({ topic }: { readonly topic: Topic }): VNode {
   const stub = (
     <div class="composer">
       <textarea
-        ref={line} rows={1} aria-label={composeLine} placeholder={composeLine} value={typed.value}
+        ref={line} rows={1} dir="auto" aria-label={t.write} placeholder={t.write} value={typed.value}
         onInput={(event) => (typed.value = event.currentTarget.value)} onFocus={() => (wanted.value = true)}
       />
     </div>
@@ -273,14 +275,13 @@ function Hidden({ topic }: { readonly topic: Topic }): VNode | null {
     if (n === 0) return [];
     const label = chosen[i]?.label;
     if (i === hiddenBy.length - 1 || label === undefined) return [<span key={i}>{t.hiddenMuted(n)}</span>];
-    const [before = "", after = ""] = t.hiddenBy(n, "\0").split("\0");
-    return [<span key={i}>{before}<em><bdi>{label}</bdi></em>{after}</span>];
+    return [<span key={i}>{around((who) => t.hiddenBy(n, who), <em><bdi>{label}</bdi></em>)}</span>];
   });
   if (parts.length === 0 && !locked) return null;
   return (
     <p class="state meta">
       {locked && <span>{t.locked} </span>}
-      {parts.map((part, i) => <Fragment key={i}>{i > 0 && ", "}{part}</Fragment>)}
+      {parts.map((part, i) => <Fragment key={i}>{i > 0 && `${t.comma} `}{part}</Fragment>)}
       {parts.length > 0 && <> <button class="link" onClick={() => (topic.showHidden.value = !topic.showHidden.value)}>{topic.showHidden.value ? t.hide : t.show}</button></>}
     </p>
   );

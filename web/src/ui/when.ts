@@ -1,8 +1,15 @@
 // Dates, relative to now.
 
-const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "narrow" });
-const full = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "short" });
-const day = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
+import { page } from "../strings/en.ts";
+import { locale } from "../strings/spoken.ts";
+
+/** Made when the language is known. */
+const formats = () => [
+  new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: page.near as Intl.RelativeTimeFormatStyle }),
+  new Intl.DateTimeFormat(locale, { year: "numeric", month: "short", day: "numeric" }),
+  new Intl.DateTimeFormat(locale, { dateStyle: "full", timeStyle: "short" }),
+] as const;
+let made: ReturnType<typeof formats> | undefined;
 const steps: readonly (readonly [seconds: number, unit: Intl.RelativeTimeFormatUnit])[] = [
   [60, "second"],
   [3600, "minute"],
@@ -12,6 +19,7 @@ const steps: readonly (readonly [seconds: number, unit: Intl.RelativeTimeFormatU
 
 /** How long ago; from a month on, the day. date: milliseconds since 1970. */
 export function ago(date: number, now: number): string {
+  const [relative, day] = (made ??= formats());
   const seconds = Math.round((date - now) / 1000);
   let before = 1;
   for (const [limit, unit] of steps) {
@@ -22,5 +30,5 @@ export function ago(date: number, now: number): string {
 }
 
 export function fullDate(date: number): string {
-  return full.format(date);
+  return (made ??= formats())[2].format(date);
 }

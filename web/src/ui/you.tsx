@@ -2,23 +2,21 @@
 
 import type { VNode } from "preact";
 import { parsePlace } from "../protocol/hash.ts";
-import { mute, setActive, setLists, setLooks } from "../state/choices.ts";
+import { choose, mute, setActive, setLists, setLooks } from "../state/choices.ts";
 import { lists, type Me, me, muted, notifies, people } from "../state/me.ts";
-import { looks } from "../state/looks.ts";
+import { keptChoice, looks } from "../state/looks.ts";
 import { setNotifies } from "../state/notify.ts";
-import { loader } from "../state/page.ts";
+import { tell } from "../state/page.ts";
+import { seedOfWords } from "../state/words.ts";
 import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
-import { compose, you as t } from "../strings/en-later.ts";
+import { compose, storage, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
-import { lazy } from "./lazy.tsx";
+import { unsealInWorker } from "../workers/working.ts";
+import { KeepName, wordlist } from "./keepname.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useSignal } from "./component.ts";
 import { Storage } from "./storage.tsx";
 import { Outbox } from "./waits.tsx";
-
-/** The list of words is longer than all the rest of this screen. */
-const keepName = loader(() => import("./keepname.tsx"));
-const KeepName = lazy(async () => (await import("./keepname.tsx")).KeepName);
 
 export function You(): VNode {
   const keeps = useSignal<Me | undefined>(undefined);
@@ -53,7 +51,7 @@ function Person({ who, keep }: { readonly who: Me; readonly keep: () => void }):
       <p class="line">
         {mark(key)}
         <label class="sr" for={id}>{t.name}</label>
-        <input id={id} value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(who, { name: shownName(event.currentTarget.value) })} />
+        <input id={id} dir="auto" value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(who, { name: shownName(event.currentTarget.value) })} />
       </p>
       <p class="line meta">
         <code class="key">{shortKey(key)}</code>
@@ -73,18 +71,18 @@ function Bring(): VNode {
   const said = useSignal("");
   async function bring(event: Event): Promise<void> {
     event.preventDefault();
-    const module = await keepName();
-    if (module === undefined) return;
+    const list = await wordlist();
+    if (list === undefined) return;
     let text = words.value;
     if (file.value !== undefined) {
-      const opened = await module.unsealInWorker(new Uint8Array(await file.value.arrayBuffer()), pass.value).catch(() => undefined);
+      const opened = await unsealInWorker(new Uint8Array(await file.value.arrayBuffer()), pass.value).catch(() => undefined);
       if (opened === undefined) {
         said.value = t.notFile;
         return;
       }
       text = opened;
     }
-    const seed = module.seedOfWords(text);
+    const seed = seedOfWords(text, list);
     if (seed === undefined) {
       said.value = t.notWords;
       return;
@@ -99,10 +97,10 @@ function Bring(): VNode {
       <summary>{t.bring}</summary>
       <form onSubmit={(event) => void bring(event)}>
         <label for="bring-words">{t.words}</label>
-        <textarea id="bring-words" rows={3} autocapitalize="off" autocomplete="off" spellcheck={false} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
+        <textarea id="bring-words" rows={3} dir="ltr" autocapitalize="off" autocomplete="off" spellcheck={false} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
         <label for="bring-file">{t.file}</label>
         <input id="bring-file" type="file" onChange={(event) => (file.value = event.currentTarget.files?.[0])} />
-        {file.value !== undefined && <input type="password" autocomplete="current-password" aria-label={t.passphrase} placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />}
+        {file.value !== undefined && <input type="password" dir="auto" autocomplete="current-password" aria-label={t.passphrase} placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />}
         <p class="line"><button class="primary" disabled={words.value.trim() === "" && file.value === undefined}>{t.bringIt}</button> <span class="meta" role="status">{said.value}</span></p>
       </form>
     </details>
@@ -136,9 +134,9 @@ function Lists(): VNode {
         <summary>{t.listAdd}</summary>
         <form onSubmit={add}>
           <label for="list-label">{t.listLabel}</label>
-          <input id="list-label" value={label.value} onInput={(event) => (label.value = event.currentTarget.value)} />
+          <input id="list-label" dir="auto" value={label.value} onInput={(event) => (label.value = event.currentTarget.value)} />
           <label for="list-place">{t.listPlace}</label>
-          <input id="list-place" autocapitalize="off" autocomplete="off" spellcheck={false} value={where.value} onInput={(event) => (where.value = event.currentTarget.value)} />
+          <input id="list-place" dir="ltr" autocapitalize="off" autocomplete="off" spellcheck={false} value={where.value} onInput={(event) => (where.value = event.currentTarget.value)} />
           <p class="line"><button class="primary" disabled={where.value.trim() === ""}>{t.listAdd}</button> <span class="meta" role="status">{said.value}</span></p>
         </form>
       </details>
@@ -159,6 +157,9 @@ function Muted(): VNode {
   );
 }
 
+/** Each in its own words. */
+const languages = [["en", "English"], ["de", "Deutsch"], ["ar", "العربية"]] as const;
+
 function Looks(): VNode {
   return (
     <section>
@@ -168,9 +169,22 @@ function Looks(): VNode {
           <label key={each}><input type="radio" name="looks" checked={looks.value === each} onChange={() => setLooks(each)} /> {t[each]}</label>
         ))}
       </div>
+      <p class="line">
+        <label for="language">{t.language}</label>
+        <select id="language" value={keptChoice("language")} onChange={(event) => setLanguage(event.currentTarget.value)}>
+          <option value="">{t.byBrowser}</option>
+          {languages.map(([value, label]) => <option key={value} value={value} lang={value}>{label}</option>)}
+        </select>
+      </p>
+      <p class="meta">{t.languageText}</p>
       {"Notification" in globalThis && (
         <p><label><input type="checkbox" checked={notifies.value} onChange={(event) => void setNotifies(event.currentTarget.checked)} /> {t.notify}</label></p>
       )}
     </section>
   );
+}
+
+function setLanguage(next: string): void {
+  if (choose("language", next)) location.reload();
+  else tell({ text: storage.notLasting, lasts: 6000 });
 }

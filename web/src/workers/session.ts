@@ -23,9 +23,7 @@ const batch = 128;
 const firstRows = 50;
 /** Fewer are verified in the order in which they came. */
 const orderedFrom = 100;
-/** Milliseconds between two drawings of a thread of which all is here. */
-const drawGap = 700;
-/** Before that a thread is drawn less often, */
+/** Milliseconds between two drawings of a thread of which more is to come, */
 const earlyGap = 4000;
 /** and only the beginning of it, unless the reader goes on or what comes takes long. */
 const earlyRows = 200;
@@ -155,10 +153,11 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   }
 
   /**
-   * While a thread is loading it is drawn when there is twice as much as before: until all is here each time moves what
-   * was drawn, and to draw keeps a page busy that has files to read.
+   * While a thread is loading it is drawn when there is twice as much as before: all drawings together cost no more than
+   * twice the last, and the page has rows to make meanwhile. Until all is here each moves what was drawn, and keeps a page
+   * busy that has files to read.
    */
-  const isTime = (): boolean => documents.size >= 2 * drawnSize && now() >= drawnAt + (isAll() ? drawGap : earlyGap);
+  const isTime = (): boolean => documents.size >= 2 * drawnSize && (isAll() || now() >= drawnAt + earlyGap);
 
   /** All that one server has is here: it is known what comes after what. */
   const isAll = (): boolean => isLive || folderId !== undefined;

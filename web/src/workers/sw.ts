@@ -25,6 +25,8 @@ const worker = globalThis as unknown as Scope;
 /** The folder of this version and what is in it, by build.js. */
 declare const folder: string;
 declare const files: readonly string[];
+/** Files that few need: languages, what is large. */
+declare const seldom: readonly string[];
 
 /** The host is waited for so long, where there is a copy. */
 const patienceMillis = 2000;
@@ -45,6 +47,14 @@ async function install(): Promise<void> {
   // The host is between two versions: that is tried again.
   if (!(await index.clone().text()).includes(`"${folder}/`)) throw new Error("the index is of another version");
   await cache.addAll(["config.json", ...files.map((name) => `${folder}/${name}`)]);
+  // Of the others those that are in use: the version before has them, or this page has just loaded them.
+  const before = await Promise.all((await versions()).map(async (name) => (await caches.open(name)).keys()));
+  const used = before.flat().map(({ url }) => url.split("/").at(-1));
+  for (const name of seldom) {
+    const url = `${folder}/${name}`;
+    const answer = await fetch(url, used.includes(name) ? {} : { cache: "only-if-cached", mode: "same-origin" }).catch(() => undefined);
+    if (answer?.ok) await cache.put(url, answer);
+  }
   // Its address stays as it was asked for: a redirection would be refused. The last of all, so that who has it has all.
   await cache.put(scope, new Response(index.body, { headers: index.headers }));
   await worker.skipWaiting();

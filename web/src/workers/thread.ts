@@ -77,10 +77,13 @@ async function look({ session, origin }: Extract<ToThread, { kind: "first" }>): 
   const tell = (): void => scope.postMessage({ kind: "looked", session, ids: first.ids, folder: first.folder });
   if (opened === undefined) return tell();
   const timer = setTimeout(() => first.ids.length === 0 && tell(), patienceMillis);
-  let batches = 0;
+  let told = false;
   await readFirst({ origin, fetch: (url, init) => fetch(url, init) }, opened.place, first, async (files) => {
     // Its worker is made while these are verified.
-    if (batches++ === 0 && files.some(({ bytes }) => toPlainTree(fromUTF8(bytes) ?? "") === undefined)) scope.postMessage({ kind: "markdown", session });
+    if (!told && files.some(({ bytes }) => toPlainTree(fromUTF8(bytes) ?? "") === undefined)) {
+      told = true;
+      scope.postMessage({ kind: "markdown", session });
+    }
     const ids = files.map(({ id, sum }) => (sum.collision ? undefined : id));
     await inTurn(() => opened.files(files.map(({ bytes }) => bytes), origin, undefined, ids));
     await pause();

@@ -1,6 +1,7 @@
-// The worker that pays work: it tries nonces until the act has enough leading zero bits, and tells how far it is.
+// The worker for what takes seconds: it pays work, seals files and opens them. Each question has a worker of its own.
 
 import { type Draft, payWork } from "../protocol/build.ts";
+import { seal, unseal } from "./age.ts";
 
 export interface WorkQuestion {
   readonly draft: Draft;
@@ -11,13 +12,27 @@ export interface WorkQuestion {
 /** tried: nonces tried; the chance that so many suffice is 1 - e^(-tried / 2^bits). */
 export type WorkAnswer = { readonly tried: number } | { readonly nonce: string };
 
+export interface SealQuestion {
+  /** What to seal, or a file to open. */
+  readonly text: string | Uint8Array;
+  readonly passphrase: string;
+}
+export interface SealAnswer {
+  readonly text: string | undefined;
+}
+
 const scope = globalThis as unknown as {
-  postMessage(message: WorkAnswer): void;
-  onmessage: ((event: MessageEvent<WorkQuestion>) => void) | null;
+  postMessage(message: WorkAnswer | SealAnswer): void;
+  onmessage: ((event: MessageEvent<WorkQuestion | SealQuestion>) => void) | null;
 };
 
 if ("onmessage" in globalThis) {
   scope.onmessage = ({ data }) => {
+    if ("passphrase" in data) {
+      const { text, passphrase } = data;
+      return scope.postMessage({ text: typeof text === "string" ? seal(text, passphrase) : unseal(text, passphrase) });
+    }
+    // Tries nonces until the act has enough leading zero bits, and tells how far it is.
     const { nonce = "" } = payWork(data.draft, data.key, data.bits, (tried) => scope.postMessage({ tried }));
     scope.postMessage({ nonce });
   };

@@ -1,1 +1,0 @@
-import{n as e}from"./sign.js";const t=globalThis;`onmessage`in globalThis&&(t.onmessage=({data:n})=>{let{nonce:r=``}=e(n.draft,n.key,n.bits,e=>t.postMessage({tried:e}));t.postMessage({nonce:r})});
