@@ -1,5 +1,5 @@
-// Builds the page into dist/: index.html, config.json, and one folder with all else, named by the hash of what is in it,
-// so that it may be cached for good. All paths are relative. The build fails where the page got too large.
+// Builds the page into dist/: index.html, config.json, sw.js, and one folder with all else, named by the hash of what is
+// in it, so that it may be cached for good. All paths are relative. The build fails where the page got too large.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,7 +15,10 @@ const maxPeer = 270_000;
 /** What readers of another language fetch besides, each: it is waited for. */
 const languages = ["de.js", "ar.js"];
 const maxLanguage = 10_000;
+/** A larger file is kept for visits without a network only when it was used. */
+const maxKeptAtOnce = 64_000;
 
+const zipped = (contents) => gzipSync(contents, { level: 9 }).length;
 const here = (path) => new URL(path, import.meta.url).pathname;
 
 const csp = [
@@ -36,7 +39,7 @@ const workers = ["thread", "markdown", "work"];
 const later = {
   sign: ["src/protocol/build.ts", "src/workers/search.ts", "src/workers/age.ts", "src/workers/views.ts"],
   net: ["src/net/browser.ts", "src/state/rounds.ts", "src/workers/helpers.ts"],
-  write: ["src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.tsx", "src/ui/shared.tsx"],
+  write: ["src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.tsx", "src/ui/shared.tsx", "src/ui/away.tsx"],
 };
 
 /** What modules import at once, and what that does. */
@@ -129,14 +132,24 @@ const preload = [
 ].join("\n");
 const index = readFileSync(here("src/index.html"), "utf8").replace("{csp}", csp).replaceAll("{dir}", dir).replace("{preload}", preload);
 
+// The service worker has a name that stays, so that browsers find the next one. What is large and few need is kept by it
+// once it is used.
+const isSeldom = (name) => languages.includes(name) || zipped(files.get(name)) > maxKeptAtOnce;
+const worker = await rolldown({
+  input: here("src/workers/sw.ts"),
+  platform: "browser",
+  transform: { target: ["es2022", "chrome110", "firefox115", "safari16.4"], define: { folder: JSON.stringify(dir), files: JSON.stringify([...files.keys()].filter((name) => !isSeldom(name))), seldom: JSON.stringify([...files.keys()].filter(isSeldom)) } },
+});
+const [{ code: workerCode }] = (await worker.generate({ format: "iife", minify: true })).output;
+
 rmSync(here("dist"), { recursive: true, force: true });
 mkdirSync(here(`dist/${dir}`), { recursive: true });
 writeFileSync(here("dist/index.html"), index);
 writeFileSync(here("dist/config.json"), readFileSync(here("config.json")));
 for (const [name, contents] of files) writeFileSync(here(`dist/${dir}/${name}`), contents);
+writeFileSync(here("dist/sw.js"), workerCode);
 
-const zipped = (contents) => gzipSync(contents, { level: 9 }).length;
-const sizes = new Map([["index.html", zipped(index)], ...[...files].map(([name, contents]) => [name, zipped(contents)])]);
+const sizes = new Map([["index.html", zipped(index)], ["sw.js", zipped(workerCode)], ...[...files].map(([name, contents]) => [name, zipped(contents)])]);
 const first = new Set(["index.html", "page.css", ...needs("main.js"), ...needs("thread.js")]);
 const apart = [...languages, "peer.js"];
 const all = [...sizes.keys()].filter((name) => !apart.includes(name));

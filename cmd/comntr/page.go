@@ -59,10 +59,11 @@ func (c *pageCmd) Run(e *env) error {
 		return err
 	}
 	files := web.Page()
-	// The index comes last: until then an earlier page is whole.
+	// The index comes after what it asks for, so that an earlier page is whole until
+	// then; and the service worker after the index, whose version it names.
 	var names []string
 	err = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && name != "index.html" && name != "config.json" {
+		if err == nil && !d.IsDir() && name != "index.html" && name != "config.json" && name != "sw.js" {
 			names = append(names, name)
 		}
 		return err
@@ -79,7 +80,7 @@ func (c *pageCmd) Run(e *env) error {
 		}
 		return os.WriteFile(to, b, 0o644)
 	}
-	for _, name := range append(names, "index.html") {
+	for _, name := range append(names, "index.html", "sw.js") {
 		b, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
@@ -105,7 +106,7 @@ func (c *pageCmd) Run(e *env) error {
 			}
 		}
 	}
-	fmt.Fprintf(e.stdout, "The page is in %s: %d files, %s.\n", c.Dir, len(names)+2, humanize.Bytes(uint64(size)))
+	fmt.Fprintf(e.stdout, "The page is in %s: %d files, %s.\n", c.Dir, len(names)+3, humanize.Bytes(uint64(size)))
 	if kept {
 		fmt.Fprintln(e.stdout, "Its config.json is the one that was there; flags change it.")
 	}

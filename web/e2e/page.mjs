@@ -80,6 +80,7 @@ try {
   await page.locator(".composer textarea").press("Control+Enter");
   await shows(page, "A first comment");
   await page.getByRole("button", { name: "Show the words" }).click();
+  await page.locator(".words li").nth(23).waitFor();
   expect("24 words", (await page.locator(".words li").count()) === 24);
   await checkAccess(page, "keep this name");
   await page.getByRole("button", { name: "I have kept it" }).click();

@@ -184,16 +184,17 @@ async function replies(open) {
   at("notifications are allowed");
   const page = await open(`${facts.site}#you`, {
     origins: origins(), permissions: ["notifications"], clock: true,
-    // What the page tells the browser to show is shown, and noted. That the person looks elsewhere is feigned: a browser
-    // without a screen hides no page.
+    // What the page tells the browser to show is shown, and noted, for no browser says what a page shows. That the person
+    // looks elsewhere is feigned: a browser without a screen hides no page.
     before: () => {
       globalThis.away = false;
       Object.defineProperty(Document.prototype, "visibilityState", { get: () => (globalThis.away ? "hidden" : "visible") });
       globalThis.notified = [];
       globalThis.Notification = class extends Notification {
-        constructor(title, ...how) {
-          super(title, ...how);
-          globalThis.notified.push(title);
+        constructor(title, how) {
+          super(title, how);
+          globalThis.notified.push({ title, body: how.body, tag: how.tag });
+          globalThis.click = () => this.dispatchEvent(new Event("click"));
         }
       };
     },
@@ -220,15 +221,41 @@ async function replies(open) {
   await looksAway(true);
   await ask("reply", "Another answer.");
   await page.waitForFunction(() => globalThis.notified.length === 1);
-  expect("it names the topic", (await page.evaluate(() => globalThis.notified[0])) === `A reply to you in ${topic}`);
+  const [told] = await page.evaluate(() => globalThis.notified);
+  expect(`it says who and what: ${JSON.stringify(told)}`, told.title === `Bob answers you in ${topic}` && told.body === "Another answer." && /^[0-9a-f]{40}$/.test(told.tag));
+  await page.waitForFunction(() => document.title.startsWith("(1) ") && document.querySelector("link[rel=icon]").href.includes("circle"));
   await looksAway(false);
-  await showNew(page, "Another answer.");
+  await page.evaluate(() => globalThis.click());
+  await shows(page, "Another answer.");
+  await page.waitForFunction((id) => document.activeElement.id === `c-${id}`, told.tag);
+  await page.waitForFunction(() => !document.title.startsWith("(") && !document.querySelector("link[rel=icon]").href.includes("circle"));
+
+  at("a reply of a name that is muted, and many at once");
+  await page.clock.runFor(61_000);
+  await more(page, "Another answer.", "Mute this name");
+  await looksAway(true);
+  await ask("reply", "Not heard.");
+  await page.locator(".pill button").or(page.getByText(/^\d from names you muted$/)).first().waitFor();
+  expect("it is not told of", (await page.evaluate(() => globalThis.notified.length)) === 1);
+  for (let i = 0; i < 7; i++) await ask("other", `Heard ${i}.`);
+  await page.waitForFunction(() => /^\([78]\) /.test(document.title));
+  expect("five in a minute are", (await page.evaluate(() => globalThis.notified.length)) === 6);
+  await looksAway(false);
+  await page.goto(`${facts.site}#you`);
+  await page.getByRole("button", { name: "Unmute" }).click();
+  await page.goto(url());
+  await shows(page, "Heard 6.");
 
   at("a reply in a topic that is not open");
   await page.goto(`${facts.site}#/`);
   await page.getByRole("heading", { name: "Followed" }).waitFor();
+  await looksAway(true);
+  await page.clock.runFor(61_000);
   await ask("reply", "A third answer.");
   await page.clock.runFor(5 * 60_000 + 1000);
+  await page.waitForFunction(() => globalThis.notified.at(-1).body === "A third answer.");
+  await page.waitForFunction(() => document.title.startsWith("(1) "));
+  await looksAway(false);
   await page.getByRole("heading", { name: "Replies to you" }).waitFor();
   await page.getByText("1 reply to you").waitFor();
   await page.locator(".list", { hasText: "Active" }).getByRole("link", { name: topic }).waitFor();
@@ -334,11 +361,14 @@ async function offline(open, opened) {
   await page.getByText("Saved on 1 server.").waitFor();
 
   at("offline");
-  // What is read later is here.
-  await page.clock.runFor(4000);
+  // What comes later is here.
+  for (let seconds = 0; seconds < 60 && !(await page.evaluate(() => navigator.serviceWorker.controller !== null)); seconds++) {
+    await page.clock.runFor(1000);
+    await page.waitForTimeout(50);
+  }
   const [{ context }] = opened();
   await context.setOffline(true);
-  await page.getByText("You are offline. What was read here before is shown.").waitFor();
+  await page.getByText(/^You are offline\. This is as you read it last, now\./).waitFor();
   await page.getByRole("button", { name: "Network: Offline" }).waitFor();
   await shows(page, facts.text);
   await noWarning(page);
@@ -348,8 +378,8 @@ async function offline(open, opened) {
 
   at("a post while offline");
   await send(page, "Posted offline.");
-  await inTime(page, page.getByText("Your text is kept here."));
-  await inField(page, "Posted offline.");
+  await article(page, "Posted offline.").getByText("Waits for a server.").waitFor();
+  await inField(page, "");
 
   at("a delete while offline");
   await more(page, "Posted online.", "Delete");
@@ -364,9 +394,9 @@ async function offline(open, opened) {
   at("online again");
   await context.setOffline(false);
   await page.getByRole("button", { name: "Network: 1 server" }).waitFor();
-  await page.getByRole("button", { name: "Try again" }).first().click();
-  await shows(page, "Posted offline.");
   await ask("has", "Posted offline.");
+  await article(page, "Posted offline.").getByText("Waits for a server.").waitFor({ state: "detached" });
+  await shows(page, "Posted offline.");
   await ask("lacks", "Posted online.");
   await noWarning(page);
 }
@@ -430,6 +460,8 @@ async function gateway(open, opened) {
   await page.getByText("This browser keeps nothing").waitFor();
   await page.getByRole("button", { name: "New name" }).click();
   await page.locator(".people li").waitFor();
+  expect("nor anything else", (await page.evaluate(() => localStorage.length)) === 0);
+  expect("nobody takes the place of the page", (await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)) === 0);
   expect("there is no database", (await page.evaluate(async () => (await indexedDB.databases()).length)) === 0);
   await page.reload();
   await page.getByText("You have no name yet.").waitFor();

@@ -15,18 +15,22 @@ import { viewOf } from "../src/workers/views.ts";
 let site: readonly string[] = [];
 const tell = vi.fn();
 const send = vi.fn();
+const unshow = vi.fn();
+const showIn = vi.fn();
 vi.mock("../src/state/page.ts", async () => {
   const { memoryKeep: make } = await import("../src/keep/keep.ts");
   return { keeping: Promise.resolve(make()), get configured() { return Promise.resolve({ lists: site }); }, tell: (...all: unknown[]) => tell(...all), startNet: async () => undefined };
 });
 vi.mock("../src/ui/app.tsx", async () => ({ current: (await import("../src/state/signals.ts")).signal(undefined) }));
 vi.mock("../src/state/write.ts", () => ({ author: async () => who, send: (...all: unknown[]) => send(...all) }));
+vi.mock("../src/state/outbox.ts", () => ({ showIn: (...all: unknown[]) => showIn(...all) }));
 vi.mock("../src/state/rounds.ts", () => ({ openQuiet: vi.fn(), readAgain: vi.fn() }));
 vi.mock("../src/state/lists.ts", async (original) => ({ ...(await original<typeof import("../src/state/lists.ts")>()), openList: () => opened }));
 
 const { isHidden, listLink, listNamed, wordOf } = await import("../src/state/lists.ts");
 const moderate = await import("../src/state/moderate.ts");
 const { chosen, lists, loadMe, maxLists, people } = await import("../src/state/me.ts");
+const { current } = await import("../src/ui/app.tsx");
 const { setList } = await import("../src/state/choices.ts");
 
 const seed = new Uint8Array(32).fill(1);
@@ -44,7 +48,9 @@ const nothing: FilterView = { own: new Map(), theirs: new Map(), unheard: 0 };
 beforeEach(() => {
   tell.mockClear();
   send.mockReset();
-  send.mockImplementation(async (_shown, _who, _draft, _least, told) => {
+  unshow.mockClear();
+  showIn.mockReset().mockReturnValue(unshow);
+  send.mockImplementation(async (_draft, _who, _least, told) => {
     told({ at: "saved", servers: 2, done: true });
     return true;
   });
@@ -129,7 +135,7 @@ describe("what a list says", () => {
 });
 
 describe("acts", () => {
-  const drafts = (): unknown[] => send.mock.calls.map(([, , draft]) => draft);
+  const drafts = (): unknown[] => send.mock.calls.map(([draft]) => draft);
   const now = Date.parse("2026-11-26T12:00:00.700Z");
 
   test("are dated after the last word on the same thing, and have what each is on", () => {
@@ -153,6 +159,29 @@ describe("acts", () => {
     await vi.waitFor(() => expect(wordOf(view.value, "hide", id)).toBe(false));
     const [first, second] = drafts() as { date: Date }[];
     expect(Math.floor(Number(second?.date) / 1000)).toBeGreaterThan(Math.floor(Number(first?.date) / 1000));
+  });
+
+  test("that no server takes now are said to wait, and then where they are", async () => {
+    moderate.openOwn(list);
+    const waiting: ((state: object) => void)[] = [];
+    send.mockImplementation(async (_draft, _who, _least, told) => {
+      waiting.push(told);
+      told({ at: "waits" });
+      return true;
+    });
+    await moderate.say(list, [{ about: "hide", yes: true, thing: id }, { about: "pin", yes: true, thing: hashOfName("b") }]);
+    expect(tell.mock.lastCall?.[0]).toMatchObject({ text: "Hidden on news mods: 2. Waits for a server. It goes out by itself.", action: { label: "Undo" } });
+    expect(wordOf(view.value, "hide", id)).toBe(true);
+    tell.mockClear();
+    waiting[0]?.({ at: "saved", servers: 2, done: true });
+    expect(tell).not.toHaveBeenCalled();
+    waiting[1]?.({ at: "saved", servers: 1, done: true });
+    expect(tell.mock.lastCall?.[0]).toMatchObject({ text: "Hidden on news mods: 2. Saved on 1 server.", action: { label: "Undo" } });
+    moderate.last.value = undefined;
+    waiting[1]?.({ at: "saved", servers: 1, done: true });
+    expect(tell.mock.lastCall?.[0].action).toBeUndefined();
+    waiting[1]?.({ at: "failed", code: "denied", detail: "the operator keeps none of this", retryAfter: 0 });
+    expect(tell.mock.lastCall?.[0].text).toBe("The server did not take it: the operator keeps none of this");
   });
 
   test("that the list says already are not said again", async () => {
@@ -183,7 +212,7 @@ describe("acts", () => {
     let under = 0;
     let most = 0;
     let asked = 0;
-    send.mockImplementation(async (_shown, _who, _draft, _least, told) => {
+    send.mockImplementation(async (_draft, _who, _least, told) => {
       most = Math.max(most, ++under);
       await Promise.resolve();
       under--;
@@ -205,7 +234,7 @@ describe("acts", () => {
 
   test("that are refused leave the rest unsent: they can be tried again, and what was sent can be taken back", async () => {
     let asked = 0;
-    send.mockImplementation(async (_shown, _who, _draft, _least, told) => {
+    send.mockImplementation(async (_draft, _who, _least, told) => {
       const saved = asked++ < 8;
       told(saved ? { at: "saved", servers: 1, done: true } : { at: "failed", code: "denied", detail: "the operator keeps none of this", retryAfter: 0 });
       return saved;
@@ -222,7 +251,19 @@ describe("acts", () => {
 
   test("a reader without a list gets one by his first act, and reads with it", async () => {
     const made = await moderate.makeList(community, "of mine");
+    const topic = { own: vi.fn(), undo: vi.fn() };
+    current.value = topic as never;
+    showIn.mockImplementation((_place, shows) => {
+      shows.own(new Uint8Array(1), made?.place);
+      shows.undo(id);
+      return unshow;
+    });
     await moderate.say(made as NonNullable<typeof made>, [{ about: "hide", yes: true, thing: id }]);
+    // What waits is shown in the topic that is read, as long as that does not read the list itself.
+    expect(topic.own).toHaveBeenCalledWith(new Uint8Array(1), made?.place);
+    expect(topic.undo).toHaveBeenCalledWith(id);
+    expect(unshow).toHaveBeenCalledTimes(1);
+    current.value = undefined;
     expect(lists.value.map(({ label }) => label)).toEqual(["of mine"]);
     expect(moderate.listIn(community)).toEqual(made);
     expect(await moderate.makeList(community, id)).toBeUndefined();

@@ -53,10 +53,12 @@ export function openNet({ servers, trackers, stun = [] }: Site): Net {
 function memoryOf(around: Surroundings): Memory {
   return {
     async load() {
+      if (shared) return undefined;
       // Where storage is forbidden, even naming it throws; so within an async function.
       return JSON.parse(around.localStorage?.getItem(storageKey) ?? "null") as unknown;
     },
     save(remembered) {
+      if (shared) return;
       try {
         around.localStorage?.setItem(storageKey, JSON.stringify(remembered));
       } catch {

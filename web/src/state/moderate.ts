@@ -1,5 +1,5 @@
 // Keeping a list: which ones are the reader's, and what he says on them. An act is a document like any other: signed,
-// shown at once, and sent to several servers.
+// shown at once, and sent to several servers, or the outbox's until one answers.
 
 import { shared } from "../gateway.ts";
 import type { Draft } from "../protocol/build.ts";
@@ -13,9 +13,10 @@ import { current } from "../ui/app.tsx";
 import { setList } from "./choices.ts";
 import { type ListName, type OpenList, openList } from "./lists.ts";
 import { chosen, keepSetting, people } from "./me.ts";
+import { type SendState, showIn } from "./outbox.ts";
 import { keeping, tell } from "./page.ts";
 import { computed, signal } from "./signals.ts";
-import { author, send, type SendState } from "./write.ts";
+import { author, send } from "./write.ts";
 
 export type OwnList = Required<ListName>;
 
@@ -78,7 +79,10 @@ const opened = new Map<string, OpenList>();
 /** An own list as it stands. It stays open. */
 export function openOwn({ place }: ListName): OpenList {
   let list = opened.get(placeText(place));
-  if (list === undefined) opened.set(placeText(place), (list = openList(place)));
+  if (list === undefined) {
+    opened.set(placeText(place), (list = openList(place)));
+    showIn(place, list);
+  }
   return list;
 }
 
@@ -120,39 +124,40 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
   const own = new Map(before?.own);
   acts.forEach(({ about, thing, yes }, i) => own.set(`${about} ${thing}`, { yes, date: drafts[i]?.date?.toISOString() ?? "" }));
   if (open !== undefined) open.view.value = { theirs: new Map(), unheard: 0, ...before, key: list.key, tag: list.tag, own };
-  last.value = { list, acts: acts.map(turned) };
+  const back = { list, acts: acts.map(turned) };
+  last.value = back;
   const noted = acts.flatMap(({ thing, note }) => (note === undefined ? [] : [{ ...note, thing }]));
   notes.value = [...notes.peek().filter(({ thing }) => !noted.some((each) => each.thing === thing)), ...noted].slice(-maxNotes);
   void keepSetting("notes", notes.peek());
 
-  const { place } = list;
-  const shown = {
-    place,
-    own(bytes: Uint8Array) {
-      open?.own(bytes);
-      current.peek()?.own(bytes, place);
-    },
-    undo(id: Hash) {
-      open?.undo(id);
-      current.peek()?.undo(id);
-    },
-    sent: () => undefined,
-  };
+  // What is read now shows it before the list is one of those that are used.
+  const stop = open === undefined ? showIn(list.place, { own: (bytes, place) => current.peek()?.own(bytes, place), undo: (id) => current.peek()?.undo(id) }) : undefined;
   const queue = [...acts.keys()];
   const left: Act[] = [];
+  /** Servers that each is on: none as long as it waits. */
+  const servers = acts.map(() => 0);
   let done = 0;
-  let servers = Number.POSITIVE_INFINITY;
   let failed: SendState | undefined;
+  let isOver = false;
+  const tellDone = (more = ""): void => tell({
+    text: `${t.done(t.did[first.about][first.yes ? 1 : 0], shownName(list.tag), done, Math.min(...servers))}${more}`, lasts: 8000,
+    ...(last.peek() === back ? { action: { label: t.undo, act: undoLast } } : {}),
+  });
   const lane = async (): Promise<void> => {
-    for (let i = queue.shift(); i !== undefined; i = queue.shift()) {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const i = next;
       tell({ text: acts.length === 1 ? compose.sending : t.sending(done, acts.length) });
       for (let waits = 0; ; waits++) {
         let state: SendState | undefined;
-        const saved = await send(shown, who, drafts[i] as Draft, 0, (next) => (state = next), new AbortController().signal).catch(() => false);
-        if (saved && state?.at === "saved") {
-          servers = Math.min(servers, state.servers);
-          done++;
-        } else if (state?.at === "failed" && state.code === "rate-limited" && state.retryAfter > 0 && state.retryAfter <= maxWait && waits < maxWaits) {
+        const good = await send(drafts[i] as Draft, who, 0, (now) => {
+          state = now;
+          if (now.at === "saved") servers[i] = now.servers;
+          // It waited.
+          if (isOver && now.at === "saved" && now.done && !servers.includes(0)) tellDone();
+          if (isOver && now.at === "failed") tell({ text: t.failed(1, whyOf(now)) });
+        }).catch(() => false);
+        if (good) done++;
+        else if (state?.at === "failed" && state.code === "rate-limited" && state.retryAfter > 0 && state.retryAfter <= maxWait && waits < maxWaits) {
           const { retryAfter } = state;
           tell({ text: t.waiting(retryAfter) });
           await new Promise((resolve) => setTimeout(resolve, retryAfter * 1000));
@@ -167,20 +172,21 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
     }
   };
   await Promise.all(Array.from({ length: atOnce }, lane));
+  isOver = true;
   if (done > 0 && open === undefined) writeOn(list);
+  stop?.();
   if (left.length === 0) {
     // A ban hides what a delegate writes, and not what he says.
     const counts = acts.some(({ about, yes, thing }) => about === "ban" && yes && [...own].some(([name, word]) => word.yes && name.startsWith(`delegate ${thing} `)));
-    const text = t.done(t.did[first.about][first.yes ? 1 : 0], shownName(list.tag), done, servers);
-    tell({ text: counts ? `${text} ${t.stillCounts}` : text, action: { label: t.undo, act: undoLast }, lasts: 8000 });
-    return;
+    return tellDone(counts ? ` ${t.stillCounts}` : "");
   }
   last.value = left.length === acts.length ? undefined : { list, acts: acts.filter((act) => !left.includes(act)).map(turned) };
   // What could not be sent is taken back.
   open?.ask("lists");
-  const detail = failed?.at === "failed" ? failed.detail : "";
-  tell({ text: t.failed(left.length, detail === "" ? t.unreachable : compose.refused(detail)), action: { label: compose.retry, act: () => void say(list, left) } });
+  tell({ text: t.failed(left.length, whyOf(failed)), action: { label: compose.retry, act: () => void say(list, left) } });
 }
+
+const whyOf = (state: SendState | undefined): string => (state?.at === "failed" && state.detail !== "" ? compose.refused(state.detail) : t.unreachable);
 
 const turned = (act: Act): Act => ({ ...act, yes: !act.yes });
 

@@ -19,6 +19,9 @@ export const panel = signal<"network" | undefined>(undefined);
 
 export const keeping: Promise<Keep> = openKeep();
 
+/** Replies to the reader in topics that are not open. */
+export const unseen = signal(0);
+
 /** Rounds in which it was looked for replies: what is kept of topics is another after each. */
 export const looked = signal(0);
 

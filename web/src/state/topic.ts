@@ -165,6 +165,7 @@ export function openTopic(place: Place, knownName: string): Topic {
       case "refused":
       case "found":
       case "slow":
+      case "full":
         return;
     }
   }

@@ -19,16 +19,33 @@ export const compose = {
   saved: (n: number): string => `Saved on ${plural(n, "server", "servers")}.`,
   tooLong: (bytes: number): string => `Too long by ${plural(bytes, "byte", "bytes")}.`,
   working: (part: number): string => `This server asks for some work first: ${number(part, { style: "percent" })}.`,
-  unreachable: "No server answers. Your text is kept here.",
-  noServers: "No server is known. Your text is kept here.",
+  waits: "Waits for a server. It goes out by itself.",
+  outboxFull: "As much waits for a server as this browser keeps. Your text is kept here.",
   limited: (seconds: number): string => `Too many posts at once. Try again in ${plural(seconds, "second", "seconds")}. Your text is kept here.`,
   refused: (why: string): string => `The server did not take it: ${why}`,
   retry: "Try again",
-  addServer: "Add a server",
   stop: "Stop",
   failed: "It could not be sent. Your text is kept here.",
   voteFailed: "Your vote was not taken.",
   deleteFailed: "It could not be deleted now. It is tried again.",
+} as const;
+
+export const waits = {
+  title: "Waits for a server",
+  waits: "Waits for a server.",
+  refused: (why: string): string => `No server takes it: ${why}`,
+  again: "Try again",
+  back: "Take back",
+  kinds: { comment: "Comment", edit: "Edit", delete: "Delete", vote: "Vote", hide: "Moderation" } as Readonly<Record<string, string>>,
+} as const;
+
+export const away = {
+  offline: "You are offline.",
+  unreachable: "No server answers. The page goes on trying.",
+  noneFound: "No server was found. Somebody who runs one can tell you its address.",
+  last: (when: string): string => `This is as you read it last, ${when}.`,
+  addServer: "Add a server",
+  retry: "Try again",
 } as const;
 
 export const shared = {
@@ -47,7 +64,8 @@ export const menu = {
   unmute: "Unmute this name",
   muted: "Muted in this browser.",
   hide: "Hide for who uses your list",
-  reply: (name: string): string => `A reply to you in ${name}`,
+  reply: (who: string, where: string): string => `${who} answers you in ${where}`,
+  nobody: "Somebody",
   report: "Report",
   collapse: "Collapse",
   parent: "Go to what it answers",
@@ -174,12 +192,21 @@ export const you = {
   language: "Language",
   byBrowser: "Automatic",
   languageText: "The page is loaded anew when you choose another. Drafts of comments are kept.",
-  storage: "Storage",
-  stored: (size: string, topics: number): string => `${size} of comments from ${plural(topics, "topic", "topics")} are kept in this browser.`,
+  notify: "Notify me of replies while this page is open",
+} as const;
+
+export const storage = {
+  title: "Storage",
+  stored: (size: string, bound: string, topics: number): string => `${size} of comments from ${plural(topics, "topic", "topics")} are kept in this browser, of ${bound} at most.`,
+  all: (size: string): string => `With all else, this page takes ${size}.`,
   notLasting: "This browser keeps nothing: what you read and your names go when this page is closed.",
   clear: "Forget what was read",
+  what: "Comments, the topics that you read and the copy of this page go from this browser. What you follow, wrote and have yet to send stays.",
+  names: "My names, too",
+  namesGone: "Without their words or their files nobody can ever write under them again.",
+  clearIt: "Forget it",
   cleared: "Forgotten.",
-  notify: "Notify me of replies while this page is open",
+  full: "This browser has no room left: what comes from now on goes when this page is closed.",
 } as const;
 
 export const lists = {
@@ -206,9 +233,10 @@ export const lists = {
   verbs: { hide: ["Show", "Hide"], pin: ["Unpin", "Pin"], lock: ["Unlock", "Lock"], ban: ["Unban", "Ban"], delegate: ["Dismiss", "Add a delegate"] },
   did: { hide: ["Shown again", "Hidden"], pin: ["Unpinned", "Pinned"], lock: ["Unlocked", "Locked"], ban: ["Unbanned", "Banned"], delegate: ["Dismissed", "Delegate added"] },
   delegates: "Delegates",
-  topic: "the topic",
-  author: "the author",
-  more: (n: number): string => `${n.toLocaleString("en")} more`,
+  /** Verbs are those above. */
+  ofTopic: (verb: string): string => `${verb} the topic`,
+  ofAuthor: (verb: string): string => `${verb} the author`,
+  more: (n: number): string => `${number(n)} more`,
   unheard: (n: number): string => `${plural(n, "delegate is", "delegates are")} not heard: there are too many.`,
   by: (list: string): string => `by ${list}`,
   badDelegate: "A delegate is named by the link of a list, or by a key and a tag.",
@@ -217,25 +245,26 @@ export const lists = {
   already: "The list says that already.",
   noList: "Make a list first: You, Lists.",
   noAuthor: "Not signed: there is no author to ban. Hide it.",
-  sending: (done: number, all: number): string => `Sending: ${done} of ${all}…`,
+  sending: (done: number, all: number): string => `Sending: ${number(done)} of ${number(all)}…`,
   waiting: (seconds: number): string => `The server asks to wait ${plural(seconds, "second", "seconds")}…`,
-  done: (did: string, list: string, n: number, servers: number): string => `${did} on ${list}${n > 1 ? `: ${n}` : ""}. ${compose.saved(servers)}`,
+  /** No servers: it waits. */
+  done: (did: string, list: string, n: number, servers: number): string => `${did} on ${list}${n > 1 ? `: ${number(n)}` : ""}. ${servers > 0 ? compose.saved(servers) : compose.waits}`,
   stillCounts: "The list of this delegate still counts.",
-  failed: (n: number, why: string): string => `${n > 1 ? `${n} were not sent. ` : ""}${why}`,
+  failed: (n: number, why: string): string => `${n > 1 ? `${number(n)} were not sent. ` : ""}${why}`,
   unreachable: "No server takes it now.",
   undo: "Undo",
 } as const;
 
 export const desk = {
   none: "What is new in topics that you follow stands here.",
-  news: (n: number, topics: number): string => `${n.toLocaleString("en")} new in ${plural(topics, "topic", "topics")}`,
+  news: (n: number, topics: number): string => `${number(n)} new in ${plural(topics, "topic", "topics")}`,
   reading: "Reading…",
-  older: (n: number): string => `${n.toLocaleString("en")} older ones`,
+  older: (n: number): string => `${number(n)} older ones`,
   others: (n: number): string => `${plural(n, "topic is", "topics are")} not watched: there are too many.`,
   cut: "There is too much: not all was read.",
   seen: "All seen",
   select: (name: string): string => `Select ${name}`,
-  selected: (n: number): string => `${n.toLocaleString("en")} selected`,
+  selected: (n: number): string => `${number(n)} selected`,
   clear: "Select none",
   tools: "Acts",
   locked: "locked",
@@ -306,4 +335,4 @@ export const help = {
   ] as readonly (readonly [string, string])[],
 } as const;
 
-translate({ compose, shared, menu, report, network, home, you, keepName, search, help });
+translate({ compose, waits, away, shared, menu, report, network, home, you, storage, lists, desk, keepName, search, help });

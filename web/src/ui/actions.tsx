@@ -95,16 +95,16 @@ function acts(topic: Topic, row: Row): Item[] {
     }];
   }
   const view = openOwn(list).view.value;
-  const one = (about: Yes, is: boolean | undefined, thing: string, what = "", said = note): Item => ({
-    label: `${lists.verbs[about][is === true ? 0 : 1]}${what}`, act: () => void say(list, [{ about, yes: is !== true, thing, note: said }]),
+  const one = (about: Yes, is: boolean | undefined, thing: string, of = (verb: string): string => verb, said = note): Item => ({
+    label: of(lists.verbs[about][is === true ? 0 : 1]), act: () => void say(list, [{ about, yes: is !== true, thing, note: said }]),
   });
   return [
     { label: shownName(list.tag) },
     one("hide", isHidden(view, id, key), id),
     one("pin", wordOf(view, "pin", id), id),
     one("lock", wordOf(view, "lock", id), id),
-    one("lock", wordOf(view, "lock", whole), whole, ` ${lists.topic}`, { ...note, text: topic.name.peek() }),
-    ...(key === undefined || ownerOf(row) !== undefined ? [] : [one("ban", wordOf(view, "ban", key), key, ` ${lists.author}`, { ...note, text: row.user ?? "" })]),
+    one("lock", wordOf(view, "lock", whole), whole, lists.ofTopic, { ...note, text: topic.name.peek() }),
+    ...(key === undefined || ownerOf(row) !== undefined ? [] : [one("ban", wordOf(view, "ban", key), key, lists.ofAuthor, { ...note, text: row.user ?? "" })]),
     // Another list of his is the one that is written on from then on.
     ...mine.value.filter((each) => each !== list && each.place.community === community).map((each) => ({ label: lists.writeOn(shownName(each.tag)), act: () => writeOn(each) })),
   ];

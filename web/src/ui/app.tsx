@@ -4,7 +4,7 @@ import { signal } from "../state/signals.ts";
 import type { VNode } from "preact";
 import { hashOfPart, writeRoute } from "../route.ts";
 import { dismiss, dismissed } from "../state/me.ts";
-import { config, net, notice, online, panel, route, tell, working } from "../state/page.ts";
+import { config, net, notice, online, panel, route, tell, unseen, working } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { page as t, thread as threadText } from "../strings/en.ts";
 import { number } from "../strings/spoken.ts";
@@ -25,7 +25,7 @@ export function App(): VNode {
     const { value } = route;
     const topic = current.value;
     const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen.split("/")[0] as "list"];
-    const news = topic?.facts.value.pending ?? 0;
+    const news = (topic?.facts.value.pending ?? 0) + unseen.value;
     document.title = `${news > 0 ? `(${number(news)}) ` : ""}${name} · ${t.title}`;
   });
   return (

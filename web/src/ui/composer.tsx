@@ -6,9 +6,10 @@ import { draftKey, keptDraft } from "../keep/person.ts";
 import { keepDraft } from "../keep/writing.ts";
 import { type Composing, composing } from "../state/composing.ts";
 import { dismissed, me } from "../state/me.ts";
-import { keeping, panel } from "../state/page.ts";
+import type { SendState } from "../state/outbox.ts";
+import { keeping } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
-import { author, changeKey, makeKey, ownerOf, post, type SendState, tooLong, type Writing } from "../state/write.ts";
+import { author, changeKey, makeKey, ownerOf, post, tooLong, type Writing } from "../state/write.ts";
 import { thread } from "../strings/en.ts";
 import { compose as t, network } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
@@ -88,8 +89,17 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     stop.current = new AbortController();
     tab.value = "write";
     try {
-      const done = await post(topic, writing, body, (next) => (state.value = next), stop.current.signal);
+      let isSent = false;
+      const done = await post(topic, writing, body, (next) => {
+        if (isSent && next.at !== "saved") return;
+        state.value = next;
+        if (next.at !== "saved" || !next.done) return;
+        setTimeout(() => {
+          if (state.peek() === next) state.value = undefined;
+        }, savedMillis);
+      }, stop.current.signal);
       if (!done) return;
+      isSent = true;
     } catch {
       state.value = stop.current.signal.aborted ? undefined : { at: "failed", code: "failed", detail: "", retryAfter: 0 };
       return;
@@ -101,10 +111,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     else {
       open.value = false;
       requestAnimationFrame(() => grow(field.current));
-      const saved = state.peek();
-      setTimeout(() => {
-        if (state.peek() === saved) state.value = undefined;
-      }, savedMillis);
     }
   }
 
@@ -227,15 +233,16 @@ export function Outcome({ state, retry }: { readonly state: SendState; readonly 
   switch (state.at) {
     case "sending":
       return <>{t.sending}</>;
+    case "waits":
+      return <span class="warn">{t.waits}</span>;
     case "working":
       return <>{t.working(state.part)}</>;
     case "saved":
       return <span class="ok">{t.saved(state.servers)}</span>;
     case "failed": {
       const again = <button type="button" class="link" onClick={retry}>{t.retry}</button>;
-      if (state.code === "no-server") return <span class="error">{t.noServers} <button type="button" class="link" onClick={() => (panel.value = "network")}>{t.addServer}</button></span>;
+      if (state.code === "outbox-full") return <span class="error">{t.outboxFull}</span>;
       if (state.code === "rate-limited" || state.code === "busy") return <span class="error">{t.limited(Math.max(1, state.retryAfter))} {again}</span>;
-      if (["unreachable", "timeout", "broke"].includes(state.code)) return <span class="error">{t.unreachable} {again}</span>;
       const why = (network.reasons as Readonly<Record<string, string>>)[state.code];
       return <span class="error">{state.detail === "" ? t.failed : around(t.refused, why ?? <q lang="en" dir="auto">{state.detail}</q>)} {again}</span>;
     }

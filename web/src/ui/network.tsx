@@ -6,12 +6,12 @@ import { canonicalOrigin } from "../protocol/hello.ts";
 import { helped, helping, setHelping } from "../state/helping.ts";
 import { net, online, panel, servers, working } from "../state/page.ts";
 import { type Sharing, sharings } from "../state/sharing.ts";
-import { page, thread as threadText } from "../strings/en.ts";
-import { network as t } from "../strings/en-later.ts";
+import { page } from "../strings/en.ts";
+import { away, network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
+import { size } from "./storage.tsx";
 import { ago } from "./when.ts";
-import { size } from "./you.tsx";
 
 export function Network(): VNode {
   // It is closed, and goes by that: one that only goes does not give the focus back.
@@ -58,7 +58,7 @@ export function Network(): VNode {
         <h2 id="network">{t.title}</h2>
         <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
       </header>
-      <p>{!online.value ? threadText.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : given?.pages ? t.pages(given.pages) : ipfs?.got ? t.ipfs : t.none}</p>
+      <p>{!online.value ? away.offline : asked > 0 ? (agree === asked ? t.agree(asked) : t.differ(agree, asked)) : working.value > 0 ? t.agree(working.value) : given?.pages ? t.pages(given.pages) : ipfs?.got ? t.ipfs : t.none}</p>
       {given !== undefined && given.given > 0 && <p>{t.helping(given.readers, size(given.given), size(given.most))}</p>}
       <ul class="plain servers">
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}

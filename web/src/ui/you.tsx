@@ -1,27 +1,29 @@
 // You: names, lists, who is muted, how the page looks, what it keeps.
 
 import type { VNode } from "preact";
-import { dropFiles, keptTopics } from "../keep/topics.ts";
 import { choose, mute, setActive, setLooks } from "../state/choices.ts";
-import { keepSetting, type Me, me, muted, notifies, people } from "../state/me.ts";
+import { type Me, me, muted, notifies, people } from "../state/me.ts";
 import { keptChoice, looks } from "../state/looks.ts";
-import { keeping, tell } from "../state/page.ts";
+import { setNotifies } from "../state/notify.ts";
+import { tell } from "../state/page.ts";
 import { seedOfWords } from "../state/words.ts";
 import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
-import { compose, you as t } from "../strings/en-later.ts";
+import { compose, storage, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
-import { number } from "../strings/spoken.ts";
 import { unsealInWorker } from "../workers/working.ts";
 import { KeepName, wordlist } from "./keepname.tsx";
 import { Lists } from "./lists.tsx";
 import { mark, shortKey } from "./mark.tsx";
-import { useEffect, useSignal } from "./component.ts";
+import { useSignal } from "./component.ts";
+import { Storage } from "./storage.tsx";
+import { Outbox } from "./waits.tsx";
 
 export function You(): VNode {
   const keeps = useSignal<Me | undefined>(undefined);
   return (
     <main id="main" class="prose" tabIndex={-1}>
       <h1>{t.title}</h1>
+      <Outbox />
       <section>
         <h2>{t.names}</h2>
         {people.value.length === 0 && <p class="meta">{t.noNames}</p>}
@@ -139,7 +141,7 @@ function Looks(): VNode {
       </p>
       <p class="meta">{t.languageText}</p>
       {"Notification" in globalThis && (
-        <p><label><input type="checkbox" checked={notifies.value} onChange={(event) => void notify(event.currentTarget.checked)} /> {t.notify}</label></p>
+        <p><label><input type="checkbox" checked={notifies.value} onChange={(event) => void setNotifies(event.currentTarget.checked)} /> {t.notify}</label></p>
       )}
     </section>
   );
@@ -147,39 +149,5 @@ function Looks(): VNode {
 
 function setLanguage(next: string): void {
   if (choose("language", next)) location.reload();
-  else tell({ text: t.notLasting, lasts: 6000 });
-}
-
-async function notify(on: boolean): Promise<void> {
-  notifies.value = on && (await Notification.requestPermission()) === "granted";
-  await keepSetting("notifies", notifies.value);
-}
-
-function Storage(): VNode {
-  const stored = useSignal<{ bytes: number; topics: number; lasting: boolean } | undefined>(undefined);
-  async function count(): Promise<void> {
-    const keep = await keeping;
-    const all = await keptTopics(keep);
-    stored.value = { bytes: all.reduce((sum, [, { bytes }]) => sum + bytes, 0), topics: all.filter(([, { bytes }]) => bytes > 0).length, lasting: keep.lasting };
-  }
-  useEffect(() => void count().catch(() => undefined), []);
-  async function clear(): Promise<void> {
-    const keep = await keeping;
-    for (const [place] of await keptTopics(keep)) await dropFiles(keep, place);
-    await count();
-    tell({ text: t.cleared, lasts: 3000 });
-  }
-  const now = stored.value;
-  return (
-    <section>
-      <h2>{t.storage}</h2>
-      {now !== undefined && <p>{now.lasting ? t.stored(size(now.bytes), now.topics) : t.notLasting}</p>}
-      {now !== undefined && now.bytes > 0 && <p><button onClick={() => void clear()}>{t.clear}</button></p>}
-    </section>
-  );
-}
-
-export function size(bytes: number): string {
-  const unit = bytes < 1e6 ? ["kilobyte", 1e3] as const : ["megabyte", 1e6] as const;
-  return number(bytes / unit[1], { style: "unit", unit: unit[0], maximumFractionDigits: 1 });
+  else tell({ text: storage.notLasting, lasts: 6000 });
 }

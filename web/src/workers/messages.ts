@@ -47,6 +47,15 @@ export interface Section {
   readonly rows: readonly Row[];
 }
 
+/** An answer to one of the reader's comments. */
+export interface Reply {
+  readonly id: Hash;
+  /** Fit to be shown, or empty. */
+  readonly user: string;
+  /** Its first words. */
+  readonly text: string;
+}
+
 export interface ThreadFacts {
   /** In clear, if a document proves it. */
   readonly name: string;
@@ -63,7 +72,7 @@ export interface ThreadFacts {
   /** Comments that are new to him. */
   readonly fresh: number;
   /** Answers to the reader's own comments that he has not seen before this visit. */
-  readonly replies: readonly Hash[];
+  readonly replies: readonly Reply[];
 }
 
 /** How the reader reads. */
@@ -148,7 +157,9 @@ export type FromThread =
   | { readonly kind: "refused"; readonly session: number; readonly server: string; readonly count: number }
   | { readonly kind: "found"; readonly session: number; readonly found: readonly Found[]; readonly done: boolean }
   /** This browser checks signatures slowly: more workers are wanted. */
-  | { readonly kind: "slow" };
+  | { readonly kind: "slow" }
+  /** It has no room to keep more of what is read. */
+  | { readonly kind: "full" };
 
 /** A signature to check, for helpers. */
 export interface Claim {

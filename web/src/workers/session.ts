@@ -5,13 +5,15 @@
 import { fold, type Comment, type Thread } from "../protocol/thread.ts";
 import { readFilter, type Filter } from "../protocol/filter.ts";
 import { fromHex } from "../protocol/bytes.ts";
-import { type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
+import { bodyText, type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
 import type { Hash, Place } from "../protocol/hash.ts";
-import { kindOf, parentOf, targetOf, voteOf } from "../protocol/kinds.ts";
+import { kindOf, parentOf, targetOf, userOf, voteOf } from "../protocol/kinds.ts";
 import { isNewer } from "../protocol/living.ts";
 import { shownName } from "../strings/name.ts";
-import type { Claim, FromThread, Reading, Row, Section, ThreadFacts } from "./messages.ts";
+import type { Claim, FromThread, Reading, Reply, Row, Section, ThreadFacts } from "./messages.ts";
 
+/** Characters of a reply that are told of. */
+const maxReplyText = 120;
 /** Rows that are drawn as one; a section grows to maxSection before it is cut. */
 export const sectionSize = 50;
 export const maxSection = 75;
@@ -274,15 +276,16 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   }
 
   /** What is new and answers one of the reader's comments. */
-  function replies(): Hash[] {
+  function replies(): Reply[] {
     if (fresh.size === 0) return [];
     const mine = (id: Hash | undefined): boolean => {
       const key = id === undefined ? undefined : documents.get(id)?.signed?.key;
       return key !== undefined && reading.mine.includes(key);
     };
-    return [...fresh].filter((id) => {
+    return [...fresh].flatMap((id) => {
       const document = documents.get(id);
-      return document !== undefined && mine(parentOf(document)) && !reading.muted.includes(document.signed?.key ?? "");
+      if (document === undefined || !mine(parentOf(document)) || reading.muted.includes(document.signed?.key ?? "")) return [];
+      return [{ id, user: shownName(userOf(document) ?? ""), text: bodyText(document).slice(0, maxReplyText) }];
     });
   }
 

@@ -49,7 +49,10 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
         .then(async () => (all ? replaceFiles : addFiles)(await keeping, place, files))
         .then((kept) => (keptAll &&= kept))
         // A full disk costs the memory of this topic, and not the reading of it.
-        .catch(() => (keptAll = false));
+        .catch(() => {
+          keptAll = false;
+          scope.postMessage({ kind: "full" });
+        });
     },
     keepFolder: (folder) => {
       if (quiet) return;
