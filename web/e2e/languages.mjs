@@ -20,7 +20,7 @@ function patterns(value, other) {
   if (typeof value === "string") return value === other || !/\p{L}{2}/u.test(value) ? [] : [`^${escape(value)}$`];
   if (typeof value === "function") return [7, 1, 0].flatMap((n) => {
     // A number does as a name, but where that is shortened.
-    const [said, also] = [value, other].map((what) => what(...Array.from({ length: what.length }, () => (/slice/.test(what) ? String(n) : n))));
+    const [said, also] = [value, other].map((what) => what(...Array.from({ length: what.length }, () => (/slice|toLowerCase/.test(what) ? String(n) : n))));
     return said === also ? [] : [`^${escape(said).replaceAll(String(n), ".+")}$`];
   });
   return Object.entries(value).flatMap(([key, each]) => patterns(each, other?.[key]));

@@ -33,7 +33,7 @@ export async function startHelping(): Promise<void> {
   helping.value = sharings.find((each) => each === chosen) ?? "auto";
   startAnswering();
   const dear = signal(isDear());
-  connection?.addEventListener("change", () => (dear.value = isDear()));
+  connection?.addEventListener?.("change", () => (dear.value = isDear()));
   let open: { readonly topic: Topic; readonly pages: Promise<Pages | undefined> } | undefined;
   effect(() => {
     const topic = current.value;

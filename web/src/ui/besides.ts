@@ -15,7 +15,7 @@ import { ago } from "./when.ts";
 
 const actions = loader(() => import("./actions.tsx"));
 
-let afterG = 0;
+let afterG = Number.NEGATIVE_INFINITY;
 /** "g" and the letter behind it belong together so long. */
 const pairMillis = 1500;
 /** What says "a minute ago" is to be true. */
@@ -63,7 +63,7 @@ function onKey(event: KeyboardEvent): void {
   }
   if (writes || document.querySelector("dialog[open], [role=menu]") !== null) return;
   const second = event.timeStamp - afterG < pairMillis;
-  afterG = 0;
+  afterG = Number.NEGATIVE_INFINITY;
   if (second && go(event.key)) return event.preventDefault();
   if (key(event, target)) event.preventDefault();
 }
