@@ -521,6 +521,11 @@ async function keyboard(open) {
   at("what Tab comes by");
   const page = await open(url(), { origins: origins() });
   await shows(page, facts.text);
+  // Keys come with the network; a page this young takes one for no second one either.
+  await page.getByRole("button", { name: "Network: 1 server" }).waitFor();
+  const { hash } = new URL(page.url());
+  await page.keyboard.press("s");
+  expect("a letter alone goes nowhere", new URL(page.url()).hash === hash);
   await shows(page, "An answer.");
   // It opens when the focus comes, so it is opened before.
   await page.locator(".composer textarea").focus();
