@@ -85,9 +85,9 @@ func (f *Folders) isLeaf(c cid.Cid) (known, leaf bool, err error) {
 // written: the error is ErrNotTopicFolder; ErrNotHeld where a block is missing;
 // a GoneError that names the removed comments; ErrTooLarge for more than 256 MiB
 // or 262,144 links. Past that point an error means that the CAR was cut: a file
-// was changed behind the store's back, a comment was removed meanwhile, or a
-// peer's folder has it by another's name. The files are read as they are
-// written: 20,000 of them are half a second that nobody waits for.
+// was changed behind the store's back, or a comment was removed meanwhile. The
+// files are read as they are written: 20,000 of them are half a second that
+// nobody waits for.
 func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error {
 	if _, err := f.Node(root); err != nil {
 		return err
@@ -140,7 +140,8 @@ var errEnough = errors.New("too much is missing")
 
 type carBlock struct {
 	cid     cid.Cid
-	block   []byte      // nil: to be read
+	block   []byte // nil: to be read
+	topic   comntr.Hash
 	comment comntr.Hash // of a leaf that was not read yet
 }
 
@@ -150,7 +151,7 @@ func (p *carPlan) read(b carBlock) ([]byte, error) {
 		return b.block, nil
 	}
 	if b.comment != (comntr.Hash{}) {
-		if doc, err := p.f.src.Read(p.topic, b.comment); err == nil {
+		if doc, err := p.f.src.Read(b.topic, b.comment); err == nil {
 			if block := comntr.Version(leafKind(b.cid)).LeafBlock(doc); comntr.CheckBlock(b.cid, block) == nil {
 				return block, nil
 			}
@@ -223,19 +224,28 @@ func (p *carPlan) leaf(l comntr.Link) error {
 		return nil
 	}
 	p.seen[l.CID] = true
-	// Once one leaf was found it is known whose folder this is.
-	if p.known {
-		if size, held := p.f.src.Held(p.topic, l.Name); held {
-			p.blocks = append(p.blocks, carBlock{cid: l.CID, comment: l.Name})
-			return p.grow(size)
-		}
-	}
 	var block []byte
 	var topic comntr.Hash
+	var comment comntr.Hash
+	size, held := 0, false
 	err := p.f.use(func() (err error) {
+		tries := 0
+		if err = p.f.db.places(l.CID, func(in, as comntr.Hash) bool {
+			topic, comment = in, as
+			size, held = p.f.src.Held(in, as)
+			tries++
+			return !held && tries < maxPlaces
+		}); err != nil || held {
+			return err
+		}
 		block, topic, err = p.f.leafBlock(l.CID)
 		return err
 	})
+	if held && err == nil {
+		p.topic, p.known = topic, true
+		p.blocks = append(p.blocks, carBlock{cid: l.CID, topic: topic, comment: comment})
+		return p.grow(size)
+	}
 	if err == nil || errors.Is(err, ErrGone) {
 		p.topic, p.known = topic, true
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -291,6 +292,38 @@ func TestWriteCARMadeUp(t *testing.T) {
 		cancel()
 		if err := f.WriteCAR(ctx, io.Discard, made); !errors.Is(err, context.Canceled) {
 			t.Errorf("the asker has gone: %v", err)
+		}
+	})
+}
+
+// A folder that a peer made up of names that are held, of which all but one
+// link to nothing that is: that is seen after a hundred of them, and before the
+// first byte.
+func TestWriteCARMadeUpOfHeldNames(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v comntr.Version) {
+		f := open(t, v)
+		topic := comntr.NameHash("topic")
+		for i := range 1000 {
+			f.src.add(topic, doc(i))
+		}
+		n, err := f.Node(f.topic(topic))
+		if err != nil || n.Shard {
+			t.Fatalf("a plain directory of 1,000: %v", err)
+		}
+		links := slices.Clone(n.Links)
+		for i := range links[1:] {
+			links[1+i].CID = v.LeafCID([]byte(links[1+i].Name.String()))
+		}
+		block := (&comntr.Node{Links: links}).Encode()
+		made := v.FolderCID(block)
+		f.take(map[cid.Cid][]byte{made: block})
+		looked := f.src.looked
+		var car bytes.Buffer
+		if err := f.WriteCAR(t.Context(), &car, made); !errors.Is(err, ipfs.ErrNotHeld) || car.Len() > 0 {
+			t.Errorf("%v after %d bytes", err, car.Len())
+		}
+		if n := f.src.looked - looked; n > 200 {
+			t.Errorf("%d comments were looked up", n)
 		}
 	})
 }

@@ -38,6 +38,7 @@ type feed struct {
 	topics map[comntr.Hash]*feedTopic
 	slots  map[uint64]comntr.Hash // of topics -> the listed one
 	reads  int
+	looked int  // how often Held was asked
 	lax    bool // lists names whatever their slots
 	// dropped are topics whose folders vanished, by number.
 	dropped  map[uint64]comntr.Hash
@@ -200,6 +201,7 @@ func (s *feed) deny(cids ...cid.Cid) {
 func (s *feed) Held(t, id comntr.Hash) (int, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.looked++
 	topic := s.topics[t]
 	if topic == nil || topic.gone[id] || topic.docs[id] == nil || s.denies(topic.docs[id]) {
 		return 0, false

@@ -80,6 +80,7 @@ try {
   await page.locator(".composer textarea").press("Control+Enter");
   await shows(page, "A first comment");
   await page.getByRole("button", { name: "Show the words" }).click();
+  // They come with a file of their own.
   await page.locator(".words li").nth(23).waitFor();
   expect("24 words", (await page.locator(".words li").count()) === 24);
   await checkAccess(page, "keep this name");
