@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -68,7 +70,7 @@ func play(t *testing.T, script, scenario string, f facts, a acts) {
 		io.WriteString(w, answer)
 	}))
 	defer control.Close()
-	f["control"], f["executablePath"] = control.URL, chromium
+	f["control"], f["executablePath"], f["certificate"] = control.URL, chromium, certificate()
 	text, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
@@ -436,6 +438,15 @@ func tlsServer(h http.Handler) *httptest.Server {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	return s
+}
+
+// certificate is the hash of tlsServer's key, as Chromium wants it: the base64 of
+// its SPKI's SHA-256.
+func certificate() string {
+	s := tlsServer(nil)
+	defer s.Close()
+	sum := sha256.Sum256(s.Certificate().RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // proxy stands before a server, from before that starts if need be, and changes

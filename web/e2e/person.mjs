@@ -7,7 +7,7 @@ import { violations } from "./axe.mjs";
 /** Machines of CI are slow and do other things, too. */
 const patience = 120_000;
 
-/** What a scenario is told: {executablePath, and what its test in Go started}; what it does to that it asks of {control}. */
+/** What a scenario is told: {executablePath, certificate, and what its test in Go started}; what it does to that it asks of {control}. */
 const facts = JSON.parse(process.argv[3] ?? "{}");
 const faults = [];
 let step = "start";
@@ -46,10 +46,12 @@ export async function open(url, { origins, mayFail = new Set(), quic, executable
     headless: true,
     args: [
       "--no-sandbox", "--disable-gpu", quic === undefined ? "--disable-quic" : `--host-resolver-rules=MAP ${quic}`, "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args,
+      "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      // As if an authority had signed it: of a certificate that is only overlooked a browser takes no service worker.
+      `--ignore-certificate-errors-spki-list=${facts.certificate}`, ...args,
     ],
   });
-  const context = await browser.newContext({ viewport, locale, permissions: ["local-network-access", ...permissions], ignoreHTTPSErrors: true });
+  const context = await browser.newContext({ viewport, locale, permissions: ["local-network-access", ...permissions] });
   if (clock) await context.clock.install();
   if (before !== undefined) await context.addInitScript(before);
   const page = await tab({ browser, context, origins, mayFail });
