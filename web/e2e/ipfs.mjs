@@ -21,15 +21,21 @@ function logged(more = []) {
   return { file, args: [`--log-net-log=${file}`, ...more] };
 }
 
-/** Closes a browser, and looks at every URL that a page or a worker asked for; the browser itself asks for some, too. */
+/**
+ * Closes a browser, and looks at every URL that a page or a worker asked for; the browser itself asks for some, too. What
+ * was to come from the browser's cache or not at all asked nobody.
+ */
 async function onlyNamed(opened, file, origins) {
   await opened.at(-1).browser.close();
   const hosts = new Set(origins.map(hostOf));
   const urls = [];
-  for (const line of readFileSync(file, "utf8").split("\n")) {
+  const text = readFileSync(file, "utf8");
+  const onlyFromCache = Number(/"ONLY_FROM_CACHE":(\d+)/.exec(text)[1]);
+  for (const line of text.split("\n")) {
     const [, initiator] = /"initiator":"([^"]*)"/.exec(line) ?? [];
     const [, asked] = /"url":"([^"]*)"/.exec(line) ?? [];
-    if (asked === undefined || initiator === undefined || !/^https?:/.test(initiator)) continue;
+    const [, flags] = /"load_flags":(\d+)/.exec(line) ?? [];
+    if (asked === undefined || initiator === undefined || !/^https?:/.test(initiator) || (flags & onlyFromCache) !== 0) continue;
     urls.push(asked);
     if (!hosts.has(hostOf(asked))) fault(`${initiator} asked for ${asked}`);
   }
@@ -145,6 +151,8 @@ async function frugal(open, opened) {
     before: () => Object.defineProperty(navigator, "connection", { value: { saveData: true } }),
   });
   await shows(page, signed);
+  // The copy of the page is here, too.
+  await page.waitForFunction(() => navigator.serviceWorker.controller !== null);
   mayFail.add(hostOf(facts.server));
   await ask("kill");
   await page.getByText("No server answers.").waitFor();
