@@ -8,7 +8,7 @@ import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
 import { listTopic } from "../src/protocol/kinds.ts";
 import { publicKey, verify } from "../src/protocol/signature.ts";
 import type { Claim, Reading, Row, ThreadFacts } from "../src/workers/messages.ts";
-import { cutSections, maxDelegates, maxSection, maxSourceFiles, openSession, sectionSize, type SessionMessage } from "../src/workers/session.ts";
+import { cutSections, maxDelegates, maxSection, maxSourceFiles, openSession, sectionSize, type Session, type SessionMessage } from "../src/workers/session.ts";
 
 const place: Place = { community: hashOfName("reddit"), topic: hashOfName("/r/news") };
 const now = Date.parse("2026-11-26T12:00:00Z");
@@ -310,6 +310,24 @@ describe("lists", () => {
     await until(() => screen.facts?.unverified === 0 && screen.told.some(({ kind }) => kind === "delegates"));
     const places = screen.told.flatMap((message) => (message.kind === "delegates" ? [message.places] : [])).at(-1);
     expect(places?.map(({ topic }) => topic)).toEqual(tags.map((tag) => listOf(2, tag).topic).sort().slice(0, maxDelegates));
+  });
+
+  test("what one pins comes first when it is read right after the thread, and not once he reads on or later", async () => {
+    const pinnedLate = async (meanwhile: (session: Session) => void, step: number): Promise<string[]> => {
+      const { session, screen } = start({ lists: [list] }, false, step);
+      const two = comment(3, "two", { date: at(1) });
+      await session.files(bytesOf([comment(2, "one"), two]), "a");
+      session.live();
+      await until(() => screen.facts?.unverified === 0 && screen.rows.length === 2);
+      expect(bodies(screen)).toEqual(["one", "two"]);
+      meanwhile(session);
+      await session.files(bytesOf([signed(1, { place: list, date: at(0), kind: "pin", target: two.id, tag: "mods", body: "" })]), "a", list);
+      await until(() => screen.rows.some(({ pinned }) => pinned));
+      return bodies(screen);
+    };
+    expect(await pinnedLate(() => undefined, 0)).toEqual(["two", "one"]);
+    expect(await pinnedLate((session) => session.settle(), 0)).toEqual(["one", "two"]);
+    expect(await pinnedLate(() => undefined, 6000)).toEqual(["one", "two"]);
   });
 
   test("one that is used no more hides nothing, and hides again when it is used again", async () => {

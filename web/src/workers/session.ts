@@ -31,6 +31,8 @@ const earlyRows = 200;
 const minDrawn = 250;
 /** Files that come one after the other are parsed before more than the first screen is verified. */
 const quietMillis = 30;
+/** Lists are read a moment after the thread: what they pin goes first for so long after all of that is here. */
+const liftMillis = 5000;
 // Without word that all is here, so long is waited for more files before the first fold.
 const firstMillis = 300;
 /** What one server may make this page take for one topic; more is not looked at. */
@@ -86,6 +88,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   let reading = first;
   let closed = false;
   let settled = false;
+  let liftsUntil = 0;
   let isLive = false;
   let visited = false;
   let shownOnce = false;
@@ -337,7 +340,10 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     }
     if (comments.length > 0 || isLive) shownOnce = true;
     // From here on all that comes is news, and the order stays.
-    if (isLive && unverified.size === 0) settled = isWholeShown = true;
+    if (isLive && unverified.size === 0) {
+      if (!settled) liftsUntil = now() + liftMillis;
+      settled = isWholeShown = true;
+    }
     drawnSize = Math.max(documents.size, minDrawn);
     drawnAt = now();
     keepNow();
@@ -365,12 +371,15 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       const places = new Map(topOrder.map((id, i) => [id, i]));
       // New ones go where they are looked for: at the end of what is read oldest first, else at the beginning.
       const none = reading.order === "oldest" ? Number.POSITIVE_INFINITY : -1;
-      const at = (branch: readonly Comment[]): number => places.get(topOf(branch)) ?? none;
+      const lifts = now() < liftsUntil;
+      const at = (branch: readonly Comment[]): number => (lifts && isPinned(branch[0] as Comment) ? Number.NEGATIVE_INFINITY : (places.get(topOf(branch)) ?? none));
       branches.sort((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)));
     }
     topOrder = branches.map(topOf);
     return branches.flat();
   }
+
+  const isPinned = ({ pinned, hidden, deleted }: Comment): boolean => pinned !== undefined && hidden === undefined && deleted !== true;
 
   const isMuted = ({ key }: Comment): boolean => key !== undefined && reading.muted.includes(key) && !reading.mine.includes(key);
 
@@ -564,6 +573,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
     },
     settle() {
       settled = true;
+      liftsUntil = 0;
       // What comes after the rows that he sees.
       if (isEarly && shownOnce && pumping === undefined) drawAll();
       isEarly = false;
