@@ -23,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -75,12 +76,24 @@ func play(t *testing.T, script, scenario string, f facts, a acts) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	drive(t, 3*time.Minute, "e2e/"+script, scenario, string(text))
+}
+
+// drive runs a script of web/e2e. One that takes too long is told to end: it
+// closes its browsers and says where it was.
+func drive(t *testing.T, limit time.Duration, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "e2e/"+script, scenario, string(text))
+	cmd := exec.CommandContext(ctx, "node", args...)
 	cmd.Dir = filepath.Join("..", "..", "web")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
+	if ctx.Err() != nil {
+		t.Fatalf("the script took longer than %s", limit)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

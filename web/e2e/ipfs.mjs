@@ -15,6 +15,7 @@ const signed = "Signed, and on no server any more.";
 
 /** Playwright does not see all that workers ask for. Chromium's own log has each request, socket and session. */
 const log = mkdtempSync(join(tmpdir(), "comntr-netlog-"));
+process.on("exit", () => rmSync(log, { recursive: true, force: true }));
 let logs = 0;
 function logged(more = []) {
   const file = join(log, `${logs++}.json`);
@@ -164,8 +165,4 @@ async function frugal(open, opened) {
   expect("the node's program was not fetched", !ofNode(urls));
 }
 
-try {
-  await play({ dead, liar, gateway, dying, gives, frugal });
-} finally {
-  rmSync(log, { recursive: true, force: true });
-}
+await play({ dead, liar, gateway, dying, gives, frugal });
