@@ -91,8 +91,8 @@ func drive(t *testing.T, limit time.Duration, args ...string) {
 	cmd.WaitDelay = 20 * time.Second
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
-	if ctx.Err() != nil {
-		t.Fatalf("the script took longer than %s", limit)
+	if err != nil && ctx.Err() != nil {
+		t.Fatalf("the script took longer than %s: %v", limit, err)
 	}
 	if err != nil {
 		t.Fatal(err)
