@@ -19,12 +19,14 @@ func TestHouse(t *testing.T) {
 	mayImport := map[string][]string{
 		".":                 {},
 		"web":               {},
-		"internal/store":    {"."},
-		"internal/ipfs":     {"."},
+		"internal/measure":  {},
+		"internal/store":    {".", "internal/measure"},
+		"internal/ipfs":     {".", "internal/measure"},
 		"internal/discover": {"."},
-		"internal/api":      {".", "internal/store", "internal/ipfs"},
-		"internal/replica":  {".", "internal/store", "internal/ipfs", "internal/discover"},
-		"cmd/comntr":        {".", "internal/store", "internal/ipfs", "internal/discover", "internal/api", "internal/replica", "web"},
+		"internal/api":      {".", "internal/measure", "internal/store", "internal/ipfs"},
+		"internal/replica":  {".", "internal/measure", "internal/store", "internal/ipfs", "internal/discover"},
+		"internal/admin":    {"internal/measure", "internal/store", "internal/ipfs", "internal/discover", "internal/api", "internal/replica"},
+		"cmd/comntr":        {".", "internal/store", "internal/ipfs", "internal/discover", "internal/api", "internal/replica", "internal/admin", "web"},
 	}
 	soleImporters := map[string][]string{
 		"github.com/ipfs/boxo":           {"internal/ipfs"},
@@ -35,6 +37,7 @@ func TestHouse(t *testing.T) {
 		"github.com/quic-go/":            {"internal/api"},
 		"github.com/cockroachdb/pebble/": {"internal/store", "internal/ipfs"},
 		"github.com/alecthomas/kong":     {"cmd/comntr"},
+		"github.com/prometheus/":         {"internal/admin"},
 	}
 	seen := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {

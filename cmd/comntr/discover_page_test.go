@@ -320,6 +320,46 @@ func started(t *testing.T, cmd *exec.Cmd) string {
 	return strings.TrimSpace(line)
 }
 
+// TestE2EWebTorrent: npm's webtorrent meets a server, and another of its own
+// kind, by the server's tracker, under SHA1("reddit"), and reads the hello.
+func TestE2EWebTorrent(t *testing.T) {
+	needsPage(t)
+	dist := filepath.Join(interop(t, "webtorrent"), "node_modules", "webtorrent", "dist")
+	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/":
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, "<!doctype html><title>torrent</title><link rel=icon href=data:,>")
+		case "/webtorrent.min.js":
+			http.ServeFile(w, r, filepath.Join(dist, "webtorrent.min.js"))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(site.Close)
+	a := serve(t, t.TempDir())
+	community := comntr.NameHash("reddit")
+	play(t, "webtorrent.mjs", "meets", facts{
+		"site": site.URL + "/", "infohash": community.String(),
+		"tracker": "ws" + strings.TrimPrefix(a.http, "http") + "/announce",
+	}, acts{
+		"is its hello": func(text string) (string, error) {
+			var hello comntr.Hello
+			if err := json.Unmarshal([]byte(text), &hello); err != nil {
+				return "", fmt.Errorf("%w: %s", err, text)
+			}
+			want, err := a.client.Hello(t.Context())
+			if err != nil {
+				return "", err
+			}
+			if hello.Key != want.Key {
+				return "", fmt.Errorf("the hello is of %s, not of %s", hello.Key, want.Key)
+			}
+			return "", nil
+		},
+	})
+}
+
 // TestE2EPageOutlivesServer: the page reads what was posted to A, posts to A and
 // B, and does without A when that is killed.
 func TestE2EPageOutlivesServer(t *testing.T) {

@@ -45,6 +45,7 @@ type cli struct {
 	Servers serversCmd `cmd:"" help:"Find servers and print their URL, key and latency."`
 	Page    pageCmd    `cmd:"" help:"Write the page into a folder for any static host: your own client in a minute."`
 	ID      idCmd      `cmd:"" name:"id" help:"Print the SHA-1 that stands for a name."`
+	Bench   benchCmd   `cmd:"" help:"Measure how fast a server is: your own, for what it posts stays there."`
 	Check   checkCmd   `cmd:"" help:"Re-hash every comment on disk and recompute every folder id; the server must be stopped."`
 	Forget  forgetCmd  `cmd:"" help:"Remove and deny what one server brought; the server must be stopped."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -53,6 +53,7 @@ type server struct {
 	data              string
 	http, dht, peerID string
 	webTransport      string // https://HOST:PORT
+	admin             string // http://HOST:PORT, where there is one
 	stderr            *tail
 	client            *comntr.Client
 	exited            chan error
@@ -118,6 +119,8 @@ func startServer(t testing.TB, data string, cmd *exec.Cmd) *server {
 				s.webTransport = v
 			case "peer-id":
 				s.peerID = v
+			case "admin":
+				s.admin = v
 			}
 		}
 	case <-time.After(30 * time.Second):
@@ -258,13 +261,14 @@ func TestScripts(t *testing.T) {
 				}
 			},
 			// serve NAME FLAG...: starts a server on $WORK/NAME and sets
-			// $NAME_HTTP, $NAME_DHT and $NAME_PEER.
+			// $NAME_HTTP, $NAME_DHT, $NAME_ADMIN and $NAME_PEER.
 			"serve": func(ts *testscript.TestScript, neg bool, args []string) {
 				s := serve(t, ts.MkAbs(args[0]), args[1:]...)
 				ts.Defer(s.kill)
 				up := strings.ToUpper(args[0])
 				ts.Setenv(up+"_HTTP", s.http)
 				ts.Setenv(up+"_DHT", s.dht)
+				ts.Setenv(up+"_ADMIN", s.admin)
 				ts.Setenv(up+"_PEER", s.peerID)
 				ts.Setenv(up+"_PID", strconv.Itoa(s.cmd.Process.Pid))
 			},

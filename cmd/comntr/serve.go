@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/admin"
 	"github.com/comntr/comntr/internal/api"
 	"github.com/comntr/comntr/internal/discover"
 	"github.com/comntr/comntr/internal/ipfs"
@@ -62,6 +63,7 @@ type serveCmd struct {
 	SyncInterval  time.Duration `help:"How often other servers are compared with, besides what they announce at once." default:"1m"`
 	Gateway       bool          `help:"Answer /ipfs and /blocks: IPFS blocks over HTTP." default:"true" negatable:""`
 	Tracker       bool          `name:"embedded-tracker" help:"Be a WebTorrent tracker at /announce, where browsers find one another and this server." default:"true" negatable:""`
+	AdminListen   string        `name:"admin-listen" help:"TCP address for the operator alone: /metrics for Prometheus and /debug/pprof, such as 127.0.0.1:4085 (${default})." default:"none" placeholder:"ADDR"`
 	Contact       string        `help:"How to reach the operator: a mail address or URL, shown to readers." placeholder:"TEXT"`
 }
 
@@ -180,6 +182,14 @@ func (c *serveCmd) Run(e *env) (err error) {
 		defer quic.Close()
 	}
 
+	operator, err := c.listenAdmin(log)
+	if err != nil {
+		return err
+	}
+	if operator != nil {
+		defer operator.Close()
+	}
+
 	dht, err := discover.NewDHT(discover.DHTConfig{
 		Listen:      c.DHTListen,
 		Bootstrap:   off(c.DHTBootstrap),
@@ -285,6 +295,9 @@ func (c *serveCmd) Run(e *env) (err error) {
 	if quic != nil {
 		line += " webtransport=https://" + reachable(quic.LocalAddr().(*net.UDPAddr).AddrPort())
 	}
+	if operator != nil {
+		line += " admin=http://" + reachable(operator.Addr().(*net.TCPAddr).AddrPort())
+	}
 	fmt.Fprintf(e.stdout, "%s peer-id=%s\n", line, node.PeerID())
 	log.Info("ready: look at it in a browser", "url", browse(listener.Addr().(*net.TCPAddr).AddrPort()), "data", data)
 
@@ -317,6 +330,10 @@ func (c *serveCmd) Run(e *env) (err error) {
 			}
 			return nil
 		})
+	}
+	if operator != nil {
+		shown := admin.New(adminConfig(served, disk, web, node, repl, book, dht, tracker, rtc, log))
+		g.Go(func() error { return shown.Serve(ctx, operator) })
 	}
 	g.Go(func() error {
 		if err := srv.Serve(web.Listener(listener)); !errors.Is(err, http.ErrServerClosed) {

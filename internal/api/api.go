@@ -123,6 +123,9 @@ type API struct {
 	damagedAt atomic.Int64 // when a damaged file was last logged, in Unix seconds
 	listeners *gauge       // of /events
 	cars      *gauge
+	conns     *gauge // of Listener
+	sessions  *gauge // of WebTransport
+	meter     *meter
 	gzips     sync.Pool // of *gzip.Writer
 	activeMu  sync.Mutex
 	actives   map[comntr.Hash]activeList // by community
@@ -152,6 +155,9 @@ func New(cfg Config) *API {
 		toll:      newToll(cfg.MinWork, cfg.Rate),
 		listeners: newGauge(maxListeners, perAddress(cfg.Rate, maxListenersAddr)),
 		cars:      newGauge(maxCARs, perAddress(cfg.Rate, maxCARsAddr)),
+		conns:     newGauge(maxConns, perAddress(cfg.Rate, maxConnsAddr)),
+		sessions:  newGauge(maxSessions, perAddress(cfg.Rate, maxSessionsAddr)),
+		meter:     newMeter(),
 		page:      files,
 		actives:   make(map[comntr.Hash]activeList),
 		stopped:   make(chan struct{}),
@@ -204,7 +210,8 @@ var always = []struct {
 }
 
 func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
-	w := &answer{ResponseWriter: rw, rc: http.NewResponseController(rw)}
+	w := &answer{ResponseWriter: rw, rc: http.NewResponseController(rw), asked: askedUnknown}
+	defer a.meter.ended(w, time.Now())
 	defer a.recovered(w, r)
 	answering(r)
 	if r.ContentLength != 0 {
@@ -215,6 +222,7 @@ func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
 	select {
 	case <-a.stopped:
 		w.Header().Set("Connection", "close")
+		a.meter.refused(w.asked, comntr.CodeStopping)
 		writeProblem(w, r, stoppingProblem())
 		return
 	default:
@@ -227,6 +235,10 @@ func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
 		rt, err = parsePath(path, a.first, a.hosted)
 	}
 	if err == nil {
+		w.asked = int(rt.kind)
+		if rt.kind == kindTopic && r.Method == http.MethodPost {
+			w.asked = askedPost
+		}
 		err = a.route(w, r, rt)
 	}
 	if err != nil {
@@ -300,6 +312,7 @@ func wrongMethod(w *answer, r *http.Request, rt route) error {
 // fail answers with the error's problem, if no answer has begun.
 func (a *API) fail(w *answer, r *http.Request, rt route, err error) {
 	p := problemOf(err)
+	a.meter.refused(w.asked, p.Code)
 	if p.Status == http.StatusInternalServerError && a.worthLogging(p.Code) {
 		args := []any{"err", err}
 		if rt.kind == kindIPFS {
@@ -348,6 +361,7 @@ func (a *API) recovered(w *answer, r *http.Request) {
 	}
 	if v != http.ErrAbortHandler {
 		a.cfg.Log.Error("a handler panicked", "err", fmt.Sprintf("%v\n%s", v, debug.Stack()))
+		a.meter.refused(w.asked, comntr.CodeInternal)
 		if !w.begun {
 			w.Header().Set("Connection", "close")
 			writeProblem(w, r, problemOf(nil))
@@ -361,8 +375,11 @@ func (a *API) recovered(w *answer, r *http.Request) {
 // off.
 type answer struct {
 	http.ResponseWriter
-	rc    *http.ResponseController
-	begun bool
+	rc     *http.ResponseController
+	begun  bool
+	asked  int // for the counters, as the next two
+	status int
+	sent   int64
 }
 
 // Unwrap is for http.ResponseController and for who takes the connection over.
@@ -380,14 +397,16 @@ func (w *answer) always() {
 // only now, because finding it may have taken long. (net/http takes the
 // deadline back when the answer is done.)
 func (w *answer) WriteHeader(status int) {
-	w.begun = true
+	w.begun, w.status = true, status
 	w.rc.SetWriteDeadline(time.Now().Add(answerTime))
 	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *answer) Write(b []byte) (int, error) {
 	w.begun = true
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	w.sent += int64(n)
+	return n, err
 }
 
 // writeBody answers with a body that is in memory.

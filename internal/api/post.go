@@ -43,6 +43,7 @@ func (a *API) post(w *answer, r *http.Request, rt route) error {
 	if err != nil {
 		return err
 	}
+	a.meter.posted(created)
 	rt.kind, rt.comment = kindComment, doc.ID()
 	status := http.StatusOK
 	if created {

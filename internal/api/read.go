@@ -134,6 +134,7 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 		w.rc.SetReadDeadline(stalled)
 		n, err := r.Body.Read(body[len(body):min(cap(body), limit+1)])
 		a.limits.spend(addr, n)
+		a.meter.received.Add(uint64(n))
 		body = body[:len(body)+n]
 		switch {
 		case len(body) > limit:

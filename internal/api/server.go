@@ -61,12 +61,13 @@ func answering(r *http.Request) {
 // Listener wraps l so that there are never more connections than the bounds
 // allow. Those too many are told so and closed.
 func (a *API) Listener(l net.Listener) net.Listener {
-	return &limitListener{Listener: l, conns: newGauge(maxConns, perAddress(a.cfg.Rate, maxConnsAddr))}
+	return &limitListener{Listener: l, conns: a.conns, meter: a.meter}
 }
 
 type limitListener struct {
 	net.Listener
 	conns *gauge
+	meter *meter
 }
 
 func (l *limitListener) Accept() (net.Conn, error) {
@@ -77,8 +78,9 @@ func (l *limitListener) Accept() (net.Conn, error) {
 		}
 		addr := clientAddr(c.RemoteAddr().String())
 		if l.conns.enter(addr) {
-			return &conn{Conn: c, leave: sync.OnceFunc(func() { l.conns.leave(addr) })}, nil
+			return &conn{Conn: c, leave: sync.OnceFunc(func() { l.conns.leave(addr) }), meter: l.meter}, nil
 		}
+		l.meter.refused(askedUnknown, comntr.CodeBusy)
 		// A new connection's buffer takes these few bytes without waiting.
 		c.SetWriteDeadline(time.Now().Add(busyTime))
 		c.Write(bareAnswer(later(reconnect, http.StatusServiceUnavailable, comntr.CodeBusy,
@@ -91,6 +93,7 @@ func (l *limitListener) Accept() (net.Conn, error) {
 type conn struct {
 	net.Conn
 	leave func()
+	meter *meter
 	// answering is whether a handler has begun to answer the present request.
 	// What is written before that is net/http's own refusal of it.
 	answering atomic.Bool
@@ -103,6 +106,7 @@ type conn struct {
 func (c *conn) Write(b []byte) (int, error) {
 	if !c.answering.Load() {
 		if refusal := refusal(b); refusal != nil {
+			c.meter.refused(askedUnknown, comntr.CodeBadRequest)
 			if _, err := c.Conn.Write(refusal); err != nil {
 				return 0, err
 			}

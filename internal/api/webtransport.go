@@ -73,7 +73,7 @@ func (a *API) WebTransport(conn net.PacketConn, certs *Certificates) *WebTranspo
 	w := &WebTransport{
 		api:      a,
 		certs:    certs,
-		sessions: newGauge(maxSessions, perAddress(a.cfg.Rate, maxSessionsAddr)),
+		sessions: a.sessions,
 	}
 	w.socket = &quic.Transport{
 		Conn:                conn,

@@ -111,7 +111,9 @@ type Book struct {
 	tokens  float64 // first tries of strangers that may be made now
 	filled  time.Time
 	asking  int
-	dirty   bool // the file is not what is known
+	dirty   bool   // the file is not what is known
+	proved  uint64 // hellos, for the counters
+	failed  uint64
 }
 
 // entry is an address and what is known of it.
@@ -559,6 +561,7 @@ func (b *Book) try(ctx context.Context, e *entry) {
 	now := time.Now()
 	switch {
 	case err != nil:
+		b.failed++
 		b.fail(e, err)
 		return
 	case h.Key == b.cfg.SelfKey:
@@ -571,6 +574,7 @@ func (b *Book) try(ctx context.Context, e *entry) {
 		b.fail(e, errNotOurs)
 		return
 	}
+	b.proved++
 	since := e.since
 	if e.key != h.Key { // another server has that address now
 		since, e.proven = time.Time{}, false

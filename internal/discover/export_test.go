@@ -44,15 +44,6 @@ func (d *DHT) Inject(b []byte) {
 	n.server().NumNodes() // waits for the server's lock
 }
 
-// Nodes is how many nodes the routing tables have.
-func (d *DHT) Nodes() int {
-	sum := 0
-	for _, n := range d.nodes {
-		sum += n.count()
-	}
-	return sum
-}
-
 // Forget empties what others announced at d.
 func (d *DHT) Forget() {
 	for _, n := range d.nodes {

@@ -111,6 +111,8 @@ type RTC struct {
 	addrs    map[netip.Prefix]int // open ones
 	inFlight sync.WaitGroup       // every goroutine of ours
 	requests sync.WaitGroup       // being answered
+
+	everOpened, busy uint64 // for the counters
 }
 
 // rtcBounds are constants but in tests.
@@ -315,6 +317,7 @@ func (r *RTC) begin() (*rtcConn, error) {
 		return nil, ErrRTCClosed
 	}
 	if len(r.conns) >= r.bounds.open+maxRTCPending+maxRTCClosing || len(r.open) >= r.bounds.open && !r.evict() {
+		r.busy++
 		return nil, ErrRTCBusy
 	}
 	if len(r.pending) >= maxRTCPending {
@@ -358,6 +361,7 @@ func (r *RTC) opened(c *rtcConn, a netip.Prefix) bool {
 	r.pending = slices.DeleteFunc(r.pending, func(p *rtcConn) bool { return p == c })
 	r.open[c] = struct{}{}
 	r.addrs[a]++
+	r.everOpened++
 	c.from = a
 	return true
 }

@@ -117,6 +117,7 @@ func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error
 		if err := out.Block(b.cid, block); err != nil {
 			return err
 		}
+		f.meter.gave(len(block))
 	}
 	return nil
 }
@@ -157,7 +158,7 @@ func (p *carPlan) read(b carBlock) ([]byte, error) {
 			}
 		}
 	}
-	return p.f.Block(b.cid)
+	return p.f.block(b.cid)
 }
 
 // grow counts the bytes of one block more.
@@ -186,7 +187,7 @@ func (p *carPlan) node(ctx context.Context, c cid.Cid, path []uint8) error {
 		return nil
 	}
 	p.seen[c] = true
-	block, err := p.f.Block(c)
+	block, err := p.f.block(c)
 	if err != nil {
 		return err
 	}

@@ -124,6 +124,7 @@ type Folders struct {
 	lock    *pebble.Lock
 	room    *room
 	limits  limits
+	meter   folderMeter
 
 	ctx    context.Context // ends at Close
 	cancel context.CancelFunc
@@ -178,6 +179,7 @@ func openFolders(dir string, v comntr.Version, src Source, log *slog.Logger, fs 
 		log:      log.With("community", src.Community()),
 		rootTurn: make(chan struct{}, 1),
 		limits:   limits{car: maxCAR, carLinks: maxCARLinks, chunk: maxChunk, peerTree: maxPeerTree},
+		meter:    newFolderMeter(),
 		records:  cache[comntr.Hash, record](cachedRecords),
 		parsed:   cache[cid.Cid, sized](cachedNodes),
 		asked:    cache[comntr.Hash, cid.Cid](maxAsked),
@@ -374,7 +376,7 @@ func (f *Folders) fresh(ctx context.Context, topic comntr.Hash) (record, error) 
 		f.records.Add(topic, rec)
 		return rec, nil
 	}
-	return f.flushTopic(ctx, topic, rec, seq)
+	return f.timed(ctx, topic, rec, seq)
 }
 
 // current: the record is of a whole tree, no older than seq.
@@ -525,6 +527,9 @@ func (f *Folders) store(b *pebble.Batch, key []byte, rec record, l level, change
 		return rec, err
 	}
 	err = f.db.commit(b, d.refs, e.made, forOwn)
+	if err == nil {
+		f.meter.made.Add(uint64(len(e.made)))
+	}
 	if errors.Is(err, ErrNotHeld) {
 		err = fmt.Errorf("%w: %w", errDamaged, err)
 	}
@@ -664,7 +669,15 @@ func isGone(err error) bool {
 // made from the comment's file in the CID version asked for. They hash to c.
 // The error is ErrNotHeld, ErrUnreadable, ErrDenied, or a GoneError where it was
 // a removed comment.
-func (f *Folders) Block(c cid.Cid) (block []byte, err error) {
+func (f *Folders) Block(c cid.Cid) ([]byte, error) {
+	block, err := f.block(c)
+	if err == nil {
+		f.meter.gave(len(block))
+	}
+	return block, err
+}
+
+func (f *Folders) block(c cid.Cid) (block []byte, err error) {
 	if err := comntr.CheckCID(c); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotHeld, err)
 	}
@@ -733,7 +746,7 @@ func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error)
 
 // Size is the length of Block's bytes, with its errors.
 func (f *Folders) Size(c cid.Cid) (int, error) {
-	block, err := f.Block(c)
+	block, err := f.block(c)
 	return len(block), err
 }
 

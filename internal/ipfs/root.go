@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"golang.org/x/sync/errgroup"
@@ -63,7 +64,9 @@ func (f *Folders) freshRoot(ctx context.Context) (cid.Cid, error) {
 	f.started++
 	n := f.started
 	f.rootMu.Unlock()
+	start := time.Now()
 	rec, err := f.flushRoot(ctx)
+	f.meter.rootTime.Since(start)
 	if err != nil {
 		return cid.Undef, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/boxo/bitswap/message"
@@ -166,6 +167,7 @@ func (s *Session) Blocks(ctx context.Context, cids []cid.Cid, fn func(cid.Cid, [
 			if err := comntr.CheckBlock(a.cid, a.block); err != nil {
 				return fmt.Errorf("the peer %s: %w", s.peer, err)
 			}
+			s.x.came(len(a.block))
 			if err := fn(a.cid, a.block); err != nil {
 				return err
 			}
@@ -238,6 +240,8 @@ type exchange struct {
 	host  host.Host
 	stall time.Duration // stallTimeout; tests have less
 	slow  time.Duration // windowTimeout
+
+	cameBlocks, cameBytes atomic.Uint64
 
 	mu    sync.Mutex
 	wants map[peer.ID]map[cid.Cid][]*transfer

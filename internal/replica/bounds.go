@@ -52,6 +52,9 @@ const (
 	retryMin   = 5 * time.Second
 	retryMax   = 6 * time.Hour
 	walkGap    = time.Second // between the starts of two rounds
+	// maxMends is how many comments that are damaged here are asked for in a
+	// round, one by one: a disk that lost more has an operator who repairs it.
+	maxMends = 64
 	// retainGap is the least time between two tries to keep the peer's root:
 	// each compares all of it with the one kept.
 	retainGap = 30 * time.Second

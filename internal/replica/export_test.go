@@ -137,6 +137,7 @@ var BudgetAddress = budgetAddress
 
 const (
 	MaxRetries         = maxRetries
+	MaxMends           = maxMends
 	MaxFalseEvents     = maxFalseEvents
 	MaxWindows         = maxWindows
 	MaxWanted          = maxWanted

@@ -68,6 +68,7 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 			continue
 		}
 		if room <= 0 {
+			w.l.r.meter.refuse(refusedBudget)
 			w.wait(w.window.until())
 			w.stopped = true
 			w.done(l.spot, false)
@@ -102,6 +103,7 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 		w.l.retries.forget(c)
 		for i, l := range leaves {
 			if !w.window.takeFile(len(block)) {
+				w.l.r.meter.refuse(refusedBudget)
 				w.wait(w.window.until())
 				w.stopped = true
 				named[c] = leaves[i:]
@@ -190,6 +192,7 @@ func (w *walk) add(ctx context.Context, a arrived) error {
 		if r.Created {
 			w.created++
 		}
+		w.l.r.meter.judged(r.Err)
 		settled, at := true, commentKey{from[i].spot.scope, from[i].name}
 		if errors.Is(r.Err, store.ErrSlotTaken) {
 			// Not for good: the one that has the slot may be deleted by its

@@ -27,6 +27,7 @@ type link struct {
 	named   chan comntr.Event
 	retries retries[cid.Cid]
 	taken   retries[commentKey] // refused because another comment has the slot
+	lacks   retries[commentKey] // damaged here, and not to be had of this peer
 
 	// Of the rounds' goroutine.
 	last     cid.Cid   // the root that was walked to its end last
@@ -156,6 +157,7 @@ func (l *link) inTurn(ctx context.Context) (res result, began time.Time, err err
 	defer t.end()
 	began = time.Now()
 	res, err = l.round(ctx, t)
+	l.r.meter.round(began, res, err)
 	return res, began, err
 }
 
@@ -222,6 +224,7 @@ func (l *link) after(res result, err error) (wait time.Duration, ok bool) {
 // leave has the peer left alone for a while, for what it did.
 func (l *link) leave(err error) {
 	if l.peer.punish(l.r.cfg.Now()) {
+		l.r.meter.leftAlone.Add(1)
 		l.r.cfg.Log.Warn("the server is left alone for a while", "community", l.c.hash, "peer", l.origin(), "err", err)
 		l.r.cfg.Peers.Failed(l.origin(), err)
 	}
@@ -232,6 +235,9 @@ func (l *link) leave(err error) {
 func (l *link) round(ctx context.Context, t *turn) (res result, err error) {
 	root, err := l.root(ctx)
 	if err != nil {
+		return res, err
+	}
+	if err := l.mend(ctx); err != nil {
 		return res, err
 	}
 	if loosened := l.c.store.Loosened(); loosened != l.loosened {
@@ -387,6 +393,7 @@ func (l *link) follow(ctx context.Context) {
 			}
 			failed = 0
 			l.count(func(s *Status) { s.Events++ })
+			l.r.meter.events.Add(1)
 			l.event(e)
 			return bucket.wait(ctx)
 		})
@@ -467,9 +474,7 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 		return nil
 	}
 	place := comntr.Place{Community: l.c.hash, Topic: e.Topic}
-	ask, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	b, err := l.client().Comment(ask, place, e.Comment)
+	b, err := l.comment(ctx, place, e.Comment)
 	if err != nil {
 		var p *comntr.Problem
 		if errors.As(err, &p) && p.Status == http.StatusNotFound {
@@ -477,17 +482,21 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 		}
 		return err
 	}
+	l.r.meter.named(len(b))
 	if !window.takeFile(len(b)) {
+		l.r.meter.refuse(refusedBudget)
 		return nil
 	}
 	doc, err := comntr.ParseDocument(place, b)
 	if err != nil {
+		l.r.meter.refuse(refusedInvalid)
 		return l.falseEvent(e)
 	}
 	if doc.Premature(l.r.cfg.Now()) {
 		return nil // a round brings it when its time has come
 	}
 	created, err := l.c.store.Add(ctx, doc, l.peer.key)
+	l.r.meter.judged(err)
 	switch {
 	case err == nil, errors.Is(err, store.ErrSlotTaken), errors.Is(err, store.ErrGone), errors.Is(err, store.ErrDenied), errors.Is(err, store.ErrFull):
 	default:
@@ -495,9 +504,17 @@ func (l *link) fetchComment(ctx context.Context, e comntr.Event) error {
 	}
 	if created {
 		l.count(func(s *Status) { s.Created++ })
+		l.r.meter.created.Add(1)
 		l.r.cfg.Changed()
 	}
 	return nil
+}
+
+// comment asks the peer for one comment.
+func (l *link) comment(ctx context.Context, place comntr.Place, id comntr.Hash) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return l.client().Comment(ctx, place, id)
 }
 
 // falseEvent counts an event that names what the peer has not, or what no

@@ -32,6 +32,7 @@ type Store interface {
 	Has(topic, comment comntr.Hash) (held, settled bool)
 	TopicSeq(topic comntr.Hash) (seq uint64, ok bool)
 	Loosened() uint64
+	Damage(fn func(topic, comment comntr.Hash) (more bool))
 	Denied(topic comntr.Hash) bool
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	AddAll(ctx context.Context, docs []*comntr.Document, from string) []store.Result
@@ -107,6 +108,7 @@ type Replica struct {
 	// not keep from here what the operator asked for.
 	rounds, namedRounds   *turns
 	streams, namedStreams chan struct{} // one token for each event stream
+	meter                 *meter
 
 	mu    sync.Mutex
 	peers map[string]*peer // by key
@@ -166,6 +168,7 @@ func New(cfg Config) *Replica {
 		namedRounds:  newTurns(maxRounds, 0),
 		streams:      make(chan struct{}, maxStreams),
 		namedStreams: make(chan struct{}, maxStreams),
+		meter:        newMeter(),
 	}
 	if cfg.HTTP == nil {
 		r.strangers = cfg.Guard.HTTPClient()

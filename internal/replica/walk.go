@@ -243,6 +243,7 @@ func (w *walk) look(ctx context.Context, batch []*spot) error {
 			// Counted now and not when it was found: a round that is cut short
 			// must not use up the budget for topics that it never got to.
 			if _, ok := w.l.c.store.TopicSeq(s.scope); !ok && !w.window.takeTopic(s.scope, s.wanted) {
+				w.l.r.meter.refuse(refusedBudget)
 				w.wait(w.window.until())
 				w.done(s, false)
 				continue

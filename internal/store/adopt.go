@@ -19,7 +19,8 @@ import (
 // hand are topics. It looks only into folders whose modification time is not
 // the recorded one.
 func (s *Store) adopt() error {
-	a := adoption{s: s, mtimes: make(map[comntr.Hash]int64), adopted: make(map[comntr.Hash][]comntr.Hash)}
+	a := adoption{s: s, mtimes: make(map[comntr.Hash]int64), unread: make(map[comntr.Hash]struct{}), adopted: make(map[comntr.Hash][]comntr.Hash)}
+	defer a.close()
 	names, err := s.fs.List(s.dir)
 	if err != nil {
 		return err
@@ -53,6 +54,9 @@ func (s *Store) adopt() error {
 		if err := a.compare(h); err != nil {
 			return fmt.Errorf("topic %s: %w", h, err)
 		}
+		if _, unread := a.unread[h]; unread {
+			mtime = 0 // the next start looks again
+		}
 		a.mtimes[h] = mtime
 		if s.Denied(h) {
 			if err := a.dropTopic(h); err != nil {
@@ -77,6 +81,7 @@ type adoption struct {
 	plan    *plan
 	planned int
 	mtimes  map[comntr.Hash]int64
+	unread  map[comntr.Hash]struct{} // topics with files that could not be read just now
 
 	adopted map[comntr.Hash][]comntr.Hash // to be synced one by one where there is no syncfs
 	pending []comntr.Raw                  // files that were read and wait to be adopted
@@ -196,7 +201,17 @@ func (a *adoption) flush() error {
 	}
 	a.s.takeAway(p)
 	a.s.publish(p)
+	for h := range p.lost {
+		a.unread[h] = struct{}{}
+	}
 	return nil
+}
+
+// close lets go of what an error left planned: the index cannot be closed before.
+func (a *adoption) close() {
+	if a.plan != nil {
+		a.plan.close()
+	}
 }
 
 func (a *adoption) flushFull() error {
@@ -219,8 +234,9 @@ func (a *adoption) take(topic, comment comntr.Hash) error {
 		return nil
 	}
 	b, err := a.s.readFile(path, fi.Size())
-	if errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, fs.ErrPermission) || err != nil && unreadable(err) {
 		a.strays++
+		a.unread[topic] = struct{}{}
 		return nil
 	}
 	if err != nil {
@@ -251,7 +267,7 @@ func (a *adoption) adoptPending() error {
 		}
 		if !adopted {
 			a.refused++
-		} else if a.taken++; !a.s.native {
+		} else if a.taken++; !a.s.native || !hasSyncfs {
 			topic := doc.Place().Topic
 			a.adopted[topic] = append(a.adopted[topic], doc.ID())
 		}
@@ -338,14 +354,15 @@ func (a *adoption) end() error {
 }
 
 func (a *adoption) sync() error {
-	if a.s.native {
+	if a.s.native && hasSyncfs {
 		return a.s.syncTree(a.s.seq)
 	}
 	topics := make(map[comntr.Hash]struct{})
 	for topic, comments := range a.adopted {
 		topics[topic] = struct{}{}
 		for _, c := range comments {
-			if err := a.s.syncFile(a.s.path(topic, c)); err != nil {
+			// One may have been deleted by another that came after it.
+			if err := a.s.syncFile(a.s.path(topic, c)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}

@@ -30,6 +30,9 @@ type Fault struct {
 	Topic, Comment comntr.Hash
 	Kind           string
 	Detail         string
+	// Lost: the bytes that the comment's name stands for are not here. Other
+	// servers may have them, and Restore puts them back.
+	Lost bool
 }
 
 // Damage tells a fault from a note.
@@ -176,6 +179,14 @@ func (c *check) openIndex() error {
 		}
 		err = errors.Join(err, db.Close())
 	}
+	if errors.Is(err, pebble.ErrNotFound) { // it has no format: a start would make it anew
+		if lost := c.lostCommits(true); lost == 0 {
+			c.found(Fault{Kind: NoteUnknown, Detail: "the index is empty: it is built from the files at the next start"})
+		} else {
+			c.found(Fault{Kind: FaultIndex, Detail: fmt.Sprintf("the index lost all its %d changes: it is built again from the files at the next start", lost)})
+		}
+		return nil
+	}
 	if !unusable(err) {
 		return fmt.Errorf("open the index of community %s: %w", s.community, err)
 	}
@@ -191,10 +202,28 @@ func (c *check) loadIndex() error {
 	if err := c.s.loadTopics(); err != nil {
 		return err
 	}
+	if err := c.s.verifyCounts(); err != nil {
+		return err
+	}
+	if lost := c.lostCommits(false); lost > 0 {
+		c.found(Fault{Kind: FaultIndex, Detail: fmt.Sprintf(
+			"the index lost its last %d changes, which were durable: the disk damaged its log; the next start looks in the files for what they brought", lost)})
+	}
 	return c.s.scanJournal(c.s.seq, func(e journalEntry) error {
 		c.journal[key{e.topic, e.comment}] = e.op
 		return nil
 	})
+}
+
+// lostCommits opens the index's witness for reading, if there is one.
+func (c *check) lostCommits(fresh bool) uint64 {
+	f, err := c.s.fs.Open(c.s.fs.PathJoin(c.s.hidden, witnessName))
+	if err != nil {
+		return 0
+	}
+	c.s.witness.f = f
+	defer c.s.witness.close()
+	return c.s.lostCommits(fresh)
 }
 
 // topic compares one topic's folder with its entries.
@@ -234,14 +263,14 @@ func (c *check) topic(topic comntr.Hash) error {
 			c.stats.Comments++
 			c.stats.Bytes += size
 			if c.indexed {
-				c.found(Fault{topic, h, NoteUnknown, "the index does not know the comment yet"})
+				c.found(Fault{Topic: topic, Comment: h, Kind: NoteUnknown, Detail: "the index does not know the comment yet"})
 			}
 		case kind == FaultMissing:
 			return fmt.Errorf("%s/%s vanished during the check: is the server stopped?", topic, h)
 		case kind == FaultDamaged, kind == FaultInvalid:
-			c.found(Fault{topic, h, NoteStray, "the index does not know it, and it will be left alone: " + detail})
+			c.found(Fault{Topic: topic, Comment: h, Kind: NoteStray, Detail: "the index does not know it, and it will be left alone: " + detail, Lost: kind == FaultDamaged})
 		default:
-			c.found(Fault{topic, h, kind, detail})
+			c.found(Fault{Topic: topic, Comment: h, Kind: kind, Detail: detail})
 		}
 		if err := c.ctx.Err(); err != nil {
 			return err
@@ -265,7 +294,7 @@ func (c *check) entries(t *topic, topicHash comntr.Hash, unseen map[comntr.Hash]
 		delete(unseen, comment)
 		if !e.held() {
 			if stands {
-				c.found(Fault{topicHash, comment, NoteGone, "it was taken away, by its author or the deny list; the next start unlinks the file"})
+				c.found(Fault{Topic: topicHash, Comment: comment, Kind: NoteGone, Detail: "it was taken away, by its author or the deny list; the next start unlinks the file"})
 			}
 			return nil
 		}
@@ -279,7 +308,7 @@ func (c *check) entries(t *topic, topicHash comntr.Hash, unseen map[comntr.Hash]
 		c.stats.Bytes += int64(e.size)
 		if !stands {
 			if c.journal[key{topicHash, comment}] != opAdd {
-				c.found(Fault{topicHash, comment, FaultMissing, "the file is missing"})
+				c.found(Fault{Topic: topicHash, Comment: comment, Kind: FaultMissing, Detail: "the file is missing", Lost: true})
 			}
 			return nil
 		}
@@ -288,11 +317,11 @@ func (c *check) entries(t *topic, topicHash comntr.Hash, unseen map[comntr.Hash]
 		case kind != "" && c.journal[key{topicHash, comment}] == opAdd:
 			// The next start writes it anew.
 		case kind == NoteStray:
-			c.found(Fault{topicHash, comment, FaultDamaged, detail})
+			c.found(Fault{Topic: topicHash, Comment: comment, Kind: FaultDamaged, Detail: detail})
 		case kind != "":
-			c.found(Fault{topicHash, comment, kind, detail})
+			c.found(Fault{Topic: topicHash, Comment: comment, Kind: kind, Detail: detail, Lost: kind == FaultDamaged})
 		case size != int64(e.size):
-			c.found(Fault{topicHash, comment, FaultIndex, fmt.Sprintf("the index says %d bytes, the file has %d", e.size, size)})
+			c.found(Fault{Topic: topicHash, Comment: comment, Kind: FaultIndex, Detail: fmt.Sprintf("the index says %d bytes, the file has %d", e.size, size)})
 		}
 		return nil
 	})
@@ -304,7 +333,7 @@ func (c *check) entries(t *topic, topicHash comntr.Hash, unseen map[comntr.Hash]
 		return err
 	}
 	c.acts.judge(func(comment, by comntr.Hash) {
-		c.found(Fault{topicHash, comment, FaultIndex, fmt.Sprintf("its author's delete %s is listed, and it is still here", by)})
+		c.found(Fault{Topic: topicHash, Comment: comment, Kind: FaultIndex, Detail: fmt.Sprintf("its author's delete %s is listed, and it is still here", by)})
 	})
 	if t == nil {
 		t = &topic{hash: topicHash}

@@ -84,7 +84,11 @@ func (s *Store) commits() {
 				batch = append(batch, work{&r.items[i], &r.results[i]})
 			}
 		}
+		start, before := time.Now(), s.seq // only the committer changes it
 		s.commit(batch)
+		if s.seq != before {
+			s.meter.committed(batch, start)
+		}
 		for _, r := range taken {
 			close(r.done)
 		}
@@ -169,11 +173,13 @@ func (s *Store) setPending(held map[key]struct{}) {
 // publish makes a commit visible: its files stand in the tree.
 func (s *Store) publish(b *plan) {
 	topics := slices.Collect(maps.Values(b.topics))
+	s.witness.put(s.epoch, b.seq)
 	s.mu.Lock()
 	s.seq = b.seq
 	s.disk.count(s.putTopics(topics) - b.reserved)
 	for k := range b.healed {
 		delete(s.healing, k)
+		s.damage.forget(k)
 	}
 	s.keepEvents(b.events)
 	s.pending = nil

@@ -17,6 +17,7 @@ type faultFS struct {
 	mu     sync.Mutex
 	n      int
 	hidden func(path string) bool // operations that are not numbered; nil: none
+	reads  bool                   // opening, reading and listing are numbered too
 	before func(n int, op string) error
 	after  func(n int, op string) error
 }
@@ -71,7 +72,7 @@ func (f *faultFS) file(kind, path string, open func() (vfs.File, error)) (vfs.Fi
 		return err
 	}
 	var err error
-	if kind == "open" {
+	if kind == "open" && !f.reads {
 		err = fn()
 	} else {
 		err = f.do(kind, path, fn)
@@ -105,6 +106,34 @@ func (f *faultFS) ReuseForWrite(old, new string, c vfs.DiskWriteCategory) (vfs.F
 	return f.file("reuse", new, func() (vfs.File, error) { return f.FS.ReuseForWrite(old, new, c) })
 }
 
+func (f *faultFS) List(dir string) (names []string, err error) {
+	if !f.reads {
+		return f.FS.List(dir)
+	}
+	err = f.do("list", dir, func() error {
+		names, err = f.FS.List(dir)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return names, nil
+}
+
+func (f *faultFS) Stat(path string) (fi vfs.FileInfo, err error) {
+	if !f.reads {
+		return f.FS.Stat(path)
+	}
+	err = f.do("stat", path, func() error {
+		fi, err = f.FS.Stat(path)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return fi, nil
+}
+
 func (f *faultFS) Link(old, new string) error {
 	return f.do("link", new, func() error { return f.FS.Link(old, new) })
 }
@@ -134,6 +163,17 @@ type faultFile struct {
 func (f *faultFile) Write(b []byte) (n int, err error) {
 	err = f.fs.do("write", f.path, func() (err error) {
 		n, err = f.File.Write(b)
+		return err
+	})
+	return n, err
+}
+
+func (f *faultFile) Read(b []byte) (n int, err error) {
+	if !f.fs.reads {
+		return f.File.Read(b)
+	}
+	err = f.fs.do("read", f.path, func() (err error) {
+		n, err = f.File.Read(b)
 		return err
 	})
 	return n, err

@@ -79,6 +79,7 @@ func (s *Store) moveIndexAside() error {
 		if err := s.fs.Rename(s.indexPath(), aside); err != nil {
 			return err
 		}
+		s.fs.Remove(s.fs.PathJoin(s.hidden, witnessName)) // one that is left says the same again
 		return s.syncFolder(s.hidden)
 	}
 }
@@ -122,8 +123,9 @@ func (s *Store) readFile(path string, size int64) ([]byte, error) {
 	return b[:n], nil
 }
 
-// holds tells whether the file at path has exactly these bytes; an error is
-// for what is no regular file, or cannot be read.
+// holds tells whether the file at path has exactly these bytes, which one that
+// the disk cannot read has not; an error is for what is no regular file, or may
+// not be read.
 func (s *Store) holds(path string, want []byte) (exists, same bool, err error) {
 	fi, err := s.lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -139,10 +141,10 @@ func (s *Store) holds(path string, want []byte) (exists, same bool, err error) {
 		return true, false, nil
 	}
 	b, err := s.readFile(path, int64(len(want)))
-	if err != nil {
+	if err != nil && !unreadable(err) {
 		return true, false, err
 	}
-	return true, bytes.Equal(b, want), nil
+	return true, err == nil && bytes.Equal(b, want), nil
 }
 
 // place puts a file into the tree by rename, so that no other program ever
@@ -208,6 +210,9 @@ func (s *Store) writeTree(b *plan) map[int]error {
 		for h := range b.touched {
 			if t := b.topics[h]; t != nil && t.mtime != 0 {
 				t.mtime = s.mtime(h)
+				if _, lost := b.lost[h]; lost {
+					t.mtime = 0
+				}
 			}
 		}
 	}
@@ -221,6 +226,11 @@ func (s *Store) takeAway(b *plan) {
 		if err := s.unlink(k); err != nil {
 			s.log.Error("the file of a comment that was taken away could not be unlinked: it is tried again", "topic", k.topic, "comment", k.comment, "err", err)
 			b.unlinkLater = append(b.unlinkLater, k)
+		}
+	}
+	for _, k := range b.strays {
+		if err := s.unlink(k); err != nil { // the next start looks at it
+			s.log.Error("the file of a comment that is refused could not be unlinked", "topic", k.topic, "comment", k.comment, "err", err)
 		}
 	}
 	for _, h := range b.dropped {

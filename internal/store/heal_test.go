@@ -328,3 +328,47 @@ func TestHealAndRemove(t *testing.T) {
 	closeStore(t, s)
 	p.kept(t, data, mem)
 }
+
+// A delete names a comment whose file is not what it was: whose it is cannot be
+// told then. It counts once the bytes are there again, however they come.
+func TestDeleteOfWhatIsDamaged(t *testing.T) {
+	for _, author := range []bool{true, false} {
+		for _, again := range []string{"posted", "put back by other hands"} {
+			t.Run(fmt.Sprintf("author=%v, %s", author, again), func(t *testing.T) {
+				mem := newMem(t)
+				s := open(t, data, store.Options{FS: mem})
+				mine := sign(t, alice, news, comntr.KindComment, comntr.Hash{}, "mine")
+				by := alice
+				if !author {
+					by = mallory
+				}
+				del := sign(t, by, news, comntr.KindDelete, mine.ID(), "")
+				if _, err := s.Add(t.Context(), mine, ""); err != nil {
+					t.Fatal(err)
+				}
+				path := treePath(mem, data, news, mine.ID())
+				overwrite(t, mem, path, "damaged")
+				if _, err := s.Add(t.Context(), del, ""); err != nil {
+					t.Fatal(err)
+				}
+				if b, err := s.Read(news, mine.ID()); err == nil {
+					t.Errorf("Read: %q", b)
+				}
+				if again == "posted" {
+					created, err := s.Add(t.Context(), mine, "")
+					if author && !errors.Is(err, store.ErrGone) || !author && (err != nil || !created) {
+						t.Errorf("posted again: %v, %v", created, err)
+					}
+				}
+				closeStore(t, s)
+				if again != "posted" {
+					overwrite(t, mem, path, string(mine.Bytes()))
+				}
+				held := CheckStore(t, data, mem)
+				if held[news.String()+"/"+mine.ID().String()] == author {
+					t.Errorf("held: %v", held)
+				}
+			})
+		}
+	}
+}

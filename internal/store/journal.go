@@ -129,7 +129,9 @@ func (s *Store) checkpoint() error {
 		return nil
 	}
 	err := s.settle(upTo, rewrite, unlinks, mtimes)
+	s.meter.checkpointTime.Since(start)
 	if err != nil {
+		s.meter.failedCheckpoints.Add(1)
 		// Should the process die before the next try, the next start must not
 		// trust the files either: the cache may hold what the disk does not.
 		err = errors.Join(err, s.db.Set(metaKey(metaRewrite), appendUint64(nil, 1), pebble.Sync))
@@ -229,9 +231,11 @@ func (s *Store) syncTree(upTo uint64) error {
 	return s.syncFolders(topics)
 }
 
+// syncFolders syncs topics' folders, but one that was taken away with its topic,
+// then the community's.
 func (s *Store) syncFolders(topics map[comntr.Hash]struct{}) error {
 	for h := range topics {
-		if err := s.syncFolder(s.topicPath(h)); err != nil {
+		if err := s.syncFolder(s.topicPath(h)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

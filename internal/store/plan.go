@@ -39,7 +39,9 @@ type plan struct {
 	files    []file
 	folders  map[comntr.Hash]int      // topic folders to make -> index of the item that first needs it
 	gone     []key                    // files to unlink
+	strays   []key                    // files to unlink that the index does not know, if they stand
 	dropped  []comntr.Hash            // topics whose folders go, once they are empty
+	lost     map[comntr.Hash]struct{} // topics with files that the index no longer knows
 	touched  map[comntr.Hash]struct{} // topics with files or folders
 	reserved int64                    // bytes taken from Disk
 	full     bool                     // no room for anything new
@@ -95,6 +97,7 @@ func (s *Store) newPlan() *plan {
 		acts:     make(map[string][]comntr.Hash),
 		recheck:  make(map[comntr.Hash]struct{}),
 		folders:  make(map[comntr.Hash]int),
+		lost:     make(map[comntr.Hash]struct{}),
 		touched:  make(map[comntr.Hash]struct{}),
 	}
 }
@@ -324,6 +327,7 @@ func (b *plan) refuse(topic, id comntr.Hash, own *sibling, state byte, why error
 	case t == nil:
 	case own == nil:
 		b.bury(t, id, state)
+		b.strays = append(b.strays, key{topic, id}) // of one that was lost: see lose
 	case own.entry.state != state:
 		b.strike(t, own, state)
 	}
@@ -343,6 +347,7 @@ func (b *plan) heal(doc *comntr.Document, o *sibling, item int) error {
 		return fmt.Errorf("look at the file of a comment that is held: %w", err)
 	}
 	if _, unproven := s.healing[k]; same && !unproven {
+		s.damage.forget(k) // other hands have put it right
 		return nil
 	}
 	if b.full {

@@ -41,6 +41,8 @@ func runChild(what string) int {
 		return 0
 	case "add": // adds comments from many goroutines until it is killed
 		return childAdds(args[1], vfs.Default, 16, 1000)
+	case "lives": // index operations fail in a life: see TestIndexDies
+		return childLives(strings.ReplaceAll(args[1], "_", " "), args[2] == "persisted", args[3])
 	case "fault": // adds comments one by one, until an operation on the index fails
 		n, _ := strconv.Atoi(args[2])
 		f := &faultFS{FS: vfs.Default, hidden: func(p string) bool { return !inIndex(p) }}

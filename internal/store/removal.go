@@ -131,7 +131,7 @@ func (b *plan) document(topic comntr.Hash, o *sibling) (*comntr.Document, error)
 		}
 	}
 	b.logs = append(b.logs, func() {
-		b.s.log.Warn("a comment's file cannot be read: whether a delete concerns it is found when it is repaired", "topic", topic, "comment", o.comment, "err", err)
+		b.s.log.Warn("a comment's file cannot be read: whether a delete concerns it is found when its bytes come again", "topic", topic, "comment", o.comment, "err", err)
 	})
 	return nil, nil
 }
@@ -177,10 +177,12 @@ func (b *plan) obey(t *topic, d *comntr.Document) error {
 	}
 	if o != nil && o.entry.held() {
 		doc, err := b.document(t.hash, o)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if doc != nil && d.Removes(doc) {
+		case doc == nil:
+			b.lose(t, o)
+		case d.Removes(doc):
 			b.strike(t, o, stateGone)
 		}
 	}
@@ -195,6 +197,17 @@ func (b *plan) obey(t *topic, d *comntr.Document) error {
 		}
 		return err
 	})
+}
+
+// lose forgets a comment whose file is not what it was, and whose a delete says
+// it is: whether that is so cannot be told without its bytes. Should they come
+// again, from others or because the disk gives them again, they are judged. The
+// file stays where it is, and the next start looks at it.
+func (b *plan) lose(t *topic, o *sibling) {
+	b.leave(t, o, stateGone)
+	o.dropped = true
+	b.loosened = true
+	b.lost[t.hash] = struct{}{}
 }
 
 // release forgets what deletes removed that are no longer listed, in the topics

@@ -150,7 +150,7 @@ func (l *logs) remove(on vfs.FS, upTo uint64) error {
 }
 
 // indexFS is the file system as the index sees it: an old log that it wants to
-// write over may be gone.
+// write over may be gone, and a marker comes after what it marks.
 type indexFS struct {
 	pacedFS
 	logs *logs
@@ -162,7 +162,27 @@ func (f indexFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) 
 		defer f.logs.mu.Unlock()
 		f.logs.created = max(f.logs.created, n)
 	}
+	if strings.HasPrefix(f.PathBase(name), markerPrefix) {
+		// Pebble has synced the manifest that it marks, but not the folder that
+		// has its name: a power cut could leave the marker alone, and the index
+		// could not be opened, journal and all. TestLivesCut.
+		if err := f.syncFolder(f.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
 	return f.pacedFS.Create(name, c)
+}
+
+// markerPrefix begins the names of the files by which the index marks which of
+// its own files count.
+const markerPrefix = "marker."
+
+func (f indexFS) syncFolder(dir string) error {
+	d, err := f.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func (f indexFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {

@@ -11,6 +11,7 @@
 //	<data>/.comntr/lock                        flock, see [Lock]
 //	<data>/<community>/<topic>/<comment>       the comments
 //	<data>/<community>/.ipfs/index             Pebble: index and journal
+//	<data>/<community>/.ipfs/last              the number of the last commit
 //	<data>/<community>/.ipfs/tmp               files on their way into the tree
 //
 // A commit goes journal first: (1) bytes and index in one synced Pebble
@@ -91,12 +92,15 @@ type Store struct {
 	db        *pebble.DB
 	pace      *pace // of the index's work in the background
 	logs      *logs // the index's own
+	meter     meter
 	epoch     uint64
 	slot      func(comntr.Hash) uint64
 	deny      atomic.Pointer[comntr.Denylist]
 	denying   sync.Mutex // one SetDenylist at a time
 	refusals  refusals
-	native    bool // the files are the operating system's: file descriptors, modification times, Lstat
+	damage    damage
+	witness   witness // owned by the committer, and by Open and Close
+	native    bool    // the files are the operating system's: file descriptors, modification times, Lstat
 
 	sending  sync.RWMutex // held for reading while a request is handed over
 	closed   bool         // guarded by sending
@@ -216,6 +220,7 @@ func newStore(data string, community comntr.Hash, o Options) *Store {
 		s.slot = comntr.Hash.Slot
 	}
 	s.pace = newPace(s.log)
+	s.meter = newMeter()
 	s.logs = &logs{dir: s.indexPath}
 	s.dir = s.fs.PathJoin(data, community.String())
 	s.hidden = s.fs.PathJoin(s.dir, ".ipfs")
@@ -238,11 +243,17 @@ func (s *Store) load() (err error) {
 		if err != nil {
 			s.disk.release(s.diskUsed())
 			s.pace.stop()
+			s.witness.close()
 			err = errors.Join(err, db.Close())
 		}
 	}()
-	if err := s.loadMeta(); err != nil {
+	fresh, err := s.loadMeta()
+	if err != nil {
 		return err
+	}
+	s.witness.open(s)
+	if err := s.testify(fresh); err != nil {
+		return fmt.Errorf("begin a new epoch: %w", err)
 	}
 	if err := s.clearTmp(); err != nil {
 		return fmt.Errorf("empty %s: %w", s.tmp, err)
@@ -252,6 +263,9 @@ func (s *Store) load() (err error) {
 	}
 	if err := s.loadTopics(); err != nil {
 		return fmt.Errorf("load the topics: %w", err)
+	}
+	if err := s.verifyCounts(); err != nil {
+		return fmt.Errorf("count what the index has: %w", err)
 	}
 	if err := s.loadEvents(); err != nil {
 		return fmt.Errorf("load the last events: %w", err)
@@ -264,22 +278,26 @@ func (s *Store) load() (err error) {
 
 // loadMeta reads the format, the epoch and the last number, or writes them
 // for a new index.
-func (s *Store) loadMeta() error {
-	err := s.loadFormat()
+func (s *Store) loadMeta() (fresh bool, err error) {
+	err = s.loadFormat()
 	if errors.Is(err, pebble.ErrNotFound) {
-		var b [8]byte
-		rand.Read(b[:])
-		s.epoch = binary.BigEndian.Uint64(b[:])
+		s.epoch = newEpoch()
 		batch := s.db.NewBatch()
 		defer batch.Close()
 		batch.Set(metaKey(metaFormat), appendUint64(nil, indexFormat), nil)
 		batch.Set(metaKey(metaEpoch), appendUint64(nil, s.epoch), nil)
-		return batch.Commit(pebble.Sync)
+		return true, batch.Commit(pebble.Sync)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return s.loadPeers()
+	return false, s.loadPeers()
+}
+
+func newEpoch() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:])
 }
 
 // loadFormat reads what loadMeta wrote. ErrNotFound stands for a new index.
@@ -326,6 +344,7 @@ func (s *Store) Close() error {
 	s.disk.release(s.diskUsed())
 	s.pace.stop()
 	s.refusals.log(s.log)
+	s.witness.close()
 	return errors.Join(err, s.db.Close(), s.folder.Close())
 }
 
@@ -339,7 +358,8 @@ func (s *Store) Epoch() uint64 { return s.epoch }
 // Read returns a comment's bytes, whose SHA-1 has been checked. Errors:
 // ErrNotFound; ErrGone, also for what was never here and a delete here names;
 // ErrDenied; ErrDamaged for a file that was changed or taken away behind the
-// store's back; others of the disk.
+// store's back, or that the disk cannot read, which Damage then names; others of
+// the disk.
 func (s *Store) Read(topic, comment comntr.Hash) ([]byte, error) {
 	place := comntr.Place{Community: s.community, Topic: topic}
 	deny := s.deny.Load()
@@ -368,14 +388,21 @@ func (s *Store) Read(topic, comment comntr.Hash) ([]byte, error) {
 		} else if err == nil && ok && e.state == stateDenied {
 			return nil, ErrDenied
 		}
+		s.damage.note(key{topic, comment})
 		return nil, fmt.Errorf("%w: %s/%s is missing", ErrDamaged, topic, comment)
+	}
+	if err != nil && unreadable(err) {
+		s.damage.note(key{topic, comment})
+		return nil, fmt.Errorf("%w: read %s/%s: %w", ErrDamaged, topic, comment, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s/%s: %w", topic, comment, err)
 	}
 	if comntr.SumHash(b) != comment {
+		s.damage.note(key{topic, comment})
 		return nil, fmt.Errorf("%w: %s/%s", ErrDamaged, topic, comment)
 	}
+	s.damage.forget(key{topic, comment})
 	if _, denied := deny.File(place, comment, b); denied {
 		return nil, ErrDenied
 	}

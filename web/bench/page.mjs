@@ -35,6 +35,8 @@ const cases = [
   { name: "1,000, IPFS node starts", n: 1000, host: "localhost", node: true, most: { gap: 60 } },
   { name: "1,000 plain", n: 1000, host: "plain.example", most: { all: 2500 } },
 ].filter(({ name }) => name.includes(options.only ?? ""));
+/** What a browser with a new profile does for itself is over then. */
+const startMillis = 3000;
 /** No task of the main thread after the first paint takes longer. */
 const maxTask = 100;
 
@@ -235,6 +237,8 @@ for (const each of cases) {
       args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", `--host-resolver-rules=MAP plain.example 127.0.0.1`],
     });
     try {
+      // A reader's browser has started before he opens the page; this one is busy with itself for a while.
+      await new Promise((resolve) => setTimeout(resolve, startMillis));
       const url = `http://${each.host}:${port}/#/${community}/${encodeURIComponent(topics.get(each.n).name)}`;
       for (const which of each.scrolls ? ["first"] : ["first", "second"]) {
         visits[which].push(await visit(context, url, each, `${each.name.replaceAll(/\W+/g, "-")}-${which}-${run}`));

@@ -56,6 +56,20 @@ async function forest(open, opened) {
   expect(`${elements} elements when the first rows are shown`, elements <= maxFirstElements);
   console.log(`${elements} elements when the first rows are shown`);
 
+  at("what is far away has its buttons when one comes there, and is as high before");
+  const far = page.locator("article:not(.gone)").last();
+  expect("no buttons far away", (await far.locator("footer").count()) === 1 && (await far.locator("footer button").count()) === 0);
+  const height = () => far.evaluate((article) => {
+    // A section that is not near is not laid out.
+    article.closest(".part").style.contentVisibility = "visible";
+    return article.getBoundingClientRect().height;
+  });
+  const before = await height();
+  await far.scrollIntoViewIfNeeded();
+  await far.locator("footer button").first().waitFor();
+  expect("a mark", (await far.locator("svg.mark").count()) === 1);
+  expect(`${before} and ${await height()} pixels high`, before === (await height()));
+
   at("a branch is collapsed");
   const top = page.locator(`#c-${branch.id}`);
   await top.focus();

@@ -23,6 +23,7 @@ async function kept(files: readonly Uint8Array[]): Promise<Map<string, Uint8Arra
   let unverified = -1;
   const session = openSession(place(topic), reading, {
     checkAll: async (claims) => claims.map(({ key, message, signature }) => verify(key, message, signature)),
+    checkElsewhere: () => undefined,
     now: () => Date.parse("2026-11-26T12:00:00Z"),
     tell: (message) => {
       if (message.kind === "thread") unverified = message.facts.unverified;

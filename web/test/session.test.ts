@@ -8,7 +8,7 @@ import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
 import { listTopic } from "../src/protocol/kinds.ts";
 import { publicKey, verify } from "../src/protocol/signature.ts";
 import type { Claim, Reading, Row, ThreadFacts } from "../src/workers/messages.ts";
-import { cutSections, maxDelegates, maxSection, maxSourceFiles, openSession, sectionSize, type Session, type SessionMessage } from "../src/workers/session.ts";
+import { cutSections, maxDelegates, maxSection, maxSourceFiles, openSession, sectionSize, type Session, type SessionDeps, type SessionMessage } from "../src/workers/session.ts";
 
 const place: Place = { community: hashOfName("reddit"), topic: hashOfName("/r/news") };
 const now = Date.parse("2026-11-26T12:00:00Z");
@@ -38,7 +38,7 @@ interface Screen {
 }
 
 /** step: milliseconds that pass each time when somebody looks at the clock. */
-function start(how: Partial<Reading> = {}, slow = false, step = 0) {
+function start(how: Partial<Reading> = {}, slow = false, step = 0, elsewhere: SessionDeps["checkElsewhere"] = () => undefined) {
   const sections = new Map<string, readonly Row[]>();
   let order: readonly string[] = [];
   const screen: Screen = { rows: [], facts: undefined, told: [], kept: [], folders: [], checked: 0, history: [] };
@@ -51,6 +51,7 @@ function start(how: Partial<Reading> = {}, slow = false, step = 0) {
       screen.checked += claims.length;
       return claims.map(({ key, message, signature }) => verify(key, message, signature));
     },
+    checkElsewhere: elsewhere,
     now: () => (time += step),
     tell: (message) => {
       screen.told.push(message);
@@ -65,7 +66,7 @@ function start(how: Partial<Reading> = {}, slow = false, step = 0) {
     keepFiles: (files, all) => screen.kept.push({ files: files.length, all }),
     keepFolder: (id) => screen.folders.push(id),
     pause: () => new Promise((resolve) => setTimeout(resolve, 0)),
-  });
+  }, 150);
   return { session, screen, release };
 }
 
@@ -116,6 +117,46 @@ test("the first screen is verified first, and shown before the rest", async () =
   // What is shown stays where it is while the rest comes.
   for (const rows of screen.history) expect(bodies(screen).slice(0, rows.length)).toEqual(rows);
 });
+
+test("what comes after the first screen is verified elsewhere, too, and no verdict is lost or made up", async () => {
+  const many = Array.from({ length: 600 }, (_, i) => comment(i % 3, `n${i}`, { date: at(i) }));
+  const forged = new Set<number>();
+  const files = many.map(({ bytes }, i) => {
+    if (i % 50 !== 49) return bytes;
+    forged.add(i);
+    const other = Uint8Array.from(bytes);
+    other[other.length - 1] = 0x21;
+    return other;
+  });
+  let [asked, most] = [0, 0];
+  const busy = new Set<Promise<unknown>>();
+  const seen = new Set<string>();
+  const { session, screen } = start({}, false, 20, (claims) => {
+    if (busy.size === 2) return undefined;
+    asked += claims.length;
+    for (const { signature } of claims) {
+      expect(seen.has(toHex(signature))).toBe(false);
+      seen.add(toHex(signature));
+    }
+    const answer = new Promise((resolve) => setTimeout(resolve)).then(() => claims.map(({ key, message, signature }) => verify(key, message, signature)));
+    busy.add(answer);
+    most = Math.max(most, busy.size);
+    void answer.then(() => busy.delete(answer));
+    return answer;
+  });
+  await session.files(files.slice(0, 120), "a");
+  await until(() => screen.rows.length > 0);
+  expect(asked).toBe(0);
+  await session.files(files.slice(120), "a");
+  session.folder("all of it");
+  session.live();
+await until(() => screen.facts?.unverified === 0 && screen.rows.length === files.length - forged.size);
+  expect(bodies(screen)).toEqual(many.flatMap((_, i) => (forged.has(i) ? [] : [`n${i}`])));
+  expect(most).toBe(2);
+  expect(asked).toBeGreaterThanOrEqual(256);
+  // Each is verified once, there or here.
+  expect(asked + screen.checked).toBe(files.length);
+}, 60_000);
 
 test("once all is here a thread grows at its end alone, each comment with what acts on it", async () => {
   const { session, screen } = start({}, false, 1000);

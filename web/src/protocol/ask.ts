@@ -1,6 +1,8 @@
 // A request to a server by HTTP, and its answer as it comes. What is asked is in client.ts, and in first.ts, which is all
 // that a page begins with.
 
+import { type Place, placeText } from "./hash.ts";
+
 /** fetch, or what stands for it: the data channel of WebRTC speaks the same HTTP. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
@@ -10,10 +12,20 @@ export interface Server {
   readonly fetch: Fetch;
 }
 
+/** The first server that is asked for a topic: others are asked when it has said nothing for so long, */
+export const silentMillis = 1500;
+/** and its answer is given up after so long, however much came. */
+export const firstMillis = 10_000;
+
 /** Sends a request: path without a slash before it. */
 export async function ask({ origin, fetch }: Server, path: string, init: RequestInit): Promise<Response> {
   // No redirects: a stranger's server must not lead a page to another address.
   return fetch(`${origin}/${path}`, { ...init, redirect: "error", credentials: "omit", referrerPolicy: "no-referrer" });
+}
+
+/** Asks for all that a server has of a topic. */
+export function askFolder(server: Server, place: Place, signal: AbortSignal): Promise<Response> {
+  return ask(server, placeText(place), { headers: { Accept: "application/vnd.ipld.car" }, signal });
 }
 
 /** The body as it comes. Who stops listening ends the transfer. Not every browser lets a stream be iterated. */

@@ -189,13 +189,14 @@ function twinEndsIn(after: Int32Array, w: Int32Array, state: Int32Array, { diffe
   return after.every((word, i) => word === (((start[i] as number) + (end[i] as number)) | 0));
 }
 
+const w = new Int32Array(80);
+const s = new Int32Array(5);
+const at58 = new Int32Array(5);
+const at65 = new Int32Array(5);
+
 export function sha1(bytes: Uint8Array): Sum {
   const h = Int32Array.of(0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0);
   const view = padded(bytes);
-  const w = new Int32Array(80);
-  const s = new Int32Array(5);
-  const at58 = new Int32Array(5);
-  const at65 = new Int32Array(5);
   let collision = false;
   for (let at = 0; at < view.byteLength; at += 64) {
     for (let i = 0; i < 16; i++) w[i] = view.getInt32(at + 4 * i);

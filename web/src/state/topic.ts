@@ -5,6 +5,7 @@ import { packFiles } from "../keep/pack.ts";
 import { changeTopic, keptTopic } from "../keep/topics.ts";
 import type { File, ReadState, TopicReader } from "../net/net.ts";
 import { isFirstVisit } from "../net/visits.ts";
+import { askFolder, firstMillis, silentMillis } from "../protocol/ask.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import type { FromThread, Reading, Row, ThreadFacts } from "../workers/messages.ts";
@@ -27,6 +28,18 @@ export interface DrawnSection {
 const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0, replies: [] };
 
 type Held = Pick<Extract<FromThread, { kind: "held" }>, "ids" | "folder">;
+const nothing: Held = { ids: [], folder: "" };
+
+/** Whether this browser hands a stream to a worker: not all do. */
+function movesStreams(): boolean {
+  try {
+    const stream = new ReadableStream();
+    structuredClone(stream, { transfer: [stream] });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 export interface Topic {
   readonly place: Place;
@@ -150,7 +163,8 @@ export function openTopic(place: Place, knownName: string): Topic {
           if (message.facts.name !== "") name.value = message.facts.name;
           const before = sections.peek();
           const same = before.length === message.order.length && before.every(({ key }, i) => key === message.order[i]);
-          if (!same) sections.value = message.order.map((key) => byKey.get(key) as DrawnSection);
+          next = same ? undefined : message.order.map((key) => byKey.get(key) as DrawnSection);
+          arrange();
           if (message.order.length === 0) drawn.value = true;
         });
         return;
@@ -170,6 +184,15 @@ export function openTopic(place: Place, knownName: string): Topic {
     }
   }
 
+  /** Sections as they will be. */
+  let next: readonly DrawnSection[] | undefined;
+  /** What is seen stays until there is what comes in its place. */
+  function arrange(): void {
+    if (next === undefined || next[0]?.rows.peek().length === 0) return;
+    sections.value = next;
+    next = undefined;
+  }
+
   const turns = new Map<string, number>();
   /** Shows a section once all its bodies are trees: drawn twice, they would move. */
   async function draw(key: string, rows: readonly Row[]): Promise<void> {
@@ -184,10 +207,11 @@ export function openTopic(place: Place, knownName: string): Topic {
     if (section === undefined) return;
     batch(() => {
       section.rows.value = rows.map((row, i) => ({ row, tree: trees[i] }));
+      arrange();
       drawn.value = true;
     });
-    // They are in the page before the network is asked for.
-    setTimeout(startNet);
+    // They are seen before the network is asked for.
+    requestAnimationFrame(() => setTimeout(startNet));
   }
 
   /** What one server has is here before the network is. */
@@ -195,14 +219,21 @@ export function openTopic(place: Place, knownName: string): Topic {
     if (looked) return;
     looked = true;
     const origin = net.peek() === undefined ? await firstServer() : undefined;
-    if (origin === undefined) return startReading({ ids: [], folder: "" });
+    if (origin === undefined) return startReading(nothing);
     state.value = "reading";
-    channel.send({ kind: "first", session, origin });
+    if (!movesStreams()) return channel.send({ kind: "first", session, origin });
+    // It is asked while the worker is made, which reads the answer. Others are asked if it is silent.
+    const silent = setTimeout(startReading, silentMillis, nothing);
+    const answer = await askFolder({ origin, fetch: (url, init) => fetch(url, init) }, place, AbortSignal.timeout(firstMillis)).catch(() => undefined);
+    clearTimeout(silent);
+    if (answer?.ok !== true || answer.body === null) startReading(nothing);
+    else if (!closed) channel.send({ kind: "first", session, origin, body: answer.body }, [answer.body]);
   }
 
   function startReading(here: Held): void {
     held.value = here;
-    void startNet();
+    // What is here is drawn first.
+    if (here.ids.length === 0) void startNet();
   }
 
   const stopStarting = effect(() => {

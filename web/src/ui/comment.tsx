@@ -25,6 +25,8 @@ export interface Drawing {
   readonly going: boolean;
   /** Only one of the servers has it. */
   readonly onOne: boolean;
+  /** It may soon be seen. Else it goes without what is half of a row's cost, and is in nobody's way: mark, titles, buttons. */
+  readonly near: boolean;
   readonly focused: boolean;
   /** The names of the reader's lists, for what they hide. */
   readonly listNames: readonly string[];
@@ -37,7 +39,7 @@ export function nameOf(row: Row): string {
   return row.user ?? (row.key === undefined ? t.unsigned : shortKey(row.key));
 }
 
-export function comment({ drawn: { row, tree }, link, collapsed, going, onOne, focused, listNames, below, editing }: Drawing): VNode {
+export function comment({ drawn: { row, tree }, link, collapsed, going, onOne, near, focused, listNames, below, editing }: Drawing): VNode {
   const kind = [
     "comment", `d${Math.min(row.depth, maxIndent)}`, row.fresh && "fresh", row.deleted && "gone", row.hidden !== undefined && "hidden",
     collapsed && "collapsed", focused && "focused",
@@ -54,14 +56,14 @@ export function comment({ drawn: { row, tree }, link, collapsed, going, onOne, f
       ) : (
         <>
           <header>
-            {mark(row.key)}
+            {near ? mark(row.key) : <span class="mark" />}
             <span class="name" id={`n-${row.id}`}>
               {row.fresh && <span class="sr">{t.fresh} </span>}
-              {row.key === undefined ? <span class="meta">{t.unsigned}</span> : row.user === undefined ? <code>{shortKey(row.key)}</code> : <bdi title={t.key(row.key)}>{row.user}</bdi>}
+              {row.key === undefined ? <span class="meta">{t.unsigned}</span> : row.user === undefined ? <code>{shortKey(row.key)}</code> : <bdi title={near ? t.key(row.key) : undefined}>{row.user}</bdi>}
               {row.to !== undefined && <span class="sr"> {t.answers(row.to)}</span>}
             </span>
             {row.clash && row.key !== undefined && <code class="key">{shortKey(row.key)}</code>}
-            <a class="meta time" href={link} data-act="permalink">{when(row.date)}</a>
+            <a class="meta time" href={link} data-act="permalink">{when(row.date, near)}</a>
             {row.edited !== undefined && <span class="meta" title={row.edited === "" ? undefined : t.editedAt(fullDate(Date.parse(row.edited)))}>{t.edited}</span>}
             {onOne && <span class="meta">{t.onOne}</span>}
             {row.pinned && <span class="meta">{t.pinned}</span>}
@@ -76,7 +78,7 @@ export function comment({ drawn: { row, tree }, link, collapsed, going, onOne, f
               {line !== undefined && <p class="meta">{line}</p>}
               {going ? <p class="meta going" role="status">{t.going} <button class="link" data-act="undo">{t.undo}</button></p>
                 : editing ? below : body(row.body, tree)}
-              {!going && !editing && actions(row)}
+              {!going && !editing && (near ? actions(row) : <footer />)}
             </div>
           )}
         </>
@@ -97,10 +99,10 @@ function expand(row: Row): VNode {
   return <button class="link expand" data-act="expand">{t.expand(row.replies)}</button>;
 }
 
-function when(date: string | undefined): VNode {
+function when(date: string | undefined, near: boolean): VNode {
   if (date === undefined) return <>{t.undated}</>;
   const millis = Date.parse(date);
-  return <time dateTime={date} title={fullDate(millis)}>{ago(millis, Date.now())}</time>;
+  return <time dateTime={date} title={near ? fullDate(millis) : undefined}>{ago(millis, Date.now())}</time>;
 }
 
 /** The buttons that rows have, by what they are: made once, and copied, since they are half of what a row consists of. */

@@ -27,6 +27,8 @@ const besides = loader(() => import("./besides.ts"));
 
 type ThreadRoute = Extract<Route, { screen: "thread" }>;
 
+/** What far rows may take of a frame: most of it, since each frame costs some by itself. */
+const drawMillis = 16;
 /** Nothing is said of waiting before. */
 const quietMillis = 300;
 
@@ -54,7 +56,7 @@ function Shown({ topic, route }: { readonly topic: Topic; readonly route: Thread
   target.value = route.comment;
 
   // Sections come one after the other, as many in one go as leave the browser its turns.
-  const pace = useMemo(pacer, []);
+  const pace = useMemo(() => pacer(drawMillis), []);
   const mounting = useRef(false);
   useSignalEffect(() => {
     if (mounted.value < topic.sections.value.length && topic.drawn.value) void mountMore();
@@ -168,8 +170,13 @@ function SectionView({ topic, section, hiddenRows, route }: {
   const alone = useComputed(() => section.rows.value.filter(({ row }) => topic.onOne.value.has(row.id)).map(({ row }) => row.id).join());
   const noted = useComputed(() => section.rows.value.filter(({ row }) => notes.value.has(row.shown)).map(({ row }) => row.shown).join());
   const rows = section.rows.value.filter(({ row }) => !hiddenRows.has(row.id));
+  // The first is what is looked at first.
+  const near = useSignal(topic.sections.peek()[0] === section);
+  const place = useRef<HTMLElement>(null);
+  const isThere = rows.length > 0;
+  useEffect(() => (isThere && !near.peek() ? whenNear(place.current as HTMLElement, () => (near.value = true)) : undefined), [isThere]);
   const labels = lists.value.map(({ label }) => label);
-  const key = [rows, writing.value, collapsed.value, going.value, alone.value, noted.value, route.comment, labels] as const;
+  const key = [rows, writing.value, collapsed.value, going.value, alone.value, noted.value, route.comment, near.value, labels] as const;
   const drawn = useMemo(() => {
     const shut = collapsed.value.split(",");
     const leaving = going.value.split(",");
@@ -183,6 +190,7 @@ function SectionView({ topic, section, hiddenRows, route }: {
         collapsed: shut.includes(row.id),
         going: leaving.includes(row.id),
         onOne: single.includes(row.id),
+        near: near.value,
         focused: route.comment === row.id,
         listNames: labels,
         editing: write?.kind === "edit",
@@ -190,7 +198,24 @@ function SectionView({ topic, section, hiddenRows, route }: {
       });
     });
   }, [section.rows.value, hiddenRows, ...key.slice(1)]);
-  return drawn.length === 0 ? null : <section class="part">{drawn}</section>;
+  return drawn.length === 0 ? null : <section class="part" ref={place}>{drawn}</section>;
+}
+
+const coming = new WeakMap<Element, () => void>();
+let observer: IntersectionObserver | undefined;
+
+/** Calls once an element is so near that it may be scrolled to next; what it returns forgets it. */
+function whenNear(element: Element, act: () => void): () => void {
+  observer ??= new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      observer?.unobserve(target);
+      coming.get(target)?.();
+    }
+  }, { rootMargin: "200%" });
+  coming.set(element, act);
+  observer.observe(element);
+  return () => observer?.unobserve(element);
 }
 
 function Head({ topic }: { readonly topic: Topic }): VNode {

@@ -1,7 +1,7 @@
 // Checking signatures: by the browser where it decides as SPEC.md says, which takes a tenth of a millisecond; else by
-// this program, in as many workers as there are.
+// this program, in as many workers as there are. Where there are many of them, workers check some while this one reads.
 
-import { decidesAlike, slowVerifier, verifierOf } from "../protocol/verifier.ts";
+import { decidesAlike, slowVerifier, type Verifier, verifierOf } from "../protocol/verifier.ts";
 import type { Claim } from "./messages.ts";
 import type { CheckAll } from "./session.ts";
 
@@ -15,31 +15,38 @@ interface Answer {
   readonly verdicts: readonly boolean[];
 }
 
-/** Answers questions until the other side is gone. */
-export function help(port: MessagePort): void {
-  port.onmessage = async ({ data }: MessageEvent<Question>) => {
-    const verdicts = await verifyAll(data.claims);
-    port.postMessage({ n: data.n, verdicts } satisfies Answer);
-  };
-}
+/** Questions that a helper has at a time: it is never without work, and never so far behind that it is waited for. */
+const maxAsked = 4;
 
-function verifyAll(claims: readonly Claim[], verifier = slowVerifier): Promise<boolean[]> {
+/** Where the browser checks, fewer are checked before others have answered. */
+const minShared = 256;
+
+function verifyAll(claims: readonly Claim[], verifier: Verifier): Promise<boolean[]> {
   return Promise.all(claims.map(({ key, message, signature }) => verifier(key, message, signature)));
 }
 
 export interface Checker {
   readonly checkAll: CheckAll;
+  /** Has helpers check; undefined where all have enough to do, or there are none yet. */
+  checkElsewhere(claims: readonly Claim[]): Promise<readonly boolean[]> | undefined;
   addHelpers(ports: readonly MessagePort[]): void;
+  /** Answers questions until the other side is gone. */
+  help(port: MessagePort): void;
 }
 
-/** slow is called once if the browser is of no help. */
-export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void): Checker {
+/** callHelpers is called once: where the browser is of no help, or there is much to check. */
+export function makeChecker(subtle: SubtleCrypto | undefined, callHelpers: () => void): Checker {
   const helpers: MessagePort[] = [];
   const waiting = new Map<number, (verdicts: readonly boolean[]) => void>();
   let questions = 0;
+  let areCalled = false;
+  const call = (): void => {
+    if (!areCalled) callHelpers();
+    areCalled = true;
+  };
   const alike = decidesAlike(subtle).then((yes) => {
     if (!yes) {
-      slow();
+      call();
       // Asked for before there is anything to check.
       void import("../protocol/signature.ts");
     }
@@ -47,6 +54,7 @@ export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void):
   });
   const fast = subtle === undefined ? undefined : verifierOf(subtle);
 
+  const mine = (isFast: boolean): Verifier => (isFast && fast !== undefined ? fast : slowVerifier);
   const ask = (helper: MessagePort, claims: readonly Claim[]): Promise<readonly boolean[]> =>
     new Promise((resolve) => {
       const n = questions++;
@@ -58,13 +66,25 @@ export function makeChecker(subtle: SubtleCrypto | undefined, slow: () => void):
 
   return {
     async checkAll(claims) {
-      if ((await alike) && fast !== undefined) return verifyAll(claims, fast);
+      const isFast = await alike;
+      if (isFast && claims.length < minShared) return verifyAll(claims, mine(isFast));
       // Each helper takes its share; this worker takes one, too.
       const shares = helpers.length + 1;
       const size = Math.ceil(claims.length / shares);
       const asked = helpers.map((helper, i) => ask(helper, claims.slice((i + 1) * size, (i + 2) * size)));
-      const own = await verifyAll(claims.slice(0, size));
+      const own = await verifyAll(claims.slice(0, size), mine(isFast));
       return [...own, ...(await Promise.all(asked)).flat()];
+    },
+    checkElsewhere(claims) {
+      call();
+      const helper = helpers[questions % helpers.length];
+      return helper === undefined || waiting.size >= maxAsked * helpers.length ? undefined : ask(helper, claims);
+    },
+    help(port) {
+      port.onmessage = async ({ data }: MessageEvent<Question>) => {
+        const verdicts = await verifyAll(data.claims, mine(await alike));
+        port.postMessage({ n: data.n, verdicts } satisfies Answer);
+      };
     },
     addHelpers(ports) {
       for (const port of ports) {

@@ -2,10 +2,10 @@
 // word: every comment is what its name says, and counts when its signature is verified. The network, once it is here,
 // reads the same topic from that server and from others, and does not bring this again.
 
-import { ask, chunksOf, type Server } from "../protocol/ask.ts";
+import { askFolder, chunksOf, firstMillis, type Server } from "../protocol/ask.ts";
 import { cidText } from "../protocol/cid.ts";
 import { type Found, openFolder } from "../protocol/folder.ts";
-import { type Hash, type Place, placeText } from "../protocol/hash.ts";
+import type { Hash, Place } from "../protocol/hash.ts";
 import { maxSourceBytes, maxSourceFiles } from "./session.ts";
 
 /** Files of one batch; after so long it goes with fewer. */
@@ -19,7 +19,7 @@ export interface FirstBounds {
   /** After so long it is over, however much comes: other servers are asked only then. */
   readonly millis: number;
 }
-export const firstBounds: FirstBounds = { files: maxSourceFiles, bytes: maxSourceBytes, millis: 10_000 };
+export const firstBounds: FirstBounds = { files: maxSourceFiles, bytes: maxSourceBytes, millis: firstMillis };
 
 /** What came, and the id of the folder that it is all of; empty without one. */
 export interface First {
@@ -42,7 +42,7 @@ export async function readFirst(server: Server, place: Place, first: First, take
     return goOn;
   }
   try {
-    const response = await ask(server, placeText(place), { headers: { Accept: "application/vnd.ipld.car" }, signal: end.signal });
+    const response = await askFolder(server, place, end.signal);
     if (!response.ok) return;
     const folder = await openFolder(chunksOf(response));
     for await (const found of folder.comments) {

@@ -91,7 +91,9 @@ export type ToThread =
       /** To see what is new without having been there: nothing is kept. */
       readonly quiet: boolean }
   /** Of a topic that nothing is held of: what one server has is read before the network is here. Answered by "looked". */
-  | { readonly kind: "first"; readonly session: number; readonly origin: string }
+  | { readonly kind: "first"; readonly session: number; readonly origin: string;
+      /** Its folder, which the page asked for while this worker was made; absent where a stream cannot be handed over. */
+      readonly body?: ReadableStream<Uint8Array> }
   | { readonly kind: "files"; readonly session: number; readonly server: string; readonly pack: ArrayBuffer; readonly list?: Place;
       /** The SHA-1 of each file of which it is known, and known to be no half of a collision. */
       readonly ids?: readonly (Hash | undefined)[] }

@@ -19,6 +19,8 @@ export const sectionSize = 50;
 export const maxSection = 75;
 /** Signatures that are checked at once. */
 const batch = 128;
+/** So many where nothing is drawn in between: enough for all helpers. */
+const restBatch = 1024;
 /** The first screen. */
 const firstRows = 50;
 /** Fewer are verified in the order in which they came. */
@@ -29,6 +31,8 @@ const earlyGap = 4000;
 const earlyRows = 200;
 /** Fewer documents than that are not drawn before all is verified. */
 const minDrawn = 250;
+/** So many that are not verified have others help; tests reach it with less. */
+export const manyUnverified = 1000;
 /** Files that come one after the other are parsed before more than the first screen is verified. */
 const quietMillis = 30;
 /** Lists are read a moment after the thread: what they pin goes first for so long after all of that is here. */
@@ -44,6 +48,8 @@ export type CheckAll = (claims: readonly Claim[]) => Promise<readonly boolean[]>
 
 export interface SessionDeps {
   readonly checkAll: CheckAll;
+  /** Has others check while this worker reads; undefined where nobody is free. */
+  readonly checkElsewhere: (claims: readonly Claim[]) => ReturnType<CheckAll> | undefined;
   readonly now: () => number;
   readonly tell: (message: SessionMessage, transfer?: Transferable[]) => void;
   /** Keeps verified files, or all that are left after a removal. */
@@ -84,7 +90,7 @@ export interface Session {
   close(): void;
 }
 
-export function openSession(place: Place, first: Reading, { checkAll, now, tell, keepFiles, keepFolder, pause }: SessionDeps): Session {
+export function openSession(place: Place, first: Reading, { checkAll, checkElsewhere, now, tell, keepFiles, keepFolder, pause }: SessionDeps, many = manyUnverified): Session {
   let reading = first;
   let closed = false;
   let settled = false;
@@ -100,6 +106,9 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
   /** Of the lists that the reader chose and of their delegates. */
   const listDocuments = new Map<Hash, Document>();
   const unverified = new Map<Hash, Unverified>();
+  /** Those of them that are checked elsewhere. */
+  const elsewhere = new Set<Hash>();
+  let isBack: Promise<unknown> = Promise.resolve();
   /** All ids that came, so that none is looked at twice. */
   const seen = new Set<Hash>();
   /** Comments that the reader has not asked for yet. */
@@ -162,38 +171,66 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
    * twice the last, and the page has rows to make meanwhile. Until all is here each moves what was drawn, and keeps a page
    * busy that has files to read.
    */
-  const isTime = (): boolean => documents.size >= 2 * drawnSize && (isAll() || now() >= drawnAt + earlyGap);
+  const isTime = (count: number): boolean => count >= 2 * drawnSize && (isAll() || now() >= drawnAt + earlyGap);
 
   /** All that one server has is here: it is known what comes after what. */
   const isAll = (): boolean => isLive || folderId !== undefined;
 
+  /** A verdict on each. */
+  function decide(some: readonly Unverified[], verdicts: readonly boolean[]): void {
+    some.forEach(({ document, news }, i) => {
+      unverified.delete(document.id);
+      if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
+    });
+  }
+
+  /** Has others verify while more is read; what is left then is verified here, in order. */
+  function lend(): void {
+    while (!closed && shownOnce && !isAll() && unverified.size - elsewhere.size >= many) {
+      const some: Unverified[] = [];
+      for (const one of unverified.values()) {
+        if (!elsewhere.has(one.document.id) && some.push(one) === batch) break;
+      }
+      const verdicts = checkElsewhere(some.map(({ claim }) => claim));
+      if (verdicts === undefined) return;
+      for (const { document } of some) elsewhere.add(document.id);
+      const back = verdicts.then((all) => {
+        for (const { document } of some) elsewhere.delete(document.id);
+        decide(some, all);
+        lend();
+      });
+      isBack = Promise.all([isBack, back]);
+    }
+  }
+
   /** Verifies what waits, the first screen first, and draws now and then. */
   async function pump(): Promise<void> {
+    if (elsewhere.size > 0) await isBack;
+    // Where others verified most of it meanwhile, the rest is verified before it would be in order.
+    const isRest = shownOnce && isAll() && unverified.size < documents.size;
     // What comes after the first screen is put in order once, when all of it is here.
-    const isOrdered = unverified.size > orderedFrom && (!shownOnce || isAll());
+    const isOrdered = !isRest && unverified.size > orderedFrom && (!shownOnce || isAll());
+    const size = isRest ? restBatch : batch;
     const queue = isOrdered ? byPriority() : [...unverified.keys()];
     const wasAll = isAll();
-    for (let at = 0; at < queue.length && !closed; at += batch) {
-      const some = queue.slice(at, at + batch).flatMap((id) => {
-        const one = unverified.get(id);
+    for (let at = 0; at < queue.length && !closed; at += size) {
+      const some = queue.slice(at, at + size).flatMap((id) => {
+        const one = elsewhere.has(id) ? undefined : unverified.get(id);
         return one === undefined ? [] : [one];
       });
       if (queue.length > orderedFrom && shownOnce && !isAll() && now() < cameAt + quietMillis) await new Promise((resolve) => setTimeout(resolve, quietMillis));
       const verdicts = some.length === 0 ? [] : await checkAll(some.map(({ claim }) => claim));
-      for (const id of queue.slice(at, at + batch)) later.delete(id);
-      some.forEach(({ document, news }, i) => {
-        unverified.delete(document.id);
-        if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
-      });
+      for (const id of queue.slice(at, at + size)) later.delete(id);
+      decide(some, verdicts);
       // What is here is put in order before it is drawn.
       if (shownOnce && isAll() && !wasAll && unverified.size > orderedFrom) return;
-      const done = at + batch;
-      if (done < queue.length && (shownOnce ? isTime() : done >= firstCount)) draw();
+      const done = at + size;
+      if (done < queue.length && !isRest && (shownOnce ? isTime(isOrdered ? done : documents.size) : done >= firstCount)) draw();
       if (some.length > 0) await pause();
     }
     if (shownOnce && isAll() && unverified.size > orderedFrom) return;
     later.clear();
-    if (!shownOnce || isAll() || isTime()) draw();
+    if (!shownOnce || isAll() || isTime(documents.size)) draw();
     else drawTimer ??= setTimeout(drawAll, earlyGap);
   }
 
@@ -344,7 +381,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       if (!settled) liftsUntil = now() + liftMillis;
       settled = isWholeShown = true;
     }
-    drawnSize = Math.max(documents.size, minDrawn);
+    drawnSize = Math.max(here.length, minDrawn);
     drawnAt = now();
     keepNow();
   }
@@ -462,7 +499,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
       kept = documents.size;
       toKeep = [];
       keepFiles([...documents.values()].filter(({ id }) => !held.has(id)).map(({ bytes }) => bytes), true);
-    } else if (toKeep.length > 0 && (unverified.size === 0 || documents.size > 2 * kept)) {
+    } else if (toKeep.length > 0 && (unverified.size === 0 || (!isAll() && documents.size > 2 * kept))) {
       kept = documents.size;
       keepFiles(toKeep, false);
       toKeep = [];
@@ -537,6 +574,7 @@ export function openSession(place: Place, first: Reading, { checkAll, now, tell,
         }
       }
       if (refused > 0) tell({ kind: "refused", server, count: refused });
+      lend();
       if (unverified.size > 0 || plain) wake();
     },
     async own(bytes, list) {

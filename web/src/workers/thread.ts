@@ -3,8 +3,9 @@
 import { openKeep } from "../keep/keep.ts";
 import { addFiles, changeTopic, keptFiles, keptTopic, replaceFiles } from "../keep/topics.ts";
 import { unpackFiles } from "../keep/pack.ts";
+import { silentMillis } from "../protocol/ask.ts";
 import { fromUTF8 } from "../protocol/bytes.ts";
-import { help, makeChecker } from "./check.ts";
+import { makeChecker } from "./check.ts";
 import { type First, readFirst } from "./first.ts";
 import type { FromThread, ToThread } from "./messages.ts";
 import { maxDelegates, openSession, type Session } from "./session.ts";
@@ -41,6 +42,7 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
   let keptAll = true;
   const opened = openSession(place, reading, {
     checkAll: checker.checkAll,
+    checkElsewhere: checker.checkElsewhere,
     now: () => Date.now(),
     tell: (message) => scope.postMessage({ ...message, session } as FromThread),
     keepFiles: (files, all) => {
@@ -68,17 +70,14 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
   if (!quiet) await changeTopic(keep, place, { visited: Date.now() }).catch(() => undefined);
 }
 
-/** A server that is silent for so long is not waited for: the network finds others. */
-const patienceMillis = 1500;
-
-async function look({ session, origin }: Extract<ToThread, { kind: "first" }>): Promise<void> {
+async function look({ session, origin, body }: Extract<ToThread, { kind: "first" }>): Promise<void> {
   const opened = sessions.get(session);
   const first: First = { ids: [], folder: "" };
   const tell = (): void => scope.postMessage({ kind: "looked", session, ids: first.ids, folder: first.folder });
   if (opened === undefined) return tell();
-  const timer = setTimeout(() => first.ids.length === 0 && tell(), patienceMillis);
+  const timer = setTimeout(() => first.ids.length === 0 && tell(), silentMillis);
   let told = false;
-  await readFirst({ origin, fetch: (url, init) => fetch(url, init) }, opened.place, first, async (files) => {
+  await readFirst({ origin, fetch: async (url, init) => (body === undefined ? fetch(url, init) : new Response(body)) }, opened.place, first, async (files) => {
     // Its worker is made while these are verified.
     if (!told && files.some(({ bytes }) => toPlainTree(fromUTF8(bytes) ?? "") === undefined)) {
       told = true;
@@ -101,7 +100,7 @@ function inTurn(act: () => Promise<void>): Promise<void> {
 
 async function take(message: ToThread): Promise<void> {
   if (message.kind === "open") return open(message);
-  if (message.kind === "help") return help(message.port);
+  if (message.kind === "help") return checker.help(message.port);
   if (message.kind === "helpers") return checker.addHelpers(message.ports);
   if (message.kind === "search") {
     const { search } = await import("./search.ts");
