@@ -34,12 +34,17 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-const workers = ["thread", "markdown", "work"];
-// Which modules travel together. What comes later is in the first of these parts that needs it.
-const later = {
-  sign: ["src/protocol/build.ts", "src/workers/search.ts", "src/workers/age.ts", "src/workers/views.ts"],
-  net: ["src/net/browser.ts", "src/state/rounds.ts", "src/workers/helpers.ts"],
-  write: ["src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.tsx", "src/ui/shared.tsx", "src/ui/away.tsx"],
+// Which modules travel together: few files are squeezed better than many. A module is in the first of these parts that
+// needs it, so each imports those before it alone. main is the page until its first comments are shown, and the worker that
+// reads them, since most of either is what both need; work is what workers do now and then, and signing; later is all else
+// of the page.
+const parts = {
+  main: ["src/main.tsx"],
+  work: ["src/workers/work.ts", "src/workers/search.ts", "src/workers/views.ts"],
+  later: [
+    "src/net/browser.ts", "src/net/pages.ts", "src/state/rounds.ts", "src/workers/helpers.ts", "src/state/background.ts",
+    "src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/ui/screens.tsx", "src/ui/shared.tsx", "src/ui/away.tsx",
+  ],
 };
 
 /** What modules import at once, and what that does. */
@@ -52,15 +57,10 @@ function reached(names, graph, seen = new Set()) {
   return seen;
 }
 
-let parts;
+let modules;
 function partOf(id, graph) {
-  parts ??= Object.entries({ main: ["src/main.tsx"], ...Object.fromEntries(workers.map((name) => [name, [`src/workers/${name}.ts`]])), ...later }).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
-  const [first, ...others] = parts.filter(([, ids]) => ids.has(id)).map(([name]) => name);
-  if (first !== "main" && first !== "thread") return [first, ...others].find((name) => name in later) ?? null;
-  // No worker imports the page's own file, nor the page a worker's: it would begin there once more. All else that comes
-  // before the first comment is one file.
-  const alone = first === "main" ? others.every((name) => name in later) : id === here("src/workers/thread.ts");
-  return alone ? first : "base";
+  modules ??= Object.entries(parts).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
+  return modules.find(([, ids]) => ids.has(id))?.[0] ?? null;
 }
 
 const shared = {
@@ -68,11 +68,12 @@ const shared = {
   platform: "browser",
   treeshake: { propertyReadSideEffects: false, unknownGlobalSideEffects: false },
 };
+const optimization = { inlineConst: { mode: "all" } };
 const target = ["es2022", "chrome110", "firefox115", "safari16.4"];
 const bundle = await rolldown({
   ...shared,
-  optimization: { inlineConst: { mode: "all" } },
-  input: { main: "src/main.tsx", ...Object.fromEntries(workers.map((name) => [name, `src/workers/${name}.ts`])) },
+  optimization,
+  input: { main: "src/main.tsx", work: "src/workers/work.ts" },
   preserveEntrySignatures: "allow-extension",
   transform: {
     target,
@@ -105,10 +106,12 @@ const output = made.filter(({ fileName }) => fileName !== added).map((file) => {
   return { ...file, code, imports: file.imports.filter((name) => name !== added) };
 });
 const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
-// It shares no file with the page, which would have to be cut otherwise for its sake.
-const peer = await rolldown({ ...shared, input: "src/workers/peer.ts", transform: { target } });
-const { output: [peerFile] } = await peer.generate({ format: "esm", minify: true, comments: { annotation: false }, codeSplitting: false });
-files.set("peer.js", Buffer.from(peerFile.code));
+// These share no file with the page: it would have to be cut otherwise for the one's sake, and the other begins sooner.
+for (const name of ["markdown", "peer"]) {
+  const worker = await rolldown({ ...shared, optimization, input: `src/workers/${name}.ts`, transform: { target } });
+  const { output: [{ code }] } = await worker.generate({ format: "esm", minify: true, comments: { annotation: false }, codeSplitting: false });
+  files.set(`${name}.js`, Buffer.from(code));
+}
 const css = await transform(readFileSync(here("src/page.css"), "utf8"), { loader: "css", minify: true, target: target.slice(1) });
 files.set("page.css", Buffer.from(css.code));
 files.set("icon.svg", readFileSync(here("src/icon.svg")));
