@@ -119,21 +119,9 @@ const sum = createHash("sha256");
 for (const [name, contents] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) sum.update(`${name} ${contents.length}\n`).update(contents);
 const dir = sum.digest("hex").slice(0, 12);
 
-/** What a file imports at once, and what that does. */
-function needs(name, seen = new Set()) {
-  if (seen.has(name)) return seen;
-  seen.add(name);
-  for (const other of output.find(({ fileName }) => fileName === name)?.imports ?? []) needs(other, seen);
-  return seen;
-}
-
-// Those that main.js asks for as soon as it runs are asked for with it.
-const early = [...needs("main.js"), ...needs("thread.js")].filter((name, i, all) => name !== "main.js" && all.indexOf(name) === i);
-const preload = [
-  '<link rel="preload" href="config.json" as="fetch" crossorigin="anonymous">',
-  ...early.map((name) => `<link rel="modulepreload" href="${dir}/${name}">`),
-].join("\n");
-const index = readFileSync(here("src/index.html"), "utf8").replace("{csp}", csp).replaceAll("{dir}", dir).replace("{preload}", preload);
+// A file that it waited for would have to be asked for in index.html, with it and not after it.
+if (output.find(({ fileName }) => fileName === "main.js").imports.length > 0) throw new Error("main.js is not the only file of scripts before the first comment");
+const index = readFileSync(here("src/index.html"), "utf8").replace("{csp}", csp).replaceAll("{dir}", dir);
 
 // The service worker has a name that stays, so that browsers find the next one. What is large and few need is kept by it
 // once it is used.
@@ -153,7 +141,7 @@ for (const [name, contents] of files) writeFileSync(here(`dist/${dir}/${name}`),
 writeFileSync(here("dist/sw.js"), workerCode);
 
 const sizes = new Map([["index.html", zipped(index)], ["sw.js", zipped(workerCode)], ...[...files].map(([name, contents]) => [name, zipped(contents)])]);
-const first = new Set(["index.html", "page.css", ...needs("main.js"), ...needs("thread.js")]);
+const first = new Set(["index.html", "page.css", "main.js"]);
 const apart = [...languages, "peer.js"];
 const all = [...sizes.keys()].filter((name) => !apart.includes(name));
 const total = (names) => [...names].reduce((all, name) => all + (sizes.get(name) ?? 0), 0);
