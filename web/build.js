@@ -94,17 +94,27 @@ const { output: made } = await bundle.generate({
 // What a module gives that is imported later, rolldown gathers by a function in a file of its own, which all that comes
 // later would wait for. An object does the same.
 const added = "rolldown-runtime.js";
-const output = made.filter(({ fileName }) => fileName !== added).map((file) => {
-  if (!file.imports.includes(added)) return file;
-  const [statement, gather] = /import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/.exec(file.code) ?? [];
-  const code = file.code.replace(statement, "").replace(/=(\w+)\(\{((?:[\w$]+:\(\)=>[\w$]+,?)+)\}\)/g, (all, name, members) => {
+const output = made.filter(({ fileName }) => fileName !== added).map(({ fileName, imports, code: before }) => {
+  if (!imports.includes(added)) return { fileName, imports, code: before };
+  const [statement, gather] = /import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/.exec(before) ?? [];
+  const code = before.replace(statement, "").replace(/=(\w+)\(\{((?:[\w$]+:\(\)=>[\w$]+,?)+)\}\)/g, (all, name, members) => {
     if (name !== gather) return all;
     return `={${members.replace(/([\w$]+):\(\)=>([\w$]+)/g, "get $1(){return $2}")}}`;
   });
   // A name that is still called is one that nothing gives any more: that would be seen only by whoever asks for that part.
   if (statement === undefined || new RegExp(`(?<![\\w$.])${gather}\\(\\{[\\w$]+:\\(\\)=>`).test(code)) throw new Error("rolldown adds something else than build.js knows");
-  return { ...file, code, imports: file.imports.filter((name) => name !== added) };
+  return { fileName, code, imports: imports.filter((name) => name !== added) };
 });
+// What main.js gives has there the name that it is given by: the other files may call it as they like, but not that.
+const main = output.find(({ fileName }) => fileName === "main.js");
+const given = new Map();
+main.code = main.code.replace(/export\{([^}]*)\};$/m, (_, names) => {
+  for (const [name, alias = name] of names.split(",").map((each) => each.split(" as "))) given.set(alias, name);
+  return `export{${[...given.values()].sort()}};`;
+});
+for (const file of output) {
+  file.code = file.code.replace(/import\{([^}]*)\}from"\.\/main\.js";/, (_, names) => `import{${names.split(",").map((each) => each.split(" as ")).map(([alias, name = alias]) => `${given.get(alias)} as ${name}`).sort()}}from"./main.js";`);
+}
 const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
 // These share no file with the page: it would have to be cut otherwise for the one's sake, and the other begins sooner.
 for (const name of ["markdown", "peer"]) {
