@@ -34,12 +34,17 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-const workers = ["thread", "markdown", "work"];
-// Which modules travel together. What comes later is in the first of these parts that needs it.
-const later = {
-  sign: ["src/protocol/build.ts", "src/workers/search.ts", "src/workers/age.ts", "src/workers/views.ts"],
-  net: ["src/net/browser.ts", "src/state/rounds.ts", "src/workers/helpers.ts"],
-  write: ["src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.tsx", "src/ui/shared.tsx", "src/ui/away.tsx"],
+// Which modules travel together: few files are squeezed better than many. A module is in the first of these parts that
+// needs it, so each imports those before it alone. main is the page until its first comments are shown, and the worker that
+// reads them, since most of either is what both need; work is what workers do now and then, and signing; later is all else
+// of the page.
+const parts = {
+  main: ["src/main.tsx"],
+  work: ["src/workers/work.ts", "src/workers/search.ts", "src/workers/views.ts"],
+  later: [
+    "src/net/browser.ts", "src/net/pages.ts", "src/state/rounds.ts", "src/workers/helpers.ts", "src/state/background.ts",
+    "src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/ui/screens.tsx", "src/ui/shared.tsx", "src/ui/away.tsx",
+  ],
 };
 
 /** What modules import at once, and what that does. */
@@ -52,15 +57,10 @@ function reached(names, graph, seen = new Set()) {
   return seen;
 }
 
-let parts;
+let modules;
 function partOf(id, graph) {
-  parts ??= Object.entries({ main: ["src/main.tsx"], ...Object.fromEntries(workers.map((name) => [name, [`src/workers/${name}.ts`]])), ...later }).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
-  const [first, ...others] = parts.filter(([, ids]) => ids.has(id)).map(([name]) => name);
-  if (first !== "main" && first !== "thread") return [first, ...others].find((name) => name in later) ?? null;
-  // No worker imports the page's own file, nor the page a worker's: it would begin there once more. All else that comes
-  // before the first comment is one file.
-  const alone = first === "main" ? others.every((name) => name in later) : id === here("src/workers/thread.ts");
-  return alone ? first : "base";
+  modules ??= Object.entries(parts).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
+  return modules.find(([, ids]) => ids.has(id))?.[0] ?? null;
 }
 
 const shared = {
@@ -68,11 +68,12 @@ const shared = {
   platform: "browser",
   treeshake: { propertyReadSideEffects: false, unknownGlobalSideEffects: false },
 };
+const optimization = { inlineConst: { mode: "all" } };
 const target = ["es2022", "chrome110", "firefox115", "safari16.4"];
 const bundle = await rolldown({
   ...shared,
-  optimization: { inlineConst: { mode: "all" } },
-  input: { main: "src/main.tsx", ...Object.fromEntries(workers.map((name) => [name, `src/workers/${name}.ts`])) },
+  optimization,
+  input: { main: "src/main.tsx", work: "src/workers/work.ts" },
   preserveEntrySignatures: "allow-extension",
   transform: {
     target,
@@ -93,22 +94,34 @@ const { output: made } = await bundle.generate({
 // What a module gives that is imported later, rolldown gathers by a function in a file of its own, which all that comes
 // later would wait for. An object does the same.
 const added = "rolldown-runtime.js";
-const output = made.filter(({ fileName }) => fileName !== added).map((file) => {
-  if (!file.imports.includes(added)) return file;
-  const [statement, gather] = /import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/.exec(file.code) ?? [];
-  const code = file.code.replace(statement, "").replace(/=(\w+)\(\{((?:[\w$]+:\(\)=>[\w$]+,?)+)\}\)/g, (all, name, members) => {
+const output = made.filter(({ fileName }) => fileName !== added).map(({ fileName, imports, code: before }) => {
+  if (!imports.includes(added)) return { fileName, imports, code: before };
+  const [statement, gather] = /import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/.exec(before) ?? [];
+  const code = before.replace(statement, "").replace(/=(\w+)\(\{((?:[\w$]+:\(\)=>[\w$]+,?)+)\}\)/g, (all, name, members) => {
     if (name !== gather) return all;
     return `={${members.replace(/([\w$]+):\(\)=>([\w$]+)/g, "get $1(){return $2}")}}`;
   });
   // A name that is still called is one that nothing gives any more: that would be seen only by whoever asks for that part.
   if (statement === undefined || new RegExp(`(?<![\\w$.])${gather}\\(\\{[\\w$]+:\\(\\)=>`).test(code)) throw new Error("rolldown adds something else than build.js knows");
-  return { ...file, code, imports: file.imports.filter((name) => name !== added) };
+  return { fileName, code, imports: imports.filter((name) => name !== added) };
 });
+// What main.js gives has there the name that it is given by: the other files may call it as they like, but not that.
+const main = output.find(({ fileName }) => fileName === "main.js");
+const given = new Map();
+main.code = main.code.replace(/export\{([^}]*)\};$/m, (_, names) => {
+  for (const [name, alias = name] of names.split(",").map((each) => each.split(" as "))) given.set(alias, name);
+  return `export{${[...given.values()].sort()}};`;
+});
+for (const file of output) {
+  file.code = file.code.replace(/import\{([^}]*)\}from"\.\/main\.js";/, (_, names) => `import{${names.split(",").map((each) => each.split(" as ")).map(([alias, name = alias]) => `${given.get(alias)} as ${name}`).sort()}}from"./main.js";`);
+}
 const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
-// It shares no file with the page, which would have to be cut otherwise for its sake.
-const peer = await rolldown({ ...shared, input: "src/workers/peer.ts", transform: { target } });
-const { output: [peerFile] } = await peer.generate({ format: "esm", minify: true, comments: { annotation: false }, codeSplitting: false });
-files.set("peer.js", Buffer.from(peerFile.code));
+// These share no file with the page: it would have to be cut otherwise for the one's sake, and the other begins sooner.
+for (const name of ["markdown", "peer"]) {
+  const worker = await rolldown({ ...shared, optimization, input: `src/workers/${name}.ts`, transform: { target } });
+  const { output: [{ code }] } = await worker.generate({ format: "esm", minify: true, comments: { annotation: false }, codeSplitting: false });
+  files.set(`${name}.js`, Buffer.from(code));
+}
 const css = await transform(readFileSync(here("src/page.css"), "utf8"), { loader: "css", minify: true, target: target.slice(1) });
 files.set("page.css", Buffer.from(css.code));
 files.set("icon.svg", readFileSync(here("src/icon.svg")));
@@ -116,21 +129,9 @@ const sum = createHash("sha256");
 for (const [name, contents] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) sum.update(`${name} ${contents.length}\n`).update(contents);
 const dir = sum.digest("hex").slice(0, 12);
 
-/** What a file imports at once, and what that does. */
-function needs(name, seen = new Set()) {
-  if (seen.has(name)) return seen;
-  seen.add(name);
-  for (const other of output.find(({ fileName }) => fileName === name)?.imports ?? []) needs(other, seen);
-  return seen;
-}
-
-// Those that main.js asks for as soon as it runs are asked for with it.
-const early = [...needs("main.js"), ...needs("thread.js")].filter((name, i, all) => name !== "main.js" && all.indexOf(name) === i);
-const preload = [
-  '<link rel="preload" href="config.json" as="fetch" crossorigin="anonymous">',
-  ...early.map((name) => `<link rel="modulepreload" href="${dir}/${name}">`),
-].join("\n");
-const index = readFileSync(here("src/index.html"), "utf8").replace("{csp}", csp).replaceAll("{dir}", dir).replace("{preload}", preload);
+// A file that it waited for would have to be asked for in index.html, with it and not after it.
+if (output.find(({ fileName }) => fileName === "main.js").imports.length > 0) throw new Error("main.js is not the only file of scripts before the first comment");
+const index = readFileSync(here("src/index.html"), "utf8").replace("{csp}", csp).replaceAll("{dir}", dir);
 
 // The service worker has a name that stays, so that browsers find the next one. What is large and few need is kept by it
 // once it is used.
@@ -150,7 +151,7 @@ for (const [name, contents] of files) writeFileSync(here(`dist/${dir}/${name}`),
 writeFileSync(here("dist/sw.js"), workerCode);
 
 const sizes = new Map([["index.html", zipped(index)], ["sw.js", zipped(workerCode)], ...[...files].map(([name, contents]) => [name, zipped(contents)])]);
-const first = new Set(["index.html", "page.css", ...needs("main.js"), ...needs("thread.js")]);
+const first = new Set(["index.html", "page.css", "main.js"]);
 const apart = [...languages, "peer.js"];
 const all = [...sizes.keys()].filter((name) => !apart.includes(name));
 const total = (names) => [...names].reduce((all, name) => all + (sizes.get(name) ?? 0), 0);

@@ -109,7 +109,7 @@ describe("what a list says", () => {
   function act(by: string, tag: string, kind: string, thing: string, seconds: number): Document {
     const on = kind.endsWith("ban") ? { extra: [["Target-Key", thing]] as const } : kind.endsWith("delegate") ? { extra: [["Target-Key", thing.slice(0, 64)], ["Target-Tag", thing.slice(65)]] as const } : { target: thing as Hash };
     const made = signDraft({ place: { community, topic: listTopic(by, tag) }, date: new Date(seconds * 1000), kind: kind as "hide", tag, body: "", ...on }, seeds.get(by) as Uint8Array);
-    if (isRefusal(made)) throw new Error(made.detail);
+    if (isRefusal(made)) throw new Error(made.code);
     return made;
   }
   const of = (...documents: Document[]): FilterView => viewOf(readFilter(place, documents, Date.parse("2026-11-26T12:00:00Z")), 1);

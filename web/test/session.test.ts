@@ -17,7 +17,7 @@ const keyOf = (n: number): string => toHex(publicKey(seedOf(n)));
 
 function signed(who: number, draft: Omit<Draft, "place"> & { place?: Place }): Document {
   const document = signDraft({ place, ...draft }, seedOf(who));
-  if (isRefusal(document)) throw new Error(document.detail);
+  if (isRefusal(document)) throw new Error(document.code);
   return document;
 }
 const at = (minutes: number): Date => new Date(now - 3_600_000 * 24 + minutes * 60_000);

@@ -5,10 +5,10 @@ import { concat } from "../protocol/bytes.ts";
 import type { Fetch } from "../protocol/client.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { atEnd, until } from "./deadline.ts";
-import { answered, asked, isBare } from "./message.ts";
-import { Trouble } from "./reasons.ts";
+import { answered, asked, odd } from "./message.ts";
+import { tooEarly, Trouble } from "./reasons.ts";
 import {
-  creditOf, type Frame, frameWindow, greeting, type Greeting, handshake, handshakeSize, isHandshake, maxAnswer, maxFrameBody, maxFrameData, odd, readAnswer, readMessage, writeFrame,
+  creditOf, type Frame, frameWindow, greeting, type Greeting, handshake, handshakeSize, isHandshake, maxAnswer, maxFrameBody, maxFrameData, readAnswer, readMessage, writeFrame,
   writeHead,
 } from "./wire.ts";
 
@@ -103,7 +103,7 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
         return;
       case "cancel":
         answers.delete(request);
-        fail(answer, new Trouble("broke", "the server ended its answer too early"));
+        fail(answer, tooEarly());
         return;
       default:
         throw odd();
@@ -118,31 +118,26 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
 
   function respond(request: number, answer: Answer, payload: Uint8Array): Response {
     const { status, headers } = readAnswer(payload);
-    return answered(status, headers, isBare(status) ? null : bodyOf(request, answer));
+    return answered(status, headers, () => next(request, answer), (reason) => giveUp(request, reason));
   }
 
-  /** A body that is taken only as fast as it is read: the credit waits for that. */
-  function bodyOf(request: number, answer: Answer): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return new ReadableStream<Uint8Array<ArrayBuffer>>(
-      {
-        async pull(controller) {
-          while (answer.chunks.length === 0 && !answer.isWhole && answer.error === undefined) {
-            await new Promise<void>((resolve) => (answer.wake = resolve));
-          }
-          const chunk = answer.chunks.shift();
-          if (chunk === undefined) return answer.error === undefined ? controller.close() : controller.error(answer.error);
-          answer.taken += chunk.length;
-          if (answer.taken >= creditStep && !answer.isWhole) {
-            frame("credit", request, creditOf(answer.taken));
-            answer.window += answer.taken;
-            answer.taken = 0;
-          }
-          controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
-        },
-        cancel: () => giveUp(request, new Trouble("broke", "not read to its end")),
-      },
-      { highWaterMark: 0 },
-    );
+  /** The next of a body. Credit is given for what was taken. */
+  async function next(request: number, answer: Answer): Promise<Uint8Array | undefined> {
+    while (answer.chunks.length === 0 && !answer.isWhole && answer.error === undefined) {
+      await new Promise<void>((resolve) => (answer.wake = resolve));
+    }
+    const chunk = answer.chunks.shift();
+    if (chunk === undefined) {
+      if (answer.error !== undefined) throw answer.error;
+      return undefined;
+    }
+    answer.taken += chunk.length;
+    if (answer.taken >= creditStep && !answer.isWhole) {
+      frame("credit", request, creditOf(answer.taken));
+      answer.window += answer.taken;
+      answer.taken = 0;
+    }
+    return chunk;
   }
 
   function giveUp(request: number, reason: unknown): void {

@@ -4,7 +4,8 @@
 import { concat, utf8 } from "../protocol/bytes.ts";
 import { type Hash, type Place, placeText } from "../protocol/hash.ts";
 import { openWire, type Port, type Said } from "./channel.ts";
-import { encode, type FrameType, frameWindow, greeting, handshake, maxAsk, maxFrameData, odd, readHead, writeFrame } from "./wire.ts";
+import { odd } from "./message.ts";
+import { encode, type FrameType, frameWindow, greeting, handshake, maxAsk, maxFrameData, readHead, writeFrame } from "./wire.ts";
 
 /** A folder in its CAR, compressed: what is larger is not offered. Some 30,000 comments. */
 export const maxGiven = 8_000_000;

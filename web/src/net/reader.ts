@@ -3,19 +3,20 @@
 
 import { type Cid, cidText, equalCids } from "../protocol/cid.ts";
 import { parseCid } from "../protocol/cidtext.ts";
+import { maxCar } from "../protocol/car.ts";
 import { accepted, ask, chunksOf, getBlocks, getComment, getEvents, getId, maxAsked } from "../protocol/client.ts";
 import { maxSilenceMillis } from "../protocol/events.ts";
-import { type Child, type Found, openLeaf } from "../protocol/folder.ts";
+import { type Child, openFolder, openLeaf } from "../protocol/folder.ts";
 import { type Hash, type Place as Topic, placeText } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
 import { about, atEnd, deadline, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
 import { pacer } from "./pacer.ts";
-import { Trouble } from "./reasons.ts";
+import { tooEarly, Trouble } from "./reasons.ts";
 import type { IPFS } from "./ipfs.ts";
 import { enough, type Line, type Giver, type Servers } from "./servers.ts";
-import { createTree, type Place, readCar } from "./tree.ts";
+import { createTree, type Place } from "./tree.ts";
 
 /** Bounds and times of one topic's reading; tests reach them with smaller ones. */
 export interface Bounds {
@@ -549,6 +550,20 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
     transfers.add(transfer);
     const forget = atEnd(source.end.signal, () => transfer.end.abort(source.end.signal.reason));
     const end = deadline(transfer.end.signal, bound.answer);
+    let isEnded = false;
+    async function* progress(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      try {
+        for await (const chunk of chunks) {
+          transfer.progress = now();
+          end.extend(bound.stall);
+          yield chunk;
+        }
+        isEnded = true;
+      } catch (error) {
+        // Browsers tell of a connection that ended too early by a TypeError.
+        throw error instanceof TypeError ? tooEarly() : error;
+      }
+    }
     try {
       // An early request knows the transfer's end alone.
       atEnd(end.signal, () => transfer.end.abort(end.signal.reason));
@@ -561,37 +576,29 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
         source.asHeld = true;
         return synced(source, { cid: heldRoot, path: [] });
       }
-      const chunks = progress(chunksOf(await accepted(response)), () => {
-        transfer.progress = now();
-        end.extend(bound.stall);
+      const folder = await openFolder(progress(chunksOf(await accepted(response))), undefined, maxCar, {
+        node(block, place) {
+          const children = tree.add(block, place);
+          if (place.path.length === 0 && children.every((child) => "name" in child)) tellTotal(children.length);
+          return children;
+        },
+        wants: (name) => !seen.has(name),
+        pace: pacer(),
       });
-      const pace = pacer();
-      await readCar(
-        chunks,
-        (root) => {
-          source.reading = { cid: root, path: [] };
-          named = cidText(root);
-          update();
-        },
-        {
-          node(block, place) {
-            const children = tree.add(block, place);
-            if (place.path.length === 0 && children.every((child) => "name" in child)) tellTotal(children.length);
-            return children;
-          },
-          wants: (name) => !seen.has(name),
-          leaf: (found: Found) => came(found, source),
-          pace,
-        },
-      );
-      const root = source.reading as Place;
+      const root: Place = { cid: folder.root, path: [] };
+      source.reading = root;
+      named = cidText(root.cid);
+      update();
+      for await (const found of folder.comments) came(found, source);
       anyWhole = true;
       tellTotal([...tree.names(root)].length);
       synced(source, root);
       for (const other of [...transfers]) if (other !== transfer) other.end.abort(overtaken);
     } catch (error) {
       // Not every browser tells by which signal a transfer was ended.
-      throw end.signal.aborted ? end.signal.reason : error;
+      if (end.signal.aborted) throw end.signal.reason;
+      // Who asks for more than came was not lied to: not every line tells the end of an answer from a break in it.
+      throw isEnded && error instanceof Lie ? tooEarly() : error;
     } finally {
       end.done();
       forget();
@@ -766,15 +773,3 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
 }
 
 const isSpare = ({ line }: Giver): boolean => line.carrier === "ipfs";
-
-async function* progress(chunks: AsyncIterable<Uint8Array>, told: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of chunks) {
-      told();
-      yield chunk;
-    }
-  } catch (error) {
-    // Browsers tell of a connection that ended too early by a TypeError.
-    throw error instanceof TypeError ? new Trouble("broke", "the server ended its answer too early") : error;
-  }
-}

@@ -3,6 +3,7 @@
 // Everything that comes is a stranger's.
 
 import { fromHex } from "../protocol/bytes.ts";
+import { fieldsOf, readFields } from "../protocol/fields.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { about } from "./deadline.ts";
 import type { TrackerView } from "./net.ts";
@@ -77,20 +78,13 @@ export interface Told {
 /** Reads what a tracker sent; undefined where it is nothing of use. */
 export function readTold(text: unknown, joined: ReadonlyMap<string, Hash>): Told | undefined {
   if (typeof text !== "string" || text.length > maxMessage) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const { action, info_hash: binary, interval, answer, offer, offer_id: id, peer_id: from, "failure reason": failure } = value as Record<string, unknown>;
+  const { action, info_hash: binary, interval, answer, offer, offer_id: id, peer_id: from, "failure reason": failure } = readFields(text);
   if (typeof failure === "string") return { failure: failure.slice(0, 200) };
   const infohash = typeof binary === "string" ? joined.get(binary) : undefined;
   if (infohash === undefined || (action !== undefined && action !== "announce")) return undefined;
   const told = answer ?? offer;
-  if (typeof told === "object" && told !== null) {
-    const { type, sdp } = told as Record<string, unknown>;
+  if (told instanceof Object) {
+    const { type, sdp } = fieldsOf(told);
     if (typeof sdp !== "string" || sdp.length > maxSDP || typeof id !== "string") return undefined;
     if (told === answer) return type === "answer" ? { answer: { infohash, id, sdp } } : undefined;
     return type === "offer" && id.length <= maxId && typeof from === "string" && from.length === 20 ? { offer: { infohash, id, sdp, from } } : undefined;

@@ -9,13 +9,13 @@ import type { Hello } from "../protocol/hello.ts";
 import { Lie } from "../protocol/lie.ts";
 import { atEnd, race, until } from "./deadline.ts";
 import { isPrivatePage, mayDial } from "./guard.ts";
-import { answered, asked, isBare } from "./message.ts";
-import { Trouble } from "./reasons.ts";
+import { answered, asked, fieldsOf as readHeaders, isBare, odd, unread } from "./message.ts";
+import { tooEarly, Trouble } from "./reasons.ts";
 import type { Arrived, Line, Pins } from "./servers.ts";
 
-/** A head, in either direction, and its fields. */
+/** A head, in either direction. */
 export const maxHead = 16 << 10;
-export const maxFields = 64;
+export { maxFields } from "./message.ts";
 /** A request's body. */
 export const maxBody = 64 << 10;
 /** Streams at once: beyond the server's count browsers fail, so requests wait here. */
@@ -200,7 +200,7 @@ function pieces(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
     try {
       return (await until(signal, reader.read())).value;
     } catch {
-      throw signal.aborted ? signal.reason : new Trouble("broke", "the server ended its answer too early");
+      throw signal.aborted ? signal.reason : tooEarly();
     }
   };
 }
@@ -211,7 +211,7 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
   const upTo = async (size: number): Promise<void> => {
     while (have.length < size) {
       const piece = await take();
-      if (piece === undefined) throw new Trouble("broke", "the server ended its answer too early");
+      if (piece === undefined) throw tooEarly();
       have = concat([have, piece]);
     }
   };
@@ -220,43 +220,25 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
   if (size > maxHead) throw new Lie(`an answer's head of ${size} bytes`);
   await upTo(2 + size);
   const { status, headers } = readHead(have.subarray(2, 2 + size));
-  if (isBare(status)) {
-    stop(new Trouble("broke", "not read to its end"));
-    return answered(status, headers, null);
-  }
-  const failed = (error: unknown): never => {
+  if (isBare(status)) stop(unread());
+  let first = have.length > 2 + size ? have.slice(2 + size) : undefined;
+  // QUIC's own windows hold back what is not taken.
+  const next = async (): Promise<Uint8Array | undefined> => {
+    const piece = first ?? (await take());
+    first = undefined;
+    if (piece === undefined) done();
+    return piece;
+  };
+  return answered(status, headers, () => next().catch((error: unknown) => {
     stop(error);
     throw error;
-  };
-  let first = have.length > 2 + size ? have.slice(2 + size) : undefined;
-  // Taken only as fast as it is read: QUIC's own windows hold the rest back.
-  const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
-    {
-      async pull(controller) {
-        const piece = first ?? (await take().catch(failed));
-        first = undefined;
-        if (piece !== undefined) return controller.enqueue(piece as Uint8Array<ArrayBuffer>);
-        done();
-        controller.close();
-      },
-      cancel: () => stop(new Trouble("broke", "not read to its end")),
-    },
-    { highWaterMark: 0 },
-  );
-  return answered(status, headers, body);
+  }), stop);
 }
 
 function readHead(bytes: Uint8Array): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
   const { status, headers = {} } = readFields(fromUTF8(bytes));
   if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599 || typeof headers !== "object" || headers === null) throw odd();
-  const fields = Object.entries(headers as Record<string, unknown>);
-  const isGood = ([name, text]: [string, unknown]): boolean => /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name) && typeof text === "string" && /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
-  if (fields.length > maxFields || !fields.every(isGood)) throw odd();
-  return { status: status as number, headers: Object.fromEntries(fields) as Record<string, string> };
-}
-
-function odd(): Lie {
-  return new Lie("what came over WebTransport is not the protocol");
+  return { status: status as number, headers: readHeaders(Object.entries(headers as Record<string, unknown>)) };
 }
 
 /** So many are inside at once; the others wait, in order. Entering gives what leaves, once. */

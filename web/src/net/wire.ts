@@ -3,7 +3,7 @@
 
 import { type Bytes, concat, equal, fromHex, utf8 } from "../protocol/bytes.ts";
 import type { Hash } from "../protocol/hash.ts";
-import { Lie } from "../protocol/lie.ts";
+import { fieldsOf as readFields, odd } from "./message.ts";
 
 export const handshakeSize = 68;
 /** The number that a server gives comntr's messages, always, and the one that is asked for here. */
@@ -13,7 +13,6 @@ export const maxAnswer = 80 << 10;
 export const maxAsk = 20 << 10;
 export const maxFrameData = 16 << 10;
 const maxFrameHeaders = 16 << 10;
-const maxFrameFields = 64;
 /** A request's body. */
 export const maxFrameBody = 64 << 10;
 /** Bytes of a body that a server may send before it was given credit. */
@@ -106,11 +105,6 @@ export function decode(bytes: Uint8Array): Dict {
   const dict = value(1);
   if (!(dict instanceof Map) || at !== bytes.length) throw odd();
   return dict;
-}
-
-/** What breaks the protocol, in whichever way. */
-export function odd(): Lie {
-  return new Lie("what came over a data channel is not the protocol");
 }
 
 function dictOf(dict: Dict | undefined, key: string): Dict | undefined {
@@ -242,11 +236,5 @@ export function readHead(payload: Uint8Array): Omit<RequestHead, "length"> {
 }
 
 function fieldsOf(dict: Dict): Readonly<Record<string, string>> {
-  const fields = [...(dictOf(dict, "headers") ?? [])].map(([field, value]): [string, string] => {
-    const text = value instanceof Uint8Array ? toBinary(value) : "\n";
-    if (!/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(field) || /[\r\n\0]/.test(text)) throw odd();
-    return [field, text];
-  });
-  if (fields.length > maxFrameFields) throw odd();
-  return Object.fromEntries(fields);
+  return readFields([...(dictOf(dict, "headers") ?? [])].map(([field, value]) => [field, value instanceof Uint8Array ? toBinary(value) : value]));
 }

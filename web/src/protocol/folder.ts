@@ -60,37 +60,42 @@ export interface Folder {
   readonly comments: AsyncGenerator<Found>;
 }
 
+/** Who reads a folder. */
+export interface Taker {
+  /** A directory node, which may be kept, and what it leads to. */
+  node(block: Uint8Array, place: { readonly cid: Cid; readonly path: Path }): readonly Child[];
+  /** Whether a comment is wanted. */
+  wants(name: Hash): boolean;
+  /** Called after each block: what it returns is waited for. */
+  pace(): Promise<void> | undefined;
+}
+
+const every: Taker = {
+  node: (block, { cid, path }) => childrenOf(block, cid, path, "topic"),
+  wants: () => true,
+  pace: () => undefined,
+};
+
 /**
  * Opens a topic's folder from its CAR: the one of an id, or the one that the server has now. Comments come as soon as
  * their bytes are there. The CAR is depth first, so at every time it is known what must come next, and what is kept
  * meanwhile is the links still to come.
  */
-export async function openFolder(chunks: AsyncIterable<Uint8Array>, id?: Cid, maxBytes = maxCar): Promise<Folder> {
+export async function openFolder(chunks: AsyncIterable<Uint8Array>, id?: Cid, maxBytes = maxCar, taker = every): Promise<Folder> {
   const { root, blocks } = await openCar(chunks, maxBytes);
   if (id !== undefined && !equalCids(root, id)) throw new Lie("a CAR of another folder than the one asked for");
-  return { root, comments: readComments(root, blocks) };
+  return { root, comments: readComments(root, blocks, taker) };
 }
 
-/** Takes what must come next off what is expected, the last first: it is this block. */
-export function takeNext(expected: Child[], { cid }: Block): Child {
-  const next = expected.pop();
-  if (next === undefined || !equalCids(next.cid, cid)) throw new Lie("a CAR with a block that is not the folder's next one");
-  return next;
-}
-
-export function mustBeEmpty(expected: readonly Child[]): void {
-  if (expected.length > 0) throw new Lie("a CAR that ends before its folder does");
-}
-
-async function* readComments(root: Cid, blocks: AsyncIterable<Block>): AsyncGenerator<Found> {
+async function* readComments(root: Cid, blocks: AsyncIterable<Block>, { node, wants, pace }: Taker): AsyncGenerator<Found> {
   const expected: Child[] = [{ cid: root, path: [] }];
-  for await (const block of blocks) {
-    const next = takeNext(expected, block);
-    if ("name" in next) {
-      yield openLeaf(block.bytes, block.cid, next.name);
-      continue;
-    }
-    for (const child of childrenOf(block.bytes, block.cid, next.path, "topic").reverse()) expected.push(child);
+  for await (const { cid, bytes } of blocks) {
+    const next = expected.pop();
+    if (next === undefined || !equalCids(next.cid, cid)) throw new Lie("a CAR with a block that is not the folder's next one");
+    if ("path" in next) for (const child of [...node(bytes, next)].reverse()) expected.push(child);
+    else if (wants(next.name)) yield openLeaf(bytes, cid, next.name);
+    const rest = pace();
+    if (rest !== undefined) await rest;
   }
-  mustBeEmpty(expected);
+  if (expected.length > 0) throw new Lie("a CAR that ends before its folder does");
 }

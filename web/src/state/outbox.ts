@@ -61,7 +61,7 @@ export async function sign(draft: Draft, author: Me, bits: number, tell: Tell, s
   const working = (tried: number): void => tell({ at: "working", part: 1 - Math.exp(-tried / 2 ** bits) });
   const paid = bits === 0 ? draft : { ...draft, nonce: await payWork({ draft, key: author.key, bits }, working, signal) };
   const document = signDraft(paid, author.kept.seed);
-  if (isRefusal(document)) throw new RangeError(document.detail);
+  if (isRefusal(document)) throw new RangeError(document.code);
   return document;
 }
 

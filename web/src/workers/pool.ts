@@ -25,7 +25,7 @@ export function workerURL(name: string): URL {
 }
 
 export function startWorker(name: string): Worker {
-  return new Worker(workerURL(name), { type: "module" });
+  return new Worker(workerURL(name === "thread" ? "main" : name), { type: "module", name });
 }
 
 let thread: Worker | undefined;

@@ -3,7 +3,8 @@
 
 import { type Draft, payWork } from "../protocol/build.ts";
 import { seal, unseal } from "./age.ts";
-import type { FolderAnswer, FolderQuestion } from "./folder.ts";
+import { carOfKept, type FolderAnswer, type FolderQuestion } from "./folder.ts";
+import { role } from "./role.ts";
 
 export interface WorkQuestion {
   readonly draft: Draft;
@@ -31,13 +32,13 @@ const scope = globalThis as unknown as {
   onmessage: ((event: MessageEvent<Question>) => void) | null;
 };
 
-if ("onmessage" in globalThis) {
+if (role === "work") {
   scope.onmessage = ({ data }) => {
     if ("passphrase" in data) {
       const { text, passphrase } = data;
       return scope.postMessage({ text: typeof text === "string" ? seal(text, passphrase) : unseal(text, passphrase) });
     }
-    if ("names" in data) return void import("./folder.ts").then(({ carOfKept }) => carOfKept(data)).then((answer) => scope.postMessage(answer));
+    if ("names" in data) return void carOfKept(data).then((answer) => scope.postMessage(answer));
     // Tries nonces until the act has enough leading zero bits, and tells how far it is.
     const { nonce = "" } = payWork(data.draft, data.key, data.bits, (tried) => scope.postMessage({ tried }));
     scope.postMessage({ nonce });
