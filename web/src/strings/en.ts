@@ -48,7 +48,6 @@ export const thread = {
   empty: "No comments yet.",
   beFirst: "Write the first",
   missing: "This comment is not here, or not yet.",
-  pending: (n: number): string => `${number(n)} new`,
   showPending: (n: number): string => `Show ${plural(n, "new comment", "new comments")}`,
   hiddenBy: (n: number, who: string): string => `${number(n)} hidden by ${who}`,
   hiddenMuted: (n: number): string => `${number(n)} from names you muted`,

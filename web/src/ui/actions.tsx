@@ -9,16 +9,17 @@ import { composing } from "../state/composing.ts";
 import { isHidden, wordOf } from "../state/lists.ts";
 import { muted } from "../state/me.ts";
 import { listIn, loaded, makeList, mine, noteOf, openOwn, ownTag, say, writeOn } from "../state/moderate.ts";
-import { panel, route, servers, tell } from "../state/page.ts";
+import { route, servers, tell } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { ownerOf, remove, undoRemove, vote } from "../state/write.ts";
-import { comment as commentText, page } from "../strings/en.ts";
-import { compose, lists, menu as t, report } from "../strings/en-later.ts";
+import { comment as commentText } from "../strings/en.ts";
+import { away, compose, lists, menu as t, report } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
 import { useEffect, useRef } from "./component.ts";
 import { render } from "./draw.ts";
+import { Dialog, Shown } from "./forms.tsx";
 import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {
@@ -127,18 +128,23 @@ async function copyLink(row: Row): Promise<void> {
   }
 }
 
+/** Draws what lies over the page, in its landmark, until it is closed. */
+function over(draw: (close: () => void) => VNode): void {
+  const place = document.createElement("div");
+  (document.getElementById("main") ?? document.body).append(place);
+  render(draw(() => {
+    render(null, place);
+    place.remove();
+  }), place);
+}
+
 /** A menu below its button; it goes when anything else is done. */
 async function openMenu(topic: Topic, row: Row, button: HTMLElement): Promise<void> {
   await loaded;
-  const place = document.createElement("div");
-  // In the landmark that it belongs to.
-  (document.getElementById("main") ?? document.body).append(place);
-  const close = (): void => {
-    render(null, place);
-    place.remove();
+  over((gone) => <Menu items={() => itemsOf(topic, row)} button={button} close={() => {
+    gone();
     if (button.isConnected) button.focus();
-  };
-  render(<Menu items={() => itemsOf(topic, row)} button={button} close={close} />, place);
+  }} />);
 }
 
 function Menu({ items, button, close }: { readonly items: () => readonly Item[]; readonly button: HTMLElement; readonly close: () => void }): VNode {
@@ -196,28 +202,13 @@ function contactOf(contact: string, row: Row): VNode {
 
 /** Tells who decides what servers keep. */
 function openReport(row: Row): void {
-  const dialog = document.createElement("dialog");
-  dialog.className = "sheet";
-  dialog.setAttribute("aria-labelledby", "report-title");
-  document.body.append(dialog);
-  dialog.addEventListener("close", () => {
-    render(null, dialog);
-    dialog.remove();
-  });
   const known = servers.peek().filter(({ state }) => state === "working");
-  render(
-    <form method="dialog">
-      <h2 id="report-title">{report.title}</h2>
-      <p>{report.text}</p>
-      {known.length === 0 ? <p class="meta">{report.none}</p> : (
-        <ul class="plain">{known.map(({ id, origin, contact }) => <li key={id}><bdi>{origin ?? id.slice(0, 12)}</bdi>: {contact === "" ? <span class="meta">{report.noContact}</span> : contactOf(contact, row)}</li>)}</ul>
-      )}
+  over((close) => (
+    <Dialog kind="sheet" title={report.title} close={close}>
+      <p>{known.length === 0 ? away.unreachable : report.text}</p>
+      <ul class="plain">{known.map(({ id, origin, contact }) => <li key={id}><bdi>{origin ?? id.slice(0, 12)}</bdi>: {contact === "" ? <span class="meta">{report.noContact}</span> : contactOf(contact, row)}</li>)}</ul>
       <p>{report.link}</p>
-      <p><input readOnly dir="ltr" aria-label={report.link} value={linkOf(row)} onFocus={(event) => event.currentTarget.select()} /></p>
-      <p class="actions"><button class="primary">{page.close}</button></p>
-    </form>,
-    dialog,
-  );
-  dialog.showModal();
-  panel.value = undefined;
+      <p><Shown label={report.link} value={linkOf(row)} /></p>
+    </Dialog>
+  ));
 }

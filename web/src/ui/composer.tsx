@@ -11,13 +11,14 @@ import { keeping } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { author, changeKey, makeKey, ownerOf, post, tooLong, type Writing } from "../state/write.ts";
 import { thread } from "../strings/en.ts";
-import { compose as t, network } from "../strings/en-later.ts";
+import { compose as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { knownTree, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
 import { around } from "./around.tsx";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
+import { refusal } from "./forms.tsx";
 import { KeepName } from "./keepname.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
 
@@ -243,8 +244,7 @@ export function Outcome({ state, retry }: { readonly state: SendState; readonly 
       const again = <button type="button" class="link" onClick={retry}>{t.retry}</button>;
       if (state.code === "outbox-full") return <span class="error">{t.outboxFull}</span>;
       if (state.code === "rate-limited" || state.code === "busy") return <span class="error">{t.limited(Math.max(1, state.retryAfter))} {again}</span>;
-      const why = (network.reasons as Readonly<Record<string, string>>)[state.code];
-      return <span class="error">{state.detail === "" ? t.failed : around(t.refused, why ?? <q lang="en" dir="auto">{state.detail}</q>)} {again}</span>;
+      return <span class="error">{state.detail === "" ? t.failed : refusal(state)} {again}</span>;
     }
   }
 }

@@ -3,7 +3,6 @@
 
 import type { VNode } from "preact";
 import { placeText } from "../protocol/hash.ts";
-import { writeRoute } from "../route.ts";
 import { type DeskRow, openDesk } from "../state/desk.ts";
 import { isHidden, openList, type OpenList, wordOf } from "../state/lists.ts";
 import { lists as used } from "../state/me.ts";
@@ -11,12 +10,12 @@ import { type Act, last, listIn, mine, noteOf, openOwn, say, undoLast } from "..
 import { tell } from "../state/page.ts";
 import { signal } from "../state/signals.ts";
 import { ownerOf } from "../state/write.ts";
-import { comment as commentText, page, thread as threadText } from "../strings/en.ts";
+import { comment as commentText, page } from "../strings/en.ts";
 import { desk as t, lists as listText } from "../strings/en-later.ts";
-import { shownName } from "../strings/name.ts";
 import { step } from "./besides.ts";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
+import { linkTo, titleOf } from "./forms.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useComputed, useEffect, useMemo, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
@@ -31,7 +30,7 @@ const viewAt = ({ place }: DeskRow): OpenList["view"]["value"] => {
   const list = listIn(place.community);
   return list === undefined ? undefined : openOwn(list).view.value;
 };
-const linkOf = ({ place, topic, row }: DeskRow): string => writeRoute({ screen: "thread", community: place.community, topic: topic === "" ? place.topic : topic, comment: row.id });
+const linkOf = ({ place, topic, row }: DeskRow): string => linkTo(place, topic, row.id);
 const hidden = (each: DeskRow): boolean => isHidden(viewAt(each), each.row.id, each.row.key);
 const banned = (each: DeskRow): boolean => each.row.key !== undefined && wordOf(viewAt(each), "ban", each.row.key) === true;
 
@@ -158,7 +157,7 @@ export function Desk(): VNode {
     <main id="main" class="desk" tabIndex={-1}>
       <h1>{page.desk}</h1>
       <p class="meta state" role="status">
-        {topics === 0 && !busy ? t.none : busy && rows.length === 0 ? t.reading : t.news(news, topics)}
+        {topics === 0 && !busy ? t.none : busy && rows.length === 0 ? listText.reading : t.news(news, topics)}
         {older > 0 && <>, {t.older(older)}</>}{others > 0 && <>. {t.others(others)}</>}{cut && <>. {t.cut}</>}
       </p>
       {mine.value.length === 0 && <p class="state meta"><a href="#you">{listText.noList}</a></p>}
@@ -171,7 +170,7 @@ export function Desk(): VNode {
             <button onClick={() => (selected.value = new Set())}>{t.clear}</button>
           </>
         )}
-        {last.value !== undefined && <button onClick={undoLast}>{listText.undo}</button>}
+        {last.value !== undefined && <button onClick={undoLast}>{commentText.undo}</button>}
         {news + older > 0 && <button onClick={() => desk.seeAll()}>{t.seen}</button>}
       </div>
       <div id="comments" tabIndex={-1} onFocusIn={onFocus}>
@@ -193,7 +192,6 @@ function Item({ each, isSeen, isSelected, select, does }: {
   const { name, place, topic, row } = each;
   // What lists say changes for few rows.
   const [says, isGone, isBanned] = [useComputed(() => saysOf(each)).value, useComputed(() => hidden(each)).value, useComputed(() => banned(each)).value];
-  const title = topic === "" ? threadText.unnamed(place.topic) : shownName(topic.replace(/^https?:\/\//, ""));
   const text = row.body.slice(0, maxText);
   return (
     <article id={name} class={`comment${isSeen ? " seen" : " fresh"}${isGone ? " hidden" : ""}`} tabIndex={-1} aria-labelledby={`n-${name}`}>
@@ -202,7 +200,7 @@ function Item({ each, isSeen, isSelected, select, does }: {
         {mark(row.key)}
         <span class="name" id={`n-${name}`}><bdi>{nameOf(row)}</bdi></span>
         {row.user !== undefined && row.key !== undefined && <code class="key">{shortKey(row.key)}</code>}
-        <span class="meta"><a href={linkOf(each)}><bdi>{title}</bdi></a> · {row.date === undefined ? commentText.undated : ago(Date.parse(row.date), Date.now())}</span>
+        <span class="meta"><a href={linkOf(each)}><bdi>{titleOf(place, topic)}</bdi></a> · {row.date === undefined ? commentText.undated : ago(Date.parse(row.date))}</span>
         {says !== "" && <span class="meta warn">{says}</span>}
       </header>
       {body(text.length < row.body.length ? `${text}…` : text, undefined)}

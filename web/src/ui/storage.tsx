@@ -6,9 +6,10 @@ import { dropCopy } from "../state/copy.ts";
 import { people } from "../state/me.ts";
 import { keeping, looked, tell } from "../state/page.ts";
 import { forgetKey } from "../state/write.ts";
-import { storage as t } from "../strings/en-later.ts";
+import { storage as t, you } from "../strings/en-later.ts";
 import { number } from "../strings/spoken.ts";
 import { useEffect, useSignal } from "./component.ts";
+import { Check } from "./forms.tsx";
 
 export function Storage(): VNode {
   const stored = useSignal<{ bytes: number; topics: number; lasting: boolean; all: number } | undefined>(undefined);
@@ -41,9 +42,9 @@ export function Storage(): VNode {
           <summary>{t.clear}</summary>
           <form onSubmit={(event) => void clear(event)}>
             <p>{t.what}</p>
-            <p><label><input type="checkbox" checked={names.value} onChange={(event) => (names.value = event.currentTarget.checked)} /> {t.names}</label></p>
+            <p><Check on={names.value} set={(on) => (names.value = on)}>{t.names}</Check></p>
             {names.value && <p class="error">{t.namesGone}</p>}
-            <p class="line"><button class="primary">{t.clearIt}</button></p>
+            <p class="line"><button class="primary">{you.forget}</button></p>
           </form>
         </details>
       )}
