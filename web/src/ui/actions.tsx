@@ -17,7 +17,6 @@ import { away, compose, lists, menu as t, report } from "../strings/en-later.ts"
 import { shownName } from "../strings/name.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
-import { useEffect, useRef } from "./component.ts";
 import { render } from "./draw.ts";
 import { Dialog, Shown } from "./forms.tsx";
 import { goTo } from "./thread.tsx";
@@ -138,56 +137,46 @@ function over(draw: (close: () => void) => VNode): void {
   }), place);
 }
 
-/** A menu below its button; it goes when anything else is done. */
 async function openMenu(topic: Topic, row: Row, button: HTMLElement): Promise<void> {
   await loaded;
-  over((gone) => <Menu items={() => itemsOf(topic, row)} button={button} close={() => {
-    gone();
-    if (button.isConnected) button.focus();
-  }} />);
+  // It is what gets the focus back.
+  button.focus();
+  over((close) => <Menu topic={topic} row={row} button={button} close={close} />);
 }
 
-function Menu({ items, button, close }: { readonly items: () => readonly Item[]; readonly button: HTMLElement; readonly close: () => void }): VNode {
-  const list = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const box = list.current as HTMLDivElement;
+interface MenuProps {
+  readonly topic: Topic;
+  readonly row: Row;
+  readonly button: Element;
+  readonly close: () => void;
+}
+
+function Menu({ topic, row, button, close }: MenuProps): VNode {
+  /** Below its button, or above where there is no room; it goes where the page scrolls to. */
+  function place(box: HTMLDialogElement): void {
     const { left, right, bottom, top } = button.getBoundingClientRect();
-    const start = document.dir === "rtl" ? right - box.offsetWidth : left;
-    const below = bottom + box.offsetHeight < innerHeight;
-    box.style.left = `${Math.max(8, Math.min(start, innerWidth - box.offsetWidth - 8))}px`;
-    box.style.top = `${below ? bottom + 4 : Math.max(8, top - box.offsetHeight - 4)}px`;
+    const { offsetWidth, offsetHeight, style } = box;
+    const start = document.dir === "rtl" ? right - offsetWidth : left;
+    style.left = `${Math.max(8, Math.min(start, innerWidth - offsetWidth - 8))}px`;
+    style.top = `${scrollY + (bottom + offsetHeight < innerHeight ? bottom + 4 : Math.max(8, top - offsetHeight - 4))}px`;
     box.querySelector("button")?.focus();
-    const out = (event: Event): void => {
-      if (!box.contains(event.target as Node)) close();
-    };
-    addEventListener("pointerdown", out, true);
-    // What moves a little by itself, as when a part above goes, is not the reader's scrolling.
-    const from = scrollY;
-    const scrolled = (): void => {
-      if (Math.abs(scrollY - from) > 24) close();
-    };
-    addEventListener("scroll", scrolled, { passive: true });
-    return () => {
-      removeEventListener("pointerdown", out, true);
-      removeEventListener("scroll", scrolled);
-    };
-  }, []);
+  }
   function move(event: KeyboardEvent): void {
-    const all = [...(list.current as HTMLDivElement).querySelectorAll("button")];
+    const all = [...(event.currentTarget as Element).querySelectorAll("button")];
     const at = all.indexOf(document.activeElement as HTMLButtonElement);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
-    if (to !== undefined) all[(to + all.length) % all.length]?.focus();
-    else if (event.key === "Escape" || event.key === "Tab") close();
-    else return;
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined) return;
     event.preventDefault();
-    event.stopPropagation();
+    all.at(to % all.length)?.focus();
   }
   return (
-    <div ref={list} class="menu" role="menu" aria-label={commentText.more} onKeyDown={move}>
-      {items().map(({ label, act: does }, i) => (does === undefined ? <p key={i} class="meta" role="presentation"><bdi>{label}</bdi></p>
-        : <button key={i} role="menuitem" tabIndex={-1} onClick={() => { close(); does(); }}>{label}</button>
-      ))}
-    </div>
+    <Dialog kind="menu" title={commentText.more} close={close} shown={place}>
+      <div role="menu" onKeyDown={move}>
+        {itemsOf(topic, row).map(({ label, act: does }, i) => (does === undefined ? <p key={i} class="meta" role="presentation"><bdi>{label}</bdi></p>
+          : <button key={i} role="menuitem" onClick={(event) => { event.currentTarget.closest("dialog")?.close(); does(); }}>{label}</button>
+        ))}
+      </div>
+    </Dialog>
   );
 }
 

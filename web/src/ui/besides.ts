@@ -61,7 +61,7 @@ function onKey(event: KeyboardEvent): void {
     escape(target);
     return;
   }
-  if (writes || document.querySelector("dialog[open], [role=menu]") !== null) return;
+  if (writes || document.querySelector("dialog[open]") !== null) return;
   const second = event.timeStamp - afterG < pairMillis;
   afterG = Number.NEGATIVE_INFINITY;
   if (second && go(event.key)) return event.preventDefault();

@@ -51,11 +51,8 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   const isBusy = state.value?.at === "sending" || state.value?.at === "working";
 
   useEffect(() => {
-    const isTyped = (typed?.peek() ?? "") !== "";
-    const wasFocused = about !== undefined || isTyped || document.activeElement === document.body;
-    if (wasFocused && (about !== undefined || typed !== undefined)) {
-      if (about !== undefined || isTyped || openedByFocus()) field.current?.focus();
-    }
+    // The stub that was focused is gone, and with it the focus: it is the body's.
+    if (about !== undefined || text.peek() !== "" || document.activeElement === document.body) field.current?.focus();
     void keeping.then((keep) => keptDraft(keep, key)).catch(() => "").then((draft) => {
       if (text.peek() === "") text.value = draft || (about?.kind === "edit" ? about.row.body : "");
       if (text.peek() !== "") open.value = true;
@@ -172,11 +169,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
       {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; close(); }} />}
     </>
   );
-}
-
-/** The stub that was focused is gone, and with it the focus: it is the body's. */
-function openedByFocus(): boolean {
-  return document.activeElement === document.body || document.activeElement === null;
 }
 
 /** As high as its text, up to what the window allows. */

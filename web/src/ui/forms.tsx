@@ -11,27 +11,32 @@ import { useEffect, useRef, useSignal } from "./component.ts";
 import { mark, shortKey } from "./mark.tsx";
 
 interface DialogProps {
-  readonly kind: "sheet" | "side";
+  readonly kind: "sheet" | "side" | "menu";
   readonly title: string;
   /** It is closed, and goes by that: one that only goes does not give the focus back. */
   readonly close: () => void;
+  readonly shown?: (dialog: HTMLDialogElement) => void;
   readonly children: ComponentChildren;
 }
 
 /** Lies over the page. A form of the method "dialog" in it closes it. */
-export function Dialog({ kind, title, close, children }: DialogProps): VNode {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
-  // What is only looked at goes by a click on the page, too.
-  const shut = (event: Event): void => {
-    if (kind === "side" && event.target === dialog.current) dialog.current?.close();
-  };
+export function Dialog({ kind, title, close, shown, children }: DialogProps): VNode {
+  const box = useRef<HTMLDialogElement>(null);
+  const shut = (): void => box.current?.close();
+  useEffect(() => {
+    const dialog = box.current as HTMLDialogElement;
+    dialog.showModal();
+    shown?.(dialog);
+  }, []);
   return (
-    <dialog ref={dialog} class={kind} aria-labelledby="dialog" onClose={close} onClick={shut}>
-      <header>
-        <h2 id="dialog">{title}</h2>
-        <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
-      </header>
+    // What is written in does not go by a click on the page.
+    <dialog ref={box} class={kind} aria-label={title} onClose={close} onClick={(event) => kind !== "sheet" && event.target === box.current && shut()}>
+      {kind !== "menu" && (
+        <header>
+          <h2>{title}</h2>
+          <button class="icon shut" aria-label={page.close} title={page.close} onClick={shut} />
+        </header>
+      )}
       {children}
     </dialog>
   );
