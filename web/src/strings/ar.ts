@@ -281,6 +281,7 @@ export const words: Language = {
     muted: "الأسماء المكتومة",
     noMuted: "لم تكتم أحدًا.",
     looks: "المظهر",
+    theme: "الألوان",
     auto: "كما في النظام",
     light: "فاتح",
     dark: "داكن",

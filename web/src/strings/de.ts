@@ -252,6 +252,7 @@ export const words: Language = {
     muted: "Stummgeschaltet",
     noMuted: "Du hast niemanden stummgeschaltet.",
     looks: "Darstellung",
+    theme: "Farben",
     auto: "Wie das System",
     light: "Hell",
     dark: "Dunkel",

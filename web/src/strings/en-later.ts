@@ -169,6 +169,7 @@ export const you = {
   muted: "Muted",
   noMuted: "Nobody.",
   looks: "Appearance",
+  theme: "Colours",
   auto: "Automatic",
   light: "Light",
   dark: "Dark",

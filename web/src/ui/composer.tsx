@@ -141,9 +141,9 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
         }}
       >
         {isOpen && (
-          <div class="tabs" role="tablist" aria-label={label}>
+          <div class="tabs meta" role="tablist" aria-label={label}>
             {(["write", "preview"] as const).map((each) => (
-              <button key={each} type="button" role="tab" aria-selected={tab.value === each} onClick={() => (tab.value = each)}>{t[each]}</button>
+              <button key={each} type="button" role="tab" class="link quiet" aria-selected={tab.value === each} onClick={() => (tab.value = each)}>{t[each]}</button>
             ))}
             <button type="button" class="icon shut" aria-label={t.cancel} title={t.cancel} onClick={close} />
           </div>

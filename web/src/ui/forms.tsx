@@ -82,6 +82,28 @@ export function Check({ on, set, label, children }: CheckProps): VNode {
   return <label><input type="checkbox" checked={on} aria-label={label} onChange={(event) => set(event.currentTarget.checked)} /> {children}</label>;
 }
 
+interface ChoiceProps<T extends string> {
+  readonly label: string;
+  readonly value: string;
+  /** lang: of a name that is said in another language. */
+  readonly options: readonly (readonly [value: T, name: string, lang?: string])[];
+  readonly set: (value: T) => void;
+}
+
+/** One of some. */
+export function Choice<T extends string>({ label, value, options, set }: ChoiceProps<T>): VNode {
+  return (
+    <p>
+      <label>
+        {label}{" "}
+        <select value={value} onChange={(event) => set(event.currentTarget.value as T)}>
+          {options.map(([each, name, lang]) => <option key={each} value={each} lang={lang}>{name}</option>)}
+        </select>
+      </label>
+    </p>
+  );
+}
+
 /** Whose a key is: by the name that is known of it, and by itself. */
 export function who(key: string, name?: ComponentChildren): VNode {
   return <>{mark(key)} {name} <code class="key">{shortKey(key)}</code></>;

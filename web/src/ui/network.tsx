@@ -5,11 +5,11 @@ import type { Carrier, ServerView } from "../net/net.ts";
 import { canonicalOrigin } from "../protocol/hello.ts";
 import { helped, helping, setHelping } from "../state/helping.ts";
 import { net, online, panel, servers, working } from "../state/page.ts";
-import { type Sharing, sharings } from "../state/sharing.ts";
+import { sharings } from "../state/sharing.ts";
 import { thread } from "../strings/en.ts";
 import { away, network as t } from "../strings/en-later.ts";
 import { current } from "./app.tsx";
-import { Dialog, Field, joined, quoted } from "./forms.tsx";
+import { Choice, Dialog, Field, joined, quoted } from "./forms.tsx";
 import { size } from "./storage.tsx";
 import { ago } from "./when.ts";
 
@@ -39,14 +39,7 @@ export function Network(): VNode {
         {servers.value.map((server) => <li key={server.id}><Server server={server} /></li>)}
       </ul>
       <Field label={t.addLabel} go={thread.addServer} act={add} />
-      <p>
-        <label>
-          {t.help}{" "}
-          <select value={helping.value} onChange={(event) => setHelping(event.currentTarget.value as Sharing)}>
-            {sharings.map((each) => <option key={each} value={each}>{t.helps[each]}</option>)}
-          </select>
-        </label>
-      </p>
+      <Choice label={t.help} value={helping.value} options={sharings.map((each) => [each, t.helps[each]])} set={setHelping} />
       <p class="meta">{t.helpNote}</p>
       {details([
         [t.community, topic?.place.community],

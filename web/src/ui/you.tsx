@@ -15,7 +15,7 @@ import { KeepName, wordlist } from "./keepname.tsx";
 import { Lists } from "./lists.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useSignal } from "./component.ts";
-import { Check, who } from "./forms.tsx";
+import { Check, Choice, who } from "./forms.tsx";
 import { Storage } from "./storage.tsx";
 import { Outbox } from "./waits.tsx";
 
@@ -125,19 +125,9 @@ const languages = [["en", "English"], ["de", "Deutsch"], ["ar", "العربية"
 function Looks(): VNode {
   return (
     <section>
-      <h2 id="looks">{t.looks}</h2>
-      <div role="radiogroup" aria-labelledby="looks" class="line">
-        {(["auto", "light", "dark"] as const).map((each) => (
-          <label key={each}><input type="radio" name="looks" checked={looks.value === each} onChange={() => setLooks(each)} /> {t[each]}</label>
-        ))}
-      </div>
-      <p class="line">
-        <label for="language">{t.language}</label>
-        <select id="language" value={keptChoice("language")} onChange={(event) => setLanguage(event.currentTarget.value)}>
-          <option value="">{t.auto}</option>
-          {languages.map(([value, label]) => <option key={value} value={value} lang={value}>{label}</option>)}
-        </select>
-      </p>
+      <h2>{t.looks}</h2>
+      <Choice label={t.theme} value={looks.value} options={[["auto", t.auto], ["light", t.light], ["dark", t.dark]]} set={setLooks} />
+      <Choice label={t.language} value={keptChoice("language")} options={[["", t.auto], ...languages.map(([tag, name]) => [tag, name, tag] as const)]} set={setLanguage} />
       {"Notification" in globalThis && (
         <p><Check on={notifies.value} set={(on) => void setNotifies(on)}>{t.notify}</Check></p>
       )}
