@@ -142,11 +142,9 @@ export const words: Language = {
   storage: {
     title: "Speicher",
     stored: (size, bound, topics) => `In diesem Browser liegen ${size} an Kommentaren aus ${plural(topics, "Thema", "Themen")}, von höchstens ${bound}.`,
-    all: (size) => `Mit allem anderen belegt diese Seite ${size}.`,
     notLasting: "Dieser Browser behält nichts: Gelesenes und deine Namen gehen, wenn diese Seite geschlossen wird.",
     clear: "Gelesenes vergessen",
     what: "Kommentare, gelesene Themen und die Kopie dieser Seite verschwinden aus diesem Browser. Es bleibt, was du abonniert und geschrieben hast und was noch zu senden ist.",
-    names: "Auch meine Namen",
     namesGone: "Ohne ihre Wörter oder ihre Dateien kann nie wieder jemand unter ihnen schreiben.",
     cleared: "Vergessen.",
     full: "Dieser Browser hat keinen Platz mehr: was jetzt noch kommt, geht, wenn diese Seite geschlossen wird.",

@@ -180,11 +180,9 @@ export const you = {
 export const storage = {
   title: "Storage",
   stored: (size: string, bound: string, topics: number): string => `${size} of ${bound} at most, from ${plural(topics, "topic")}.`,
-  all: (size: string): string => `${size} with all else.`,
   notLasting: "This browser keeps nothing: what you read and your names go when this page is closed.",
   clear: "Forget what was read",
   what: "Comments, topics read and the copy of this page go. What you follow, wrote and have yet to send stays.",
-  names: "My names, too",
   namesGone: "Without its words or its file nobody can ever write under a name again.",
   cleared: "Forgotten.",
   full: "This browser has no room left: what comes now goes when this page is closed.",

@@ -56,7 +56,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     void keeping.then((keep) => keptDraft(keep, key)).catch(() => "").then((draft) => {
       if (text.peek() === "") text.value = draft || (about?.kind === "edit" ? about.row.body : "");
       if (text.peek() !== "") open.value = true;
-      requestAnimationFrame(() => grow(field.current));
     });
     if (about !== undefined) requestAnimationFrame(() => box.current?.scrollIntoView({ block: "nearest" }));
     return () => {
@@ -75,7 +74,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   function input(value: string): void {
     text.value = value;
     if (state.peek() !== undefined && !isBusy) state.value = undefined;
-    grow(field.current);
     clearTimeout(timer.current);
     timer.current = setTimeout(keepNow, draftMillis);
   }
@@ -108,7 +106,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     if (about !== undefined && !asks.peek()) leave();
     else {
       open.value = false;
-      requestAnimationFrame(() => grow(field.current));
     }
   }
 
@@ -169,14 +166,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
       {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; close(); }} />}
     </>
   );
-}
-
-/** As high as its text, up to what the window allows. */
-function grow(field: HTMLTextAreaElement | null): void {
-  if (field === null) return;
-  field.style.height = "auto";
-  if (field.value !== "") field.style.height = `${Math.min(field.scrollHeight + 2, Math.max(120, innerHeight * 0.5))}px`;
-  else field.style.height = "";
 }
 
 function Preview({ text }: { readonly text: string }): VNode {

@@ -96,7 +96,7 @@ export function Choice<T extends string>({ label, value, options, set }: ChoiceP
     <p>
       <label>
         {label}{" "}
-        <select value={value} onChange={(event) => set(event.currentTarget.value as T)}>
+        <select aria-label={label} value={value} onChange={(event) => set(event.currentTarget.value as T)}>
           {options.map(([each, name, lang]) => <option key={each} value={each} lang={lang}>{name}</option>)}
         </select>
       </label>
