@@ -160,6 +160,7 @@ function Menu({ topic, row, button, close }: MenuProps): VNode {
     style.left = `${Math.max(8, Math.min(start, innerWidth - offsetWidth - 8))}px`;
     style.top = `${scrollY + (bottom + offsetHeight < innerHeight ? bottom + 4 : Math.max(8, top - offsetHeight - 4))}px`;
     box.querySelector("button")?.focus();
+    addEventListener("resize", () => box.close(), { once: true });
   }
   function move(event: KeyboardEvent): void {
     const all = [...(event.currentTarget as Element).querySelectorAll("button")];

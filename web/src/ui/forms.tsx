@@ -64,7 +64,7 @@ export function Field({ label, hint = label, go, act }: FieldProps): VNode {
     <>
       <form class="box" onSubmit={(event) => void submit(event)}>
         <input dir="auto" aria-label={label} placeholder={hint} autocapitalize="off" autocomplete="off" spellcheck={false} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
-        <button class="primary" disabled={text.value.trim() === ""}>{go}</button>
+        <button disabled={text.value.trim() === ""}>{go}</button>
       </form>
       <p class="meta" role="status">{said.value}</p>
     </>
