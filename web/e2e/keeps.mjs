@@ -78,7 +78,7 @@ async function keeps(_, opened) {
   await page.reload();
   await shows(page, facts.text);
   await shows(page, "Written online.");
-  await page.getByText(/^No server answers\. The page goes on trying\. This is as you read it last, /).waitFor();
+  await page.getByText(/^No server answers\. The page goes on trying\. As you read it last, /).waitFor();
   await checkAccess(page, "no server answers");
 
   at("other screens");
@@ -173,12 +173,12 @@ async function keeps(_, opened) {
 
   at("all is forgotten");
   await page.goto(`${facts.site}#you`);
-  await page.getByText(/ of comments from 1 topic are kept in this browser, of 134\.2 MB at most\./).waitFor();
+  await page.getByText(/ of 134\.2 MB at most, from 1 topic\./).waitFor();
   await page.getByText("Forget what was read").click();
   await checkAccess(page, "storage");
-  await page.getByRole("button", { name: "Forget it" }).click();
+  await page.locator("form").getByRole("button", { name: "Forget" }).click();
   await page.getByText("Forgotten.").waitFor();
-  await page.getByText("0 kB of comments from 0 topics").waitFor();
+  await page.getByText("0 kB of 134.2 MB at most, from 0 topics.").waitFor();
   expect("no copy is left", (await copies(page)).length === 0);
   expect("nor who had it", (await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)) === 0);
   expect("the name is", (await page.locator(".people li").count()) === 1);

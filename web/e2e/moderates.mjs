@@ -21,12 +21,12 @@ async function more(page, text, item) {
 /** Makes a list; its link. */
 async function makeList(page, tag) {
   await page.goto(`${facts.site}#you`);
-  await page.getByText("Make a list of your own").first().click();
-  await page.getByRole("textbox", { name: "Make a list of your own" }).fill(tag);
+  await page.getByText("Make a list").first().click();
+  await page.getByRole("textbox", { name: "Make a list" }).fill(tag);
   await page.keyboard.press("Enter");
   await page.getByRole("heading", { name: tag }).waitFor();
   await page.getByText("You write on this list.").waitFor();
-  return page.getByLabel("Link to share").inputValue();
+  return page.getByLabel("Its link").inputValue();
 }
 
 /** What the command line shows with a list, by the second server: lines of what is hidden, pinned, locked. */

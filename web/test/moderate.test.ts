@@ -181,7 +181,7 @@ describe("acts", () => {
     waiting[1]?.({ at: "saved", servers: 1, done: true });
     expect(tell.mock.lastCall?.[0].action).toBeUndefined();
     waiting[1]?.({ at: "failed", code: "denied", detail: "the operator keeps none of this", retryAfter: 0 });
-    expect(tell.mock.lastCall?.[0].text).toBe("The server did not take it: the operator keeps none of this");
+    expect(tell.mock.lastCall?.[0].text).toBe("No server takes it: the operator keeps none of this");
   });
 
   test("that the list says already are not said again", async () => {
@@ -195,14 +195,14 @@ describe("acts", () => {
     people.value = [];
     await moderate.say(list, [{ about: "hide", yes: true, thing: id }]);
     expect(send).not.toHaveBeenCalled();
-    expect(tell.mock.lastCall?.[0].text).toContain("not in this browser");
+    expect(tell.mock.lastCall?.[0].text).toContain("keeps this list is not here");
   });
 
   test("a ban of a delegate says that his list still counts", async () => {
     moderate.openOwn(list);
     view.value = { ...nothing, own: new Map([[`delegate ${other} theirs`, { yes: true, date: "" }]]) };
     await moderate.say(list, [{ about: "ban", yes: true, thing: other }]);
-    expect(tell.mock.lastCall?.[0].text).toBe("Banned on news mods. Saved on 2 servers. The list of this delegate still counts.");
+    expect(tell.mock.lastCall?.[0].text).toBe("Banned on news mods. Saved on 2 servers. This delegate's list still counts.");
   });
 
   const many = Array.from({ length: 30 }, (_, i) => ({ about: "ban" as const, yes: true, thing: i.toString(16).padStart(64, "0") }));
@@ -240,7 +240,7 @@ describe("acts", () => {
       return saved;
     });
     await moderate.say(list, many);
-    expect(tell.mock.lastCall?.[0].text).toBe("22 were not sent. The server did not take it: the operator keeps none of this");
+    expect(tell.mock.lastCall?.[0].text).toBe("22 were not sent. No server takes it: the operator keeps none of this");
     expect(opened.ask).toHaveBeenCalledWith("lists");
     expect(moderate.last.value?.acts.length).toBe(8);
     asked = 0;

@@ -7,6 +7,7 @@ import { isHeader } from "../protocol/document.ts";
 import { type Hash, parseHash, type Place, placeText } from "../protocol/hash.ts";
 import { listTopic, moderation, type Yes } from "../protocol/kinds.ts";
 import type { Row } from "../workers/messages.ts";
+import { comment } from "../strings/en.ts";
 import { compose, lists as t, shared as reading } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { current } from "../ui/app.tsx";
@@ -141,7 +142,7 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
   let isOver = false;
   const tellDone = (more = ""): void => tell({
     text: `${t.done(t.did[first.about][first.yes ? 1 : 0], shownName(list.tag), done, Math.min(...servers))}${more}`, lasts: 8000,
-    ...(last.peek() === back ? { action: { label: t.undo, act: undoLast } } : {}),
+    ...(last.peek() === back ? { action: { label: comment.undo, act: undoLast } } : {}),
   });
   const lane = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
@@ -186,7 +187,7 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
   tell({ text: t.failed(left.length, whyOf(failed)), action: { label: compose.retry, act: () => void say(list, left) } });
 }
 
-const whyOf = (state: SendState | undefined): string => (state?.at === "failed" && state.detail !== "" ? compose.refused(state.detail) : t.unreachable);
+const whyOf = (state: SendState | undefined): string => (state?.at === "failed" && state.detail !== "" ? compose.refused(state.detail) : compose.failed);
 
 const turned = (act: Act): Act => ({ ...act, yes: !act.yes });
 

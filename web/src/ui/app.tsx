@@ -30,7 +30,7 @@ export function App(): VNode {
   });
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => skip(event)}>{t.skip}</a>
+      <a class="skip sr" href="#main" onClick={(event) => skip(event)}>{t.skip}</a>
       <Bar />
       {!dismissed.value.includes("first") && <First />}
       {here.screen === "thread" ? <Thread route={here} />

@@ -4,7 +4,8 @@ import type { VNode } from "preact";
 import { keptTopic } from "../keep/topics.ts";
 import { keeping, net, online, panel, servers } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
-import { away as t } from "../strings/en-later.ts";
+import { thread } from "../strings/en.ts";
+import { away as t, compose } from "../strings/en-later.ts";
 import { around } from "./around.tsx";
 import { useEffect, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
@@ -16,8 +17,8 @@ export function Away({ topic }: { readonly topic: Topic }): VNode {
   return (
     <p class="state meta" role="status">
       {!online.value ? t.offline : isAlone ? t.noneFound : t.unreachable}{" "}
-      {topic.sections.value.length > 0 && seen.value > 0 && <>{around(t.last, <time dateTime={new Date(seen.value).toISOString()}>{ago(seen.value, Date.now())}</time>)}{" "}</>}
-      <button class="link" onClick={() => (isAlone ? (panel.value = "network") : topic.retry())}>{isAlone ? t.addServer : t.retry}</button>
+      {topic.sections.value.length > 0 && seen.value > 0 && <>{around(t.last, <time dateTime={new Date(seen.value).toISOString()}>{ago(seen.value)}</time>)}{" "}</>}
+      <button class="link" onClick={() => (isAlone ? (panel.value = "network") : topic.retry())}>{isAlone ? thread.addServer : compose.retry}</button>
     </p>
   );
 }

@@ -11,13 +11,14 @@ import { keeping } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { author, changeKey, makeKey, ownerOf, post, tooLong, type Writing } from "../state/write.ts";
 import { thread } from "../strings/en.ts";
-import { compose as t, network } from "../strings/en-later.ts";
+import { compose as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { knownTree, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
 import { around } from "./around.tsx";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
+import { refusal } from "./forms.tsx";
 import { KeepName } from "./keepname.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
 
@@ -50,15 +51,11 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   const isBusy = state.value?.at === "sending" || state.value?.at === "working";
 
   useEffect(() => {
-    const isTyped = (typed?.peek() ?? "") !== "";
-    const wasFocused = about !== undefined || isTyped || document.activeElement === document.body;
-    if (wasFocused && (about !== undefined || typed !== undefined)) {
-      if (about !== undefined || isTyped || openedByFocus()) field.current?.focus();
-    }
+    // The stub that was focused is gone, and with it the focus: it is the body's.
+    if (about !== undefined || text.peek() !== "" || document.activeElement === document.body) field.current?.focus();
     void keeping.then((keep) => keptDraft(keep, key)).catch(() => "").then((draft) => {
       if (text.peek() === "") text.value = draft || (about?.kind === "edit" ? about.row.body : "");
       if (text.peek() !== "") open.value = true;
-      requestAnimationFrame(() => grow(field.current));
     });
     if (about !== undefined) requestAnimationFrame(() => box.current?.scrollIntoView({ block: "nearest" }));
     return () => {
@@ -77,7 +74,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   function input(value: string): void {
     text.value = value;
     if (state.peek() !== undefined && !isBusy) state.value = undefined;
-    grow(field.current);
     clearTimeout(timer.current);
     timer.current = setTimeout(keepNow, draftMillis);
   }
@@ -110,7 +106,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     if (about !== undefined && !asks.peek()) leave();
     else {
       open.value = false;
-      requestAnimationFrame(() => grow(field.current));
     }
   }
 
@@ -143,9 +138,9 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
         }}
       >
         {isOpen && (
-          <div class="tabs" role="tablist" aria-label={label}>
+          <div class="tabs meta" role="tablist" aria-label={label}>
             {(["write", "preview"] as const).map((each) => (
-              <button key={each} type="button" role="tab" aria-selected={tab.value === each} onClick={() => (tab.value = each)}>{t[each]}</button>
+              <button key={each} type="button" role="tab" class="link quiet" aria-selected={tab.value === each} onClick={() => (tab.value = each)}>{t[each]}</button>
             ))}
             <button type="button" class="icon shut" aria-label={t.cancel} title={t.cancel} onClick={close} />
           </div>
@@ -171,19 +166,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
       {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; close(); }} />}
     </>
   );
-}
-
-/** The stub that was focused is gone, and with it the focus: it is the body's. */
-function openedByFocus(): boolean {
-  return document.activeElement === document.body || document.activeElement === null;
-}
-
-/** As high as its text, up to what the window allows. */
-function grow(field: HTMLTextAreaElement | null): void {
-  if (field === null) return;
-  field.style.height = "auto";
-  if (field.value !== "") field.style.height = `${Math.min(field.scrollHeight + 2, Math.max(120, innerHeight * 0.5))}px`;
-  else field.style.height = "";
 }
 
 function Preview({ text }: { readonly text: string }): VNode {
@@ -243,8 +225,7 @@ export function Outcome({ state, retry }: { readonly state: SendState; readonly 
       const again = <button type="button" class="link" onClick={retry}>{t.retry}</button>;
       if (state.code === "outbox-full") return <span class="error">{t.outboxFull}</span>;
       if (state.code === "rate-limited" || state.code === "busy") return <span class="error">{t.limited(Math.max(1, state.retryAfter))} {again}</span>;
-      const why = (network.reasons as Readonly<Record<string, string>>)[state.code];
-      return <span class="error">{state.detail === "" ? t.failed : around(t.refused, why ?? <q lang="en" dir="auto">{state.detail}</q>)} {again}</span>;
+      return <span class="error">{state.detail === "" ? t.failed : refusal(state)} {again}</span>;
     }
   }
 }

@@ -3,7 +3,6 @@
 
 import type { VNode } from "preact";
 import { placeText } from "../protocol/hash.ts";
-import { writeRoute } from "../route.ts";
 import { type DeskRow, openDesk } from "../state/desk.ts";
 import { isHidden, openList, type OpenList, wordOf } from "../state/lists.ts";
 import { lists as used } from "../state/me.ts";
@@ -11,12 +10,12 @@ import { type Act, last, listIn, mine, noteOf, openOwn, say, undoLast } from "..
 import { tell } from "../state/page.ts";
 import { signal } from "../state/signals.ts";
 import { ownerOf } from "../state/write.ts";
-import { comment as commentText, page, thread as threadText } from "../strings/en.ts";
+import { comment as commentText, page } from "../strings/en.ts";
 import { desk as t, lists as listText } from "../strings/en-later.ts";
-import { shownName } from "../strings/name.ts";
 import { step } from "./besides.ts";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
+import { linkTo, titleOf } from "./forms.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useComputed, useEffect, useMemo, useSignal } from "./component.ts";
 import { ago } from "./when.ts";
@@ -31,7 +30,7 @@ const viewAt = ({ place }: DeskRow): OpenList["view"]["value"] => {
   const list = listIn(place.community);
   return list === undefined ? undefined : openOwn(list).view.value;
 };
-const linkOf = ({ place, topic, row }: DeskRow): string => writeRoute({ screen: "thread", community: place.community, topic: topic === "" ? place.topic : topic, comment: row.id });
+const linkOf = ({ place, topic, row }: DeskRow): string => linkTo(place, topic, row.id);
 const hidden = (each: DeskRow): boolean => isHidden(viewAt(each), each.row.id, each.row.key);
 const banned = (each: DeskRow): boolean => each.row.key !== undefined && wordOf(viewAt(each), "ban", each.row.key) === true;
 
@@ -44,23 +43,20 @@ const saysOf = ({ row: { id, key } }: DeskRow): string => views.value.flatMap(({
 
 /** Hides comments, or bans their authors; if all are, takes that back. */
 function act(about: "hide" | "ban", all: readonly DeskRow[]): void {
-  const some = about === "hide" ? all : all.filter(({ row }) => row.key !== undefined && ownerOf(row) === undefined);
+  const isBan = about === "ban";
+  const some = isBan ? all.filter(({ row }) => row.key !== undefined && ownerOf(row) === undefined) : all;
   if (some.length === 0) return tell({ text: listText.noAuthor, lasts: 4000 });
-  const is = about === "hide" ? hidden : banned;
+  const is = isBan ? banned : hidden;
   const yes = !some.every(is);
   // A list for each community, and each thing once.
-  const byList = new Map<ReturnType<typeof listIn>, Map<string, Act>>();
-  for (const each of some) {
-    const { place, row } = each;
-    const list = listIn(place.community);
-    const acts = byList.get(list) ?? new Map<string, Act>();
-    byList.set(list, acts);
-    const thing = about === "hide" ? row.id : (row.key as string);
-    if (is(each) !== yes) acts.set(thing, { about, yes, thing, note: { place, text: about === "hide" ? noteOf(row) : (row.user ?? "") } });
-  }
-  for (const [list, acts] of byList) {
+  for (const community of new Set(some.map(({ place }) => place.community))) {
+    const acts = some.filter((each) => each.place.community === community && is(each) !== yes).map(({ place, row }): [string, Act] => {
+      const thing = isBan ? (row.key as string) : row.id;
+      return [thing, { about, yes, thing, note: { place, text: isBan ? (row.user ?? "") : noteOf(row) } }];
+    });
+    const list = listIn(community);
     if (list === undefined) tell({ text: listText.noList, lasts: 8000 });
-    else void say(list, [...acts.values()]);
+    else void say(list, [...new Map(acts).values()]);
   }
 }
 
@@ -114,32 +110,15 @@ export function Desk(): VNode {
       const article = document.activeElement?.closest("article") ?? null;
       const one = desk.rows.peek().find(({ name }) => name === article?.id);
       const many = selected.peek().size > 0;
-      switch (event.key) {
-        case "j":
-        case "k":
-          step(article, event.key === "j" ? 1 : -1, ".desk article");
-          break;
-        case "h":
-        case "b":
-          does(event.key === "h" ? "hide" : "ban", many ? undefined : one);
-          break;
-        case "x":
-        case "X":
-          if (one !== undefined) select(one, event.key === "X");
-          break;
-        case "u":
-          undoLast();
-          break;
-        case "Escape":
-          selected.value = new Set();
-          return;
-        case "Enter":
-          if (one === undefined || target !== article) return;
-          location.hash = linkOf(one);
-          break;
-        default:
-          return;
-      }
+      const { key } = event;
+      if (key === "Escape") selected.value = new Set();
+      else if (key === "j" || key === "k") step(article, key === "j" ? 1 : -1, ".desk article");
+      else if (key === "h" || key === "b") does(key === "h" ? "hide" : "ban", many ? undefined : one);
+      else if (key === "u") undoLast();
+      else if (one === undefined) return;
+      else if (key === "x" || key === "X") select(one, key === "X");
+      else if (key === "Enter" && target === article) location.hash = linkOf(one);
+      else return;
       event.preventDefault();
     }
     // After the page's own keys, of which "g h" is one.
@@ -147,18 +126,11 @@ export function Desk(): VNode {
     return () => removeEventListener("keydown", onKey);
   }, []);
 
-  /** What the focus came to is looked at. */
-  function onFocus(event: FocusEvent): void {
-    const name = (event.target as Element).closest("article")?.id;
-    const one = desk.rows.peek().find((each) => each.name === name);
-    if (one !== undefined) desk.see([one]);
-  }
-
   return (
     <main id="main" class="desk" tabIndex={-1}>
       <h1>{page.desk}</h1>
       <p class="meta state" role="status">
-        {topics === 0 && !busy ? t.none : busy && rows.length === 0 ? t.reading : t.news(news, topics)}
+        {topics === 0 && !busy ? t.none : busy && rows.length === 0 ? listText.reading : t.news(news, topics)}
         {older > 0 && <>, {t.older(older)}</>}{others > 0 && <>. {t.others(others)}</>}{cut && <>. {t.cut}</>}
       </p>
       {mine.value.length === 0 && <p class="state meta"><a href="#you">{listText.noList}</a></p>}
@@ -171,38 +143,38 @@ export function Desk(): VNode {
             <button onClick={() => (selected.value = new Set())}>{t.clear}</button>
           </>
         )}
-        {last.value !== undefined && <button onClick={undoLast}>{listText.undo}</button>}
+        {last.value !== undefined && <button onClick={undoLast}>{commentText.undo}</button>}
         {news + older > 0 && <button onClick={() => desk.seeAll()}>{t.seen}</button>}
       </div>
-      <div id="comments" tabIndex={-1} onFocusIn={onFocus}>
+      <div id="comments" tabIndex={-1}>
         {rows.map((each) => (
-          <Item key={each.name} each={each} isSeen={desk.seen.value.has(each.name)} isSelected={selected.value.has(each.name)} select={select} does={does} />
+          <Item key={each.name} each={each} isSeen={desk.seen.value.has(each.name)} isSelected={selected.value.has(each.name)} select={select} does={does} see={desk.see} />
         ))}
       </div>
     </main>
   );
 }
 
-function Item({ each, isSeen, isSelected, select, does }: {
+function Item({ each, isSeen, isSelected, select, does, see }: {
   readonly each: DeskRow;
   readonly isSeen: boolean;
   readonly isSelected: boolean;
   readonly select: (each: DeskRow, range: boolean) => void;
   readonly does: (about: "hide" | "ban", each: DeskRow) => void;
+  readonly see: (rows: readonly DeskRow[]) => void;
 }): VNode {
   const { name, place, topic, row } = each;
   // What lists say changes for few rows.
   const [says, isGone, isBanned] = [useComputed(() => saysOf(each)).value, useComputed(() => hidden(each)).value, useComputed(() => banned(each)).value];
-  const title = topic === "" ? threadText.unnamed(place.topic) : shownName(topic.replace(/^https?:\/\//, ""));
   const text = row.body.slice(0, maxText);
   return (
-    <article id={name} class={`comment${isSeen ? " seen" : " fresh"}${isGone ? " hidden" : ""}`} tabIndex={-1} aria-labelledby={`n-${name}`}>
+    <article id={name} class={`comment${isSeen ? " seen" : " fresh"}${isGone ? " hidden" : ""}`} tabIndex={-1} aria-labelledby={`n-${name}`} onFocusIn={() => see([each])}>
       <header>
         <input type="checkbox" checked={isSelected} aria-label={t.select(nameOf(row))} onClick={(event) => select(each, event.shiftKey)} />
         {mark(row.key)}
         <span class="name" id={`n-${name}`}><bdi>{nameOf(row)}</bdi></span>
         {row.user !== undefined && row.key !== undefined && <code class="key">{shortKey(row.key)}</code>}
-        <span class="meta"><a href={linkOf(each)}><bdi>{title}</bdi></a> · {row.date === undefined ? commentText.undated : ago(Date.parse(row.date), Date.now())}</span>
+        <span class="meta"><a href={linkOf(each)}><bdi>{titleOf(place, topic)}</bdi></a> · {row.date === undefined ? commentText.undated : ago(Date.parse(row.date))}</span>
         {says !== "" && <span class="meta warn">{says}</span>}
       </header>
       {body(text.length < row.body.length ? `${text}…` : text, undefined)}

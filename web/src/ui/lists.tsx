@@ -3,16 +3,17 @@
 import type { VNode } from "preact";
 import { moderation, type Yes } from "../protocol/kinds.ts";
 import { type Place, placeText } from "../protocol/hash.ts";
-import { hashOfPart, writeRoute } from "../route.ts";
+import { hashOfPart } from "../route.ts";
 import { setList, setLists } from "../state/choices.ts";
 import { listLink, type ListName, listNamed, openList } from "../state/lists.ts";
 import { chosen, type ChosenList, people } from "../state/me.ts";
 import { listIn, makeList, mine, notes, openOwn, say, writeOn } from "../state/moderate.ts";
 import { config } from "../state/page.ts";
-import { lists as t } from "../strings/en-later.ts";
+import { page } from "../strings/en.ts";
+import { lists as t, you } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
-import { mark, shortKey } from "./mark.tsx";
 import { useEffect, useMemo, useSignal } from "./component.ts";
+import { Check, Field, linkTo, Shown, who } from "./forms.tsx";
 
 /** Things of one kind that a list's page shows. */
 export const maxShown = 200;
@@ -31,49 +32,38 @@ export function Lists(): VNode {
           <li key={placeText(each.place)} class="line">
             <Switch list={each} />
             <a href={listLink(mine.value.find((own) => isAt(each.place, own)) ?? each)}><bdi>{each.label}</bdi></a>
-            {listIn(each.place.community)?.place.topic !== each.place.topic && !config.value.lists.some((site) => site.startsWith(placeText(each.place))) && <button class="link" onClick={() => setLists(chosen.value.filter((other) => other !== each))}>{t.stop}</button>}
+            {listIn(each.place.community)?.place.topic !== each.place.topic && !config.value.lists.some((site) => site.startsWith(placeText(each.place))) && <button class="link" onClick={() => setLists(chosen.value.filter((other) => other !== each))}>{you.forget}</button>}
           </li>
         ))}</ul>
       )}
-      <Field label={t.add} act={async (text) => {
+      <Later label={t.add} act={async (text) => {
         const named = listNamed(text, config.value.community);
         if (named === undefined) return t.bad;
         location.hash = listLink(named);
         return "";
       }} />
-      <Field label={t.make} act={async (tag) => {
+      <Later label={t.make} act={async (tag) => {
         const list = await makeList(hashOfPart(config.value.community), tag);
         if (list === undefined) return t.badTag;
         writeOn(list);
         location.hash = listLink(list);
         return "";
       }} />
-      {mine.value.length > 0 && <p><a href="#desk">{t.desk}</a></p>}
+      {mine.value.length > 0 && <p><a href="#desk">{page.desk}</a></p>}
     </section>
   );
 }
 
-function Switch({ list }: { readonly list: ChosenList }): VNode {
-  return <label><input type="checkbox" checked={!list.off} aria-label={t.use(list.label)} onChange={(event) => setList({ ...list, off: !event.currentTarget.checked })} /></label>;
+function Switch({ list, children }: { readonly list: ChosenList; readonly children?: string }): VNode {
+  return <Check on={!list.off} set={(on) => setList({ ...list, off: !on })} {...(children === undefined ? { label: t.use(list.label) } : {})}>{children}</Check>;
 }
 
-/** One line that a person fills in, and what became of it. */
-function Field({ label, act }: { readonly label: string; readonly act: (text: string) => Promise<string> }): VNode {
-  const text = useSignal("");
-  const said = useSignal("");
-  async function submit(event: Event): Promise<void> {
-    event.preventDefault();
-    said.value = await act(text.value.trim());
-    if (said.value === "") text.value = "";
-  }
+/** A field that few need. */
+function Later({ label, act }: { readonly label: string; readonly act: (text: string) => Promise<string> }): VNode {
   return (
     <details>
       <summary>{label}</summary>
-      <form class="box" onSubmit={(event) => void submit(event)}>
-        <input aria-label={label} autocapitalize="off" autocomplete="off" spellcheck={false} value={text.value} onInput={(event) => (text.value = event.currentTarget.value)} />
-        <button disabled={text.value.trim() === ""}>{t.go}</button>
-      </form>
-      <p class="meta" role="status">{said.value}</p>
+      <Field label={label} go={t.go} act={act} />
     </details>
   );
 }
@@ -81,10 +71,10 @@ function Field({ label, act }: { readonly label: string; readonly act: (text: st
 /** What a list says: who uses it sees it, who keeps it takes it back here. */
 export function ListPage({ link }: { readonly link: string }): VNode {
   const named = listNamed(link, config.value.community);
-  return <main id="main" class="prose" tabIndex={-1}>{named === undefined ? <p>{t.bad}</p> : <Shown named={named} />}</main>;
+  return <main id="main" class="prose" tabIndex={-1}>{named === undefined ? <p>{t.bad}</p> : <ListShown named={named} />}</main>;
 }
 
-function Shown({ named }: { readonly named: ListName }): VNode {
+function ListShown({ named }: { readonly named: ListName }): VNode {
   const { place } = named;
   const own = mine.value.find((each) => isAt(place, each));
   const open = useMemo(() => (own === undefined ? openList(place) : openOwn(own)), [own]);
@@ -101,13 +91,13 @@ function Shown({ named }: { readonly named: ListName }): VNode {
   return (
     <>
       <h1><bdi>{title}</bdi></h1>
-      {key !== undefined && <p class="line meta">{mark(key)} <code class="key">{shortKey(key)}</code></p>}
+      {key !== undefined && <p class="line meta">{who(key)}</p>}
       <p class="line">
-        {used !== undefined ? <label><Switch list={used} /> {t.used}</label> : <button class="primary" onClick={() => setList({ place, label: chosen.value.some(({ label }) => label === title) ? `${title} ${place.topic.slice(0, 8)}` : title, off: false })}>{t.useIt}</button>}
+        {used !== undefined ? <Switch list={used}>{t.used}</Switch> : <button class="primary" onClick={() => setList({ place, label: chosen.value.some(({ label }) => label === title) ? `${title} ${place.topic.slice(0, 8)}` : title, off: false })}>{t.useIt}</button>}
         {writes !== undefined && (own !== undefined && listIn(place.community) === own ? <span class="meta">{t.current}</span> : <button onClick={() => writeOn(writes)}>{t.writeOn(title)}</button>)}
       </p>
       {own !== undefined && writes === undefined && <p class="warn">{t.lost}</p>}
-      <p><label>{t.share} <input readOnly value={new URL(listLink(list ?? named), location.href).href} onFocus={(event) => event.currentTarget.select()} /></label></p>
+      <p>{t.share} <Shown label={t.share} value={new URL(listLink(list ?? named), location.href).href} /></p>
       <p class="meta" role="status">{view?.key !== undefined ? "" : late.value ? t.silent : t.reading}</p>
       {(Object.keys(moderation) as Yes[]).map((about) => {
         const things = [...(view?.own ?? [])].flatMap(([each, { yes }]) => (yes ? [each] : []))
@@ -127,9 +117,9 @@ function Shown({ named }: { readonly named: ListName }): VNode {
           </section>
         );
       })}
-      {writes !== undefined && <Field label={t.verbs.delegate[1]} act={async (text) => {
+      {writes !== undefined && <Later label={t.verbs.delegate[1]} act={async (text) => {
         const other = listNamed(text, place.community);
-        if (other?.key === undefined || other.tag === undefined) return t.badDelegate;
+        if (other?.key === undefined || other.tag === undefined) return t.bad;
         if (other.place.topic === place.topic) return t.itself;
         await say(writes, [{ about: "delegate", yes: true, thing: `${other.key} ${other.tag}` }]);
         return "";
@@ -144,10 +134,10 @@ function Thing({ about, thing, place, by }: { readonly about: Yes; readonly thin
   const [key, tag] = [thing.slice(0, 64), thing.slice(65)];
   return (
     <span>
-      {about === "delegate" ? <>{mark(key)} <a href={listLink({ place, key, tag })}><bdi>{shownName(tag)}</bdi></a> <code class="key">{shortKey(key)}</code></>
-        : about === "ban" ? <>{mark(key)} <bdi>{note?.text}</bdi> <code class="key">{shortKey(key)}</code></>
+      {about === "delegate" ? who(key, <a href={listLink({ place, key, tag })}><bdi>{shownName(tag)}</bdi></a>)
+        : about === "ban" ? who(key, <bdi>{note?.text}</bdi>)
         : note === undefined ? <code class="key">{thing}</code>
-        : <a href={writeRoute({ screen: "thread", ...note.place, comment: thing as Place["topic"] })}><bdi>{note.text}</bdi></a>}
+        : <a href={linkTo(note.place, "", thing as Place["topic"])}><bdi>{note.text}</bdi></a>}
       {by !== undefined && <span class="meta"> {t.by(shownName(by))}</span>}
     </span>
   );

@@ -321,7 +321,7 @@ function Pill({ topic }: { readonly topic: Topic }): VNode {
   const n = topic.facts.value.pending;
   return (
     <div class="pill" role="status">
-      {n > 0 && <button onClick={() => void besides().then((loaded) => loaded?.showPending(topic))} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
+      {n > 0 && <button onClick={() => void besides().then((loaded) => loaded?.showPending(topic))} aria-label={t.showPending(n)}>{t.fresh(n)}</button>}
     </div>
   );
 }

@@ -4,8 +4,8 @@ import type { VNode } from "preact";
 import { notes } from "../state/composing.ts";
 import { type Item, outbox, takeBack, tryAgain, underWay } from "../state/outbox.ts";
 import { effect } from "../state/signals.ts";
-import { network, waits as t } from "../strings/en-later.ts";
-import { around } from "./around.tsx";
+import { compose, waits as t } from "../strings/en-later.ts";
+import { refusal } from "./forms.tsx";
 
 /** Characters of a text that stand for it. */
 const maxWords = 80;
@@ -20,8 +20,7 @@ export function showNotes(): void {
 function State({ item: { id, refused } }: { readonly item: Item }): VNode {
   return (
     <>
-      <span class={refused === undefined ? "warn" : "error"}>{refused === undefined ? t.waits : around(t.refused, (network.reasons as Readonly<Record<string, string>>)[refused.code] ?? <q lang="en" dir="auto">{refused.detail}</q>)}</span>{" "}
-      {refused !== undefined && <button class="link" onClick={() => void tryAgain(id)}>{t.again}</button>}{" "}
+      {refused === undefined ? <span class="warn">{compose.waits}</span> : <><span class="error">{refusal(refused)}</span> <button class="link" onClick={() => void tryAgain(id)}>{compose.retry}</button></>}{" "}
       <button class="link" onClick={() => void takeBack(id)}>{t.back}</button>
     </>
   );

@@ -8,13 +8,14 @@ import { setNotifies } from "../state/notify.ts";
 import { tell } from "../state/page.ts";
 import { seedOfWords } from "../state/words.ts";
 import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
-import { compose, storage, you as t } from "../strings/en-later.ts";
+import { compose, keepName, lists, menu, storage, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { unsealInWorker } from "../workers/working.ts";
 import { KeepName, wordlist } from "./keepname.tsx";
 import { Lists } from "./lists.tsx";
 import { mark, shortKey } from "./mark.tsx";
 import { useSignal } from "./component.ts";
+import { Check, Choice, who } from "./forms.tsx";
 import { Storage } from "./storage.tsx";
 import { Outbox } from "./waits.tsx";
 
@@ -28,7 +29,7 @@ export function You(): VNode {
         <h2>{t.names}</h2>
         {people.value.length === 0 && <p class="meta">{t.noNames}</p>}
         <ul class="plain people">
-          {people.value.map((who) => <li key={who.key}><Person who={who} keep={() => (keeps.value = who)} /></li>)}
+          {people.value.map((each) => <li key={each.key}><Person person={each} keep={() => (keeps.value = each)} /></li>)}
         </ul>
         <p><button onClick={() => void makeKey("")}>{t.add}</button></p>
         <Bring />
@@ -42,23 +43,21 @@ export function You(): VNode {
   );
 }
 
-function Person({ who, keep }: { readonly who: Me; readonly keep: () => void }): VNode {
-  const { key, kept } = who;
+function Person({ person, keep }: { readonly person: Me; readonly keep: () => void }): VNode {
+  const { key, kept } = person;
   const isUsed = me.value?.key === key;
-  const id = `name-${key.slice(0, 12)}`;
   return (
     <>
       <p class="line">
         {mark(key)}
-        <label class="sr" for={id}>{t.name}</label>
-        <input id={id} dir="auto" value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(who, { name: shownName(event.currentTarget.value) })} />
+        <input dir="auto" aria-label={t.name} value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(person, { name: shownName(event.currentTarget.value) })} />
       </p>
       <p class="line meta">
         <code class="key">{shortKey(key)}</code>
-        {isUsed ? <span>{t.used}</span> : <button class="link" onClick={() => setActive(key)}>{t.use}</button>}
+        {isUsed ? <span>{lists.used}</span> : <button class="link" onClick={() => setActive(key)}>{t.use}</button>}
         <span class={kept.saved ? "" : "warn"}>{kept.saved ? t.kept : t.notKept}</span>
-        <button class="link" onClick={keep}>{t.keep}</button>
-        <button class="link error" onClick={() => { if (confirm(t.forgetAsk)) void forgetKey(who); }}>{t.forget}</button>
+        <button class="link" onClick={keep}>{keepName.title}</button>
+        <button class="link error" onClick={() => { if (confirm(storage.namesGone)) void forgetKey(person); }}>{t.forget}</button>
       </p>
     </>
   );
@@ -100,7 +99,7 @@ function Bring(): VNode {
         <textarea id="bring-words" rows={3} dir="ltr" autocapitalize="off" autocomplete="off" spellcheck={false} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
         <label for="bring-file">{t.file}</label>
         <input id="bring-file" type="file" onChange={(event) => (file.value = event.currentTarget.files?.[0])} />
-        {file.value !== undefined && <input type="password" dir="auto" autocomplete="current-password" aria-label={t.passphrase} placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />}
+        {file.value !== undefined && <input type="password" dir="auto" autocomplete="current-password" aria-label={keepName.passphrase} placeholder={keepName.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />}
         <p class="line"><button class="primary" disabled={words.value.trim() === "" && file.value === undefined}>{t.bringIt}</button> <span class="meta" role="status">{said.value}</span></p>
       </form>
     </details>
@@ -113,7 +112,7 @@ function Muted(): VNode {
       <h2>{t.muted}</h2>
       {muted.value.length === 0 ? <p class="meta">{t.noMuted}</p> : (
         <ul class="plain">{muted.value.map((key) => (
-          <li key={key} class="line">{mark(key)} <code class="key">{shortKey(key)}</code> <button class="link" onClick={() => mute(key, false)}>{t.unmute}</button></li>
+          <li key={key} class="line">{who(key)} <button class="link" onClick={() => mute(key, false)}>{menu.unmute}</button></li>
         ))}</ul>
       )}
     </section>
@@ -126,22 +125,11 @@ const languages = [["en", "English"], ["de", "Deutsch"], ["ar", "العربية"
 function Looks(): VNode {
   return (
     <section>
-      <h2 id="looks">{t.looks}</h2>
-      <div role="radiogroup" aria-labelledby="looks" class="line">
-        {(["auto", "light", "dark"] as const).map((each) => (
-          <label key={each}><input type="radio" name="looks" checked={looks.value === each} onChange={() => setLooks(each)} /> {t[each]}</label>
-        ))}
-      </div>
-      <p class="line">
-        <label for="language">{t.language}</label>
-        <select id="language" value={keptChoice("language")} onChange={(event) => setLanguage(event.currentTarget.value)}>
-          <option value="">{t.byBrowser}</option>
-          {languages.map(([value, label]) => <option key={value} value={value} lang={value}>{label}</option>)}
-        </select>
-      </p>
-      <p class="meta">{t.languageText}</p>
+      <h2>{t.looks}</h2>
+      <Choice label={t.theme} value={looks.value} options={[["auto", t.auto], ["light", t.light], ["dark", t.dark]]} set={setLooks} />
+      <Choice label={t.language} value={keptChoice("language")} options={[["", t.auto], ...languages.map(([tag, name]) => [tag, name, tag] as const)]} set={setLanguage} />
       {"Notification" in globalThis && (
-        <p><label><input type="checkbox" checked={notifies.value} onChange={(event) => void setNotifies(event.currentTarget.checked)} /> {t.notify}</label></p>
+        <p><Check on={notifies.value} set={(on) => void setNotifies(on)}>{t.notify}</Check></p>
       )}
     </section>
   );
