@@ -115,12 +115,12 @@ export async function openSession(origin: string, hashes: readonly string[], Web
   const pins = hashes.map((hash) => ({ algorithm: "sha-256" as const, value: fromHex(hash) }));
   const session = new WebTransport(`${origin}/webtransport`, pins.length === 0 ? {} : { serverCertificateHashes: pins });
   const closed = new AbortController();
-  const ended = (): void => closed.abort(new Trouble("broke", "the session was closed"));
-  session.closed.then(ended, ended);
-  const close = (reason: unknown): void => {
+  const close = (reason: unknown = new Trouble("broke", "the session was closed")): void => {
     closed.abort(reason);
     session.close();
   };
+  const over = (): void => close();
+  session.closed.then(over, over);
   try {
     await until(signal, session.ready);
   } catch (error) {
@@ -129,7 +129,6 @@ export async function openSession(origin: string, hashes: readonly string[], Web
     // Browsers do not say why: nothing answers there, or what answers has another certificate.
     throw signal.aborted ? error : new Trouble("unreachable", "no session of WebTransport");
   }
-  const over = (): void => close(new Trouble("broke", "the session was closed"));
   return { carrier: "webtransport", server: { origin, fetch: fetchBy(session, closed.signal, close) }, closed: closed.signal, close: over };
 }
 
@@ -146,12 +145,12 @@ function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown)
     const stop = (reason: unknown): void => end.abort(reason);
     const forgetClosed = atEnd(closed, () => stop(closed.reason));
     const forgetSignal = atEnd(signal ?? undefined, () => stop(signal?.reason));
-    let leave: (() => void) | undefined;
+    let leave = (): void => undefined;
     /** The stream's place is free, and nobody waits for a signal any more. */
     const done = (): void => {
       forgetClosed();
       forgetSignal();
-      leave?.();
+      leave();
     };
     try {
       leave = await enter(end.signal);
@@ -241,37 +240,21 @@ function readHead(bytes: Uint8Array): { readonly status: number; readonly header
   return { status: status as number, headers: readHeaders(Object.entries(headers as Record<string, unknown>)) };
 }
 
-/** So many are inside at once; the others wait, in order. Entering gives what leaves, once. */
+/** So many are inside at once; the others wait, in order. Entering gives what leaves. */
 function turnstile(places: number): (signal: AbortSignal) => Promise<() => void> {
-  let inside = 0;
-  const waiting = new Set<() => void>();
-  const leaver = (): (() => void) => {
-    let isIn = true;
-    return () => {
-      if (!isIn) return;
-      isIn = false;
-      inside--;
-      const [next] = waiting;
-      next?.();
-    };
-  };
+  const inside = new Set<() => void>();
+  const waiting: (() => void)[] = [];
   return async (signal) => {
-    signal.throwIfAborted();
-    if (inside >= places) {
-      await new Promise<void>((resolve, reject) => {
-        const go = (): void => {
-          waiting.delete(go);
-          forget();
-          inside++;
-          resolve();
-        };
-        waiting.add(go);
-        const forget = atEnd(signal, () => {
-          waiting.delete(go);
-          reject(signal.reason);
-        });
-      });
-    } else inside++;
-    return leaver();
+    do {
+      signal.throwIfAborted();
+      // All look again when one leaves: of those that wait some have given up.
+      if (inside.size >= places) await until(signal, new Promise<void>((resolve) => waiting.push(resolve)));
+    } while (inside.size >= places);
+    const leave = (): void => {
+      inside.delete(leave);
+      for (const look of waiting.splice(0)) look();
+    };
+    inside.add(leave);
+    return leave;
   };
 }
