@@ -756,7 +756,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
       clearTimeout(othersTimer);
       clearTimeout(checkTimer);
       clearTimeout(batchTimer);
-      life.abort(new Trouble("broke", "closed"));
+      life.abort(new Trouble("broke"));
       dropEarly();
       for (const { end } of sources) end.abort(life.signal.reason);
       sources.clear();

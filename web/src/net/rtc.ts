@@ -173,7 +173,7 @@ export function createSwarm<Proof>({ servers, peerId, prove, take, seed, signal,
       const proof = await within(signal, helloMillis, () => prove(line, toHex(nonce), prints));
       const address = await addressOf(connection);
       const bytes = address === undefined ? undefined : (parseAddress(address) ?? parse6(address));
-      if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address", address);
+      if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address");
       tracker.found();
       take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, proof, address?.includes(":") ? `[${address}]` : address);
     } catch {
@@ -277,7 +277,7 @@ export function portOf(channel: DataChannel, connection: Connection): Port {
 export function fingerprintOf(sdp: string): string {
   const prints = new Set([...sdp.matchAll(/^a=fingerprint:(\S+) (\S+)\s*$/gm)].map(([, algorithm = "", digits = ""]) => `${algorithm} ${digits}`.toLowerCase()));
   const [, hex = ""] = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/.exec([...prints].join()) ?? [];
-  if (hex === "") throw new Trouble("no-proof", "a session description without one fingerprint");
+  if (hex === "") throw new Trouble("no-proof");
   return toHex(fromHex(hex.replaceAll(":", "")));
 }
 
