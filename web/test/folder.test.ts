@@ -328,6 +328,6 @@ describe("what a folder's reader refuses", () => {
     const cid = cidOf(node, 1, "dag-pb");
     expect(childrenOf(node, cid, [], "topic")).toHaveLength(1);
     expect(() => childrenOf(node, cid, [], "community")).toThrow("a link's codec");
-    expect(() => childrenOf(node, { ...cid, codec: "raw" }, [], "topic")).toThrow("no directory node");
+    expect(() => childrenOf(node, { ...cid, codec: "raw" }, [], "topic")).toThrow("a folder's codec");
   });
 });
