@@ -590,15 +590,11 @@ export function createServers(host: ServersHost): Servers {
     close() {
       life.abort(new Trouble("broke"));
       clearTimeout(alarm);
-      clearTimeout(frame);
       for (const entry of entries) {
         entry.peer?.end.abort(life.signal.reason);
         settle(entry);
       }
       clearTimeout(frame);
-      listeners.clear();
-      peerListeners.clear();
-      helloListeners.clear();
     },
   };
 }
