@@ -91,29 +91,59 @@ const { output: made } = await bundle.generate({
   codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: partOf, debugName: "parts" }] },
 });
 
-// What a module gives that is imported later, rolldown gathers by a function in a file of its own, which all that comes
-// later would wait for. An object does the same.
-const added = "rolldown-runtime.js";
-const output = made.filter(({ fileName }) => fileName !== added).map(({ fileName, imports, code: before }) => {
-  if (!imports.includes(added)) return { fileName, imports, code: before };
-  const [statement, gather] = /import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/.exec(before) ?? [];
-  const code = before.replace(statement, "").replace(/=(\w+)\(\{((?:[\w$]+:\(\)=>[\w$]+,?)+)\}\)/g, (all, name, members) => {
-    if (name !== gather) return all;
-    return `={${members.replace(/([\w$]+):\(\)=>([\w$]+)/g, "get $1(){return $2}")}}`;
+// What a module gives that is imported later, rolldown gathers in an object, which its file gives under a letter and who
+// imports it takes from there. Here the file itself gives it, by its name.
+const output = made.map(({ fileName, imports, code }) => ({ fileName, imports, code }));
+const gatherer = /var ([\w$]+)=Object\.defineProperty,([\w$]+)=\(e,t\)=>\{.{0,80}\1\(n,Symbol\.toStringTag,\{value:`Module`\}\),n\};/;
+const unknown = () => new Error("rolldown gathers otherwise than build.js knows");
+const home = output.find(({ code }) => gatherer.test(code));
+if (home === undefined) throw unknown();
+const [, , gather] = gatherer.exec(home.code);
+home.code = home.code.replace(gatherer, "");
+const given = /export\{([^}]*)\};$/m;
+const pairsOf = (names) => names.split(",").map((each) => each.split(" as ")).map(([name, alias = name]) => [name, alias]);
+const [, letter] = pairsOf(given.exec(home.code)[1]).find(([name]) => name === gather) ?? [];
+const named = new Set();
+for (const file of output) {
+  let by = gather;
+  if (file !== home) {
+    file.code = file.code.replace(new RegExp(`import\\{([^}]*)\\}from"\\./${home.fileName}";`), (all, names) => {
+      const pairs = pairsOf(names);
+      by = pairs.find(([name]) => name === letter)?.[1];
+      return `import{${pairs.filter(([name]) => name !== letter).map((each) => each.join(" as "))}}from"./${home.fileName}";`;
+    });
+  }
+  const asked = new Map(pairsOf(given.exec(file.code)[1]));
+  const objects = new Map();
+  file.code = file.code.replace(/var ([\w$]+)=([\w$]+)\(\{((?:\w+:\(\)=>[\w$]+,?)+)\}\);/g, (all, object, caller, members) => {
+    if (caller !== by) return all;
+    const each = (as) => members.replace(/(\w+):\(\)=>([\w$]+)/g, as);
+    // The file itself may want one.
+    if (!asked.has(object)) return `var ${object}={${each("get $1(){return $2}")}};`;
+    objects.set(object, each("$2 as $1"));
+    named.add(`${file.fileName} ${asked.get(object)}`);
+    return "";
   });
-  // A name that is still called is one that nothing gives any more: that would be seen only by whoever asks for that part.
-  if (statement === undefined || new RegExp(`(?<![\\w$.])${gather}\\(\\{[\\w$]+:\\(\\)=>`).test(code)) throw new Error("rolldown adds something else than build.js knows");
-  return { fileName, code, imports: imports.filter((name) => name !== added) };
-});
+  asked.delete(file === home ? gather : "");
+  file.code = file.code.replace(given, `export{${[...asked].map(([name, alias]) => objects.get(name) ?? `${name} as ${alias}`)}};`);
+  // One that is made elsewhere would be missed only when somebody asks for that part.
+  if (by !== undefined && new RegExp(`(?<![\\w$.])${by.replaceAll("$", "\\$")}\\(\\{\\w+:\\(\\)=>`).test(file.code)) throw unknown();
+}
+for (const file of output) {
+  file.code = file.code.replace(/import\(`\.\/(\w+\.js)`\)\.then\((\w)=>\2\.(\w+)\)/g, (_, from, __, alias) => {
+    if (!named.has(`${from} ${alias}`)) throw unknown();
+    return `import(\`./${from}\`)`;
+  });
+}
 // What main.js gives has there the name that it is given by: the other files may call it as they like, but not that.
 const main = output.find(({ fileName }) => fileName === "main.js");
-const given = new Map();
-main.code = main.code.replace(/export\{([^}]*)\};$/m, (_, names) => {
-  for (const [name, alias = name] of names.split(",").map((each) => each.split(" as "))) given.set(alias, name);
-  return `export{${[...given.values()].sort()}};`;
+const own = new Map();
+main.code = main.code.replace(given, (_, names) => {
+  for (const [name, alias] of pairsOf(names)) own.set(alias, name);
+  return `export{${[...own.values()].sort()}};`;
 });
 for (const file of output) {
-  file.code = file.code.replace(/import\{([^}]*)\}from"\.\/main\.js";/, (_, names) => `import{${names.split(",").map((each) => each.split(" as ")).map(([alias, name = alias]) => `${given.get(alias)} as ${name}`).sort()}}from"./main.js";`);
+  file.code = file.code.replace(/import\{([^}]*)\}from"\.\/main\.js";/, (_, names) => `import{${pairsOf(names).map(([alias, name]) => `${own.get(alias)} as ${name}`).sort()}}from"./main.js";`);
 }
 const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
 // These share no file with the page: it would have to be cut otherwise for the one's sake, and the other begins sooner.

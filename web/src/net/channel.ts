@@ -58,7 +58,7 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
   let greet: (greeting: Greeting) => void;
   const greeted = new Promise<Greeting>((resolve) => (greet = resolve));
 
-  function close(reason: unknown = new Trouble("broke", "the session was closed")): void {
+  function close(reason: unknown = new Trouble("broke")): void {
     if (closed.signal.aborted) return;
     closed.abort(reason);
     port.close();

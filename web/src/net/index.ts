@@ -165,7 +165,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       servers, peerId: makePeerId(), stun: config.stun, PeerConnection, WebSocket, page: host.page, signal: life.signal, changed,
       async prove(channel, nonce, [server, asker]) {
         const { extension, hello, signature } = await channel.greeting;
-        if (extension === 0 || hello === undefined || signature === undefined) throw new Trouble("no-proof", "a WebTorrent client without a hello");
+        if (extension === 0 || hello === undefined || signature === undefined) throw new Trouble("no-proof");
         return openChannelHello(hello, signature, { nonce, origin: channelOrigin(server, asker), now: now() }, await chosen());
       },
       take: (line, hello, host = hello.key) => servers.take(line, hello, host, "tracker"),

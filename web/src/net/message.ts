@@ -67,5 +67,5 @@ export function answered(status: number, { "content-encoding": encoding, ...head
 
 /** Why an answer ends that nobody reads on. */
 export function unread(): Trouble {
-  return new Trouble("broke", "not read to its end");
+  return new Trouble("broke");
 }

@@ -192,7 +192,7 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
   function endReading(): void {
     reader?.close();
     reader = undefined;
-    for (const page of [...pages]) leave(page, new Trouble("broke", "closed"));
+    for (const page of [...pages]) leave(page, new Trouble("broke"));
     if (!reading.isByPages) return;
     reading.isByPages = false;
     reading.sink.state(reading.state);
@@ -325,7 +325,7 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
   return {
     set,
     close() {
-      life.abort(new Trouble("broke", "closed"));
+      life.abort(new Trouble("broke"));
       set({ asks: false, gives: false });
     },
   };

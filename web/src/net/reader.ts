@@ -144,8 +144,6 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
   let lonely = now();
   /** When the first server's folder was here. */
   let firstSynced: number | undefined;
-  let othersTimer: ReturnType<typeof setTimeout> | undefined;
-  let lonelyTimer: ReturnType<typeof setTimeout> | undefined;
   /** A folder was read whole, so that others are compared with it. */
   let anyWhole = false;
   let folderTold = folder;
@@ -222,7 +220,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
     const first = all.filter((source) => source.busy && !source.synced);
     if (synced.length > 0 && firstSynced === undefined) {
       firstSynced = now();
-      othersTimer = setTimeout(update, bound.others + 1);
+      setTimeout(update, bound.others + 1);
     }
     const isLate = firstSynced !== undefined && now() - firstSynced >= bound.others;
     // Who has something to read already need not be told at once that it is all, by the one server that is proven first.
@@ -323,8 +321,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
     }
     const [line] = asking;
     if (line === undefined || early !== undefined || sources.size > 0 || anyWhole || seen.size >= bound.wholeBelow) return;
-    const transfer: Transfer = { end: new AbortController(), began: now(), progress: now() };
-    transfers.add(transfer);
+    const transfer = beginTransfer();
     early = { line, transfer, response: askWhole(line, transfer.end.signal) };
     early.response.catch(() => early?.transfer === transfer && dropEarly());
   }
@@ -357,7 +354,6 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
       wake: () => void (source.woken = true),
     };
     sources.add(source);
-    clearTimeout(lonelyTimer);
     const leave = (): void => {
       end.abort(peer.gone.reason ?? life.signal.reason);
       source.wake();
@@ -377,8 +373,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
 
   function beginLonely(): void {
     lonely = now();
-    clearTimeout(lonelyTimer);
-    if (!life.signal.aborted) lonelyTimer = setTimeout(update, bound.grace + 1);
+    setTimeout(update, bound.grace + 1);
   }
 
   /** Reads from a server again and again, until it is of no use. */
@@ -529,6 +524,12 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
     }
   }
 
+  function beginTransfer(): Transfer {
+    const transfer: Transfer = { end: new AbortController(), began: now(), progress: now() };
+    transfers.add(transfer);
+    return transfer;
+  }
+
   function endTransfer(transfer: Transfer): void {
     transfers.delete(transfer);
     for (const wait of [...transferWaits]) wait();
@@ -546,8 +547,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
     const { line } = source.peer;
     const mine = early?.line === line ? early : undefined;
     if (mine !== undefined) early = undefined;
-    const transfer: Transfer = mine?.transfer ?? { end: new AbortController(), began: now(), progress: now() };
-    transfers.add(transfer);
+    const transfer = mine?.transfer ?? beginTransfer();
     const forget = atEnd(source.end.signal, () => transfer.end.abort(source.end.signal.reason));
     const end = deadline(transfer.end.signal, bound.answer);
     let isEnded = false;
@@ -752,11 +752,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs,
       if (life.signal.aborted) return;
       stopPeers();
       stopChanges();
-      clearTimeout(lonelyTimer);
-      clearTimeout(othersTimer);
       clearTimeout(checkTimer);
-      clearTimeout(batchTimer);
-      life.abort(new Trouble("broke", "closed"));
+      life.abort(new Trouble("broke"));
       dropEarly();
       for (const { end } of sources) end.abort(life.signal.reason);
       sources.clear();

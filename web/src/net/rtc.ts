@@ -146,19 +146,20 @@ export function createSwarm<Proof>({ servers, peerId, prove, take, seed, signal,
     }
   }
 
-  function drop(id: string): Waiting | undefined {
+  function taken(id: string): Waiting | undefined {
     const offer = waiting.get(id);
     waiting.delete(id);
     clearTimeout(offer?.timer);
-    offer?.connection.close();
     return offer;
   }
 
+  function drop(id: string): void {
+    taken(id)?.connection.close();
+  }
+
   async function answered({ infohash, id, sdp }: Answer): Promise<void> {
-    const offer = waiting.get(id);
-    if (offer === undefined || connecting >= maxConnecting) return;
-    waiting.delete(id);
-    clearTimeout(offer.timer);
+    const offer = connecting < maxConnecting ? taken(id) : undefined;
+    if (offer === undefined) return;
     const { connection, channel, tracker } = offer;
     connecting++;
     try {
@@ -173,7 +174,7 @@ export function createSwarm<Proof>({ servers, peerId, prove, take, seed, signal,
       const proof = await within(signal, helloMillis, () => prove(line, toHex(nonce), prints));
       const address = await addressOf(connection);
       const bytes = address === undefined ? undefined : (parseAddress(address) ?? parse6(address));
-      if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address", address);
+      if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address");
       tracker.found();
       take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, proof, address?.includes(":") ? `[${address}]` : address);
     } catch {
@@ -239,6 +240,12 @@ export async function described(connection: Connection, description: Description
   return connection.localDescription?.sdp ?? description.sdp;
 }
 
+function onLost(connection: Connection, act: () => void): void {
+  connection.addEventListener("connectionstatechange", () => {
+    if (connection.connectionState === "failed" || connection.connectionState === "closed") act();
+  });
+}
+
 /** Waits for a data channel to be open. */
 export function isOpen(channel: DataChannel, connection: Connection, signal: AbortSignal): Promise<void> {
   return until(
@@ -246,9 +253,7 @@ export function isOpen(channel: DataChannel, connection: Connection, signal: Abo
     new Promise((resolve, reject) => {
       if (channel.readyState === "open") return resolve();
       channel.addEventListener("open", () => resolve());
-      connection.addEventListener("connectionstatechange", () => {
-        if (connection.connectionState === "failed" || connection.connectionState === "closed") reject(new Trouble("no-way"));
-      });
+      onLost(connection, () => reject(new Trouble("no-way")));
     }),
   );
 }
@@ -259,9 +264,7 @@ export function portOf(channel: DataChannel, connection: Connection): Port {
     onBytes: (listener) => channel.addEventListener("message", ({ data }) => data instanceof ArrayBuffer && listener(new Uint8Array(data))),
     onEnd(listener) {
       channel.addEventListener("close", listener);
-      connection.addEventListener("connectionstatechange", () => {
-        if (connection.connectionState === "failed" || connection.connectionState === "closed") listener();
-      });
+      onLost(connection, listener);
     },
     close() {
       channel.close();
@@ -277,7 +280,7 @@ export function portOf(channel: DataChannel, connection: Connection): Port {
 export function fingerprintOf(sdp: string): string {
   const prints = new Set([...sdp.matchAll(/^a=fingerprint:(\S+) (\S+)\s*$/gm)].map(([, algorithm = "", digits = ""]) => `${algorithm} ${digits}`.toLowerCase()));
   const [, hex = ""] = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/.exec([...prints].join()) ?? [];
-  if (hex === "") throw new Trouble("no-proof", "a session description without one fingerprint");
+  if (hex === "") throw new Trouble("no-proof");
   return toHex(fromHex(hex.replaceAll(":", "")));
 }
 

@@ -382,7 +382,7 @@ export function createServers(host: ServersHost): Servers {
       }
       const worse = same.peer;
       same.peer = undefined;
-      worse?.end.abort(new Trouble("broke", "another way to this server is better"));
+      worse?.end.abort(new Trouble("broke"));
       same.origin = entry.origin ?? same.origin;
       same.took = entry.took;
       into = same;
@@ -588,17 +588,13 @@ export function createServers(host: ServersHost): Servers {
     },
     onHello: (listener) => void helloListeners.add(listener),
     close() {
-      life.abort(new Trouble("unreachable", "closed"));
+      life.abort(new Trouble("broke"));
       clearTimeout(alarm);
-      clearTimeout(frame);
       for (const entry of entries) {
         entry.peer?.end.abort(life.signal.reason);
         settle(entry);
       }
       clearTimeout(frame);
-      listeners.clear();
-      peerListeners.clear();
-      helloListeners.clear();
     },
   };
 }

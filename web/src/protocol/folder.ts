@@ -5,7 +5,7 @@ import { toHex } from "./bytes.ts";
 import { type Block, maxCar, openCar } from "./car.ts";
 import { type Cid, equalCids } from "./cid.ts";
 import type { Hash } from "./hash.ts";
-import { Lie } from "./lie.ts";
+import { must } from "./lie.ts";
 import { type Sum, sha1 } from "./sha1.ts";
 import { slotOf } from "./slot.ts";
 import { leafBytes, maxLevels, parseNode } from "./unixfs.ts";
@@ -27,21 +27,21 @@ export interface Found {
 
 /** Checks a directory node, whose block has been checked against its CID, and lists what it leads to, in its order. */
 export function childrenOf(block: Uint8Array, cid: Cid, path: Path, kind: FolderKind): Child[] {
-  if (cid.codec !== "dag-pb") throw new Lie("a folder that is no directory node");
+  must(cid.codec === "dag-pb", "a folder's codec");
   const { sharded, links } = parseNode(block, cid.version);
-  if (!sharded && path.length > 0) throw new Lie("a plain directory within a sharded one");
-  if (sharded && links.length === 0) throw new Lie("a shard without links");
+  must(sharded || path.length === 0, "a plain directory in a shard");
+  must(!sharded || links.length > 0, "an empty shard");
   const codec = kind === "topic" && cid.version === 1 ? "raw" : "dag-pb";
   return links.map((link) => {
     const name = sharded ? link.name.slice(2) : link.name;
     const here = sharded ? [...path, Number.parseInt(link.name.slice(0, 2), 16)] : [];
-    if (link.cid.codec !== (name === "" ? "dag-pb" : codec)) throw new Lie("a link of another codec than this folder's");
+    must(link.cid.codec === (name === "" ? "dag-pb" : codec), "a link's codec");
     if (name === "") {
-      if (here.length >= maxLevels) throw new Lie(`a folder of more than ${maxLevels} levels`);
+      must(here.length < maxLevels, "the number of levels");
       return { cid: link.cid, path: here };
     }
     const slot = sharded ? slotOf(name) : [];
-    if (here.some((index, level) => index !== slot[level])) throw new Lie("a name that stands in another's shard");
+    must(here.every((index, level) => index === slot[level]), "a name in another's shard");
     return { cid: link.cid, name: name as Hash };
   });
 }
@@ -50,7 +50,7 @@ export function childrenOf(block: Uint8Array, cid: Cid, path: Path, kind: Folder
 export function openLeaf(block: Uint8Array, cid: Cid, name: Hash): Found {
   const bytes = leafBytes(block, cid.version);
   const sum = sha1(bytes);
-  if (toHex(sum.hash) !== name) throw new Lie("a comment that is not the one of its name");
+  must(toHex(sum.hash) === name, "a comment's name");
   return { id: name, bytes, sum };
 }
 
@@ -83,7 +83,7 @@ const every: Taker = {
  */
 export async function openFolder(chunks: AsyncIterable<Uint8Array>, id?: Cid, maxBytes = maxCar, taker = every): Promise<Folder> {
   const { root, blocks } = await openCar(chunks, maxBytes);
-  if (id !== undefined && !equalCids(root, id)) throw new Lie("a CAR of another folder than the one asked for");
+  must(id === undefined || equalCids(root, id), "a CAR of another folder");
   return { root, comments: readComments(root, blocks, taker) };
 }
 
@@ -91,11 +91,11 @@ async function* readComments(root: Cid, blocks: AsyncIterable<Block>, { node, wa
   const expected: Child[] = [{ cid: root, path: [] }];
   for await (const { cid, bytes } of blocks) {
     const next = expected.pop();
-    if (next === undefined || !equalCids(next.cid, cid)) throw new Lie("a CAR with a block that is not the folder's next one");
+    must(next !== undefined && equalCids(next.cid, cid), "the next block of a folder");
     if ("path" in next) for (const child of [...node(bytes, next)].reverse()) expected.push(child);
     else if (wants(next.name)) yield openLeaf(bytes, cid, next.name);
     const rest = pace();
     if (rest !== undefined) await rest;
   }
-  if (expected.length > 0) throw new Lie("a CAR that ends before its folder does");
+  must(expected.length === 0, "a folder that ends early");
 }

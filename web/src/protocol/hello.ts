@@ -4,7 +4,7 @@ import { concat, fromHex, fromUTF8, toHex, urlOf, utf8 } from "./bytes.ts";
 import { encodeBase58 } from "./cid.ts";
 import { type Fields, fieldsOf, readFields } from "./fields.ts";
 import { type Hash, parseHash } from "./hash.ts";
-import { Lie } from "./lie.ts";
+import { must } from "./lie.ts";
 import { sha256 } from "./sha256.ts";
 import { slowVerifier, type Verifier } from "./verifier.ts";
 
@@ -113,10 +113,6 @@ async function openSigned(text: string, signature: string, nonce: string, origin
   const isHex = /^[0-9a-f]{128}$/.test(signature);
   must(isHex && (await verifier(fromHex(hello.key), helloMessage(nonce, origin, text), fromHex(signature))), "signature");
   return hello;
-}
-
-function must(holds: boolean, what: string): asserts holds {
-  if (!holds) throw new Lie(`a hello whose ${what} is not as it must be`);
 }
 
 function readHello(fields: Fields, now: number): Hello {

@@ -4,7 +4,7 @@
 import { type Bytes, concat, equal, readVarint, startsWith, varint } from "./bytes.ts";
 import { type Cid, cidLength, readCid, type Version } from "./cid.ts";
 import { maxDocument } from "./document.ts";
-import { Lie } from "./lie.ts";
+import { must } from "./lie.ts";
 
 /** The block of a leaf: a document and what version 0 puts around it. */
 export const maxLeaf = maxDocument + 32;
@@ -45,7 +45,7 @@ export function leafTail(n: number): Bytes {
 
 /** The comment in a leaf's block. */
 export function leafBytes(block: Uint8Array, version: Version): Uint8Array {
-  if (block.length > maxLeaf) throw new Lie(`a leaf of ${block.length} bytes`);
+  must(block.length <= maxLeaf, "a leaf's size");
   if (version === 1) return block;
   // 0a <length> 08 02 12 <n> <bytes> 18 <n>: what is found by that must give the same block.
   const outer = block[0] === 0x0a ? readVarint(block, 1) : undefined;
@@ -53,7 +53,7 @@ export function leafBytes(block: Uint8Array, version: Version): Uint8Array {
   const n = inner?.value ?? 0;
   const head = leafHead(n);
   const document = block.subarray(head.length, head.length + n);
-  if (!startsWith(block, head) || !equal(block.subarray(head.length + n), leafTail(n))) throw new Lie("a block that is no leaf of version 0");
+  must(startsWith(block, head) && equal(block.subarray(head.length + n), leafTail(n)), "a leaf");
   return document;
 }
 
@@ -76,12 +76,12 @@ export function dataOf({ sharded, links }: Node): Bytes {
  * encodeNode would write, so encoding the node again gives the block.
  */
 export function parseNode(block: Uint8Array, version: Version): Node {
-  if (block.length > maxNode) throw new Lie(`a directory node of ${block.length} bytes`);
+  must(block.length <= maxNode, "a node's size");
   const links: Link[] = [];
   let at = 0;
   while (block[at] === 0x12) {
     const length = readVarint(block, at + 1);
-    if (length === undefined) throw notCanonical();
+    must(length !== undefined, encoding);
     at = length.end + length.value;
     links.push(parseLink(block.subarray(length.end, at), version));
   }
@@ -89,7 +89,7 @@ export function parseNode(block: Uint8Array, version: Version): Node {
   const sharded = !equal(rest, plainNode);
   const node: Node = { sharded, links };
   checkNames(node);
-  if (!equal(rest, dataOf(node))) throw notCanonical();
+  must(equal(rest, dataOf(node)), encoding);
   return node;
 }
 
@@ -97,12 +97,12 @@ export function parseNode(block: Uint8Array, version: Version): Node {
 function parseLink(bytes: Uint8Array, version: Version): Link {
   const nameAt = 2 + cidLength(version);
   const cid = bytes[0] === 0x0a && bytes[1] === cidLength(version) ? readCid(bytes.subarray(2, nameAt)) : undefined;
-  if (cid === undefined || cid.version !== version) throw new Lie(`a link without a CID of version ${version}`);
+  must(cid?.version === version, "a link's version");
   // A name of the form that checkNames asks for has 42 bytes at most, so its length is a single byte.
   const length = bytes[nameAt + 1] ?? 0;
   const sizeAt = nameAt + 2 + length;
   const size = readVarint(bytes, sizeAt + 1);
-  if (bytes[nameAt] !== 0x12 || length > 42 || bytes[sizeAt] !== 0x18 || size?.end !== bytes.length) throw notCanonical();
+  must(bytes[nameAt] === 0x12 && length <= 42 && bytes[sizeAt] === 0x18 && size?.end === bytes.length, encoding);
   return { name: String.fromCharCode(...bytes.subarray(nameAt + 2, sizeAt)), cid, size: size.value };
 }
 
@@ -111,14 +111,12 @@ function checkNames({ sharded, links }: Node): void {
   const form = sharded ? /^[0-9A-F]{2}([0-9a-f]{40})?$/ : /^[0-9a-f]{40}$/;
   let before = "";
   for (const { name } of links) {
-    if (!form.test(name)) throw new Lie("a directory node with a name of another form");
+    must(form.test(name), "the form of names");
     // Of a shard the index alone is the order, and no two links have one.
     const key = sharded ? name.slice(0, 2) : name;
-    if (key <= before) throw new Lie("a directory node whose names are not in order");
+    must(key > before, "the order of names");
     before = key;
   }
 }
 
-function notCanonical(): Lie {
-  return new Lie("a block that is no directory node in the one encoding");
-}
+const encoding = "a node's encoding";

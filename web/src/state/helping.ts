@@ -53,7 +53,8 @@ export async function startHelping(): Promise<void> {
 }
 
 async function begin({ place }: Topic): Promise<Pages | undefined> {
-  const [made, keep, { openPages }] = await Promise.all([startNet(), keeping, import("../net/pages.ts")]);
+  const [made, keep] = await Promise.all([startNet(), keeping]);
+  const { openPages } = await import("../net/pages.ts");
   const reading = made?.reading(place);
   if (made?.ways === undefined || reading === undefined) return undefined;
   return openPages({

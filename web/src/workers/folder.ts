@@ -19,10 +19,6 @@ export interface FolderQuestion {
   readonly most: number;
 }
 
-export interface FolderAnswer {
-  readonly car: ArrayBuffer;
-}
-
 /** A folder's CAR, depth first; undefined if these files do not make this folder. */
 export function carOf(files: Iterable<Uint8Array>, id: string, names: ReadonlySet<Hash>): Uint8Array<ArrayBuffer>[] | undefined {
   const version = id.startsWith("Qm") ? 0 : 1;
@@ -51,13 +47,13 @@ export function carOf(files: Iterable<Uint8Array>, id: string, names: ReadonlySe
 }
 
 /** The CAR with gzip, of what is kept; empty where it is not that folder, or too large. */
-export async function carOfKept({ place, id, names, most }: FolderQuestion): Promise<FolderAnswer> {
+export async function carOfKept({ place, id, names, most }: FolderQuestion): Promise<Uint8Array> {
   try {
     const parts = carOf(await keptFiles(await openKeep(), place), id, names);
     const car = await new Response(new Blob(parts).stream().pipeThrough(new CompressionStream("gzip"))).arrayBuffer();
-    if (parts !== undefined && car.byteLength <= most) return { car };
+    if (parts !== undefined && car.byteLength <= most) return new Uint8Array(car);
   } catch {
     // As where it is too large: there is nothing to give.
   }
-  return { car: new ArrayBuffer(0) };
+  return new Uint8Array(0);
 }

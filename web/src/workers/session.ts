@@ -68,7 +68,7 @@ interface Unverified {
   readonly document: Document;
   readonly claim: Claim;
   /** It came when all that the network had was here already. */
-  readonly news?: boolean;
+  readonly news: boolean;
 }
 
 export interface Session {
@@ -140,15 +140,14 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   const isHere = ({ topic, community }: Place): boolean => topic === place.topic && community === place.community;
 
   /** Parses a file; its signature is left for later. */
-  async function parse(bytes: Uint8Array, where: Place, id?: Hash): Promise<Document | Unverified | undefined> {
+  async function parse(bytes: Uint8Array, where: Place, id?: Hash): Promise<{ readonly document: Document; readonly claim: Claim | undefined } | undefined> {
     const sum = id === undefined ? undefined : { hash: fromHex(id), collision: false };
     let claim: Claim | undefined;
     const verdict = await judgeDocument(bytes, where, async (key, message, signature) => {
       claim = { key, message, signature };
       return true;
     }, sum);
-    if (isRefusal(verdict)) return undefined;
-    return claim === undefined ? verdict : { document: verdict, claim };
+    return isRefusal(verdict) ? undefined : { document: verdict, claim };
   }
 
   function enter(document: Document, how: "restored" | "came" | "news" | "own"): void {
@@ -180,7 +179,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   function decide(some: readonly Unverified[], verdicts: readonly boolean[]): void {
     some.forEach(({ document, news }, i) => {
       unverified.delete(document.id);
-      if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
+      if (verdicts[i] === true) enter(document, news ? "news" : "came");
     });
   }
 
@@ -536,9 +535,8 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       for (const bytes of files) {
         const parsed = await parse(bytes, place);
         if (parsed === undefined) continue;
-        const document = "claim" in parsed ? parsed.document : parsed;
-        seen.add(document.id);
-        enter(document, "restored");
+        seen.add(parsed.document.id);
+        enter(parsed.document, "restored");
       }
       kept = documents.size;
       if (kept > 0) isEarly = false;
@@ -564,10 +562,10 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
           refused++;
           continue;
         }
-        const document = "claim" in parsed ? parsed.document : parsed;
+        const { document, claim } = parsed;
         if (seen.has(document.id)) continue;
         seen.add(document.id);
-        if ("claim" in parsed) unverified.set(document.id, { ...parsed, news: isLive });
+        if (claim !== undefined) unverified.set(document.id, { document, claim, news: isLive });
         else {
           enter(document, isLive ? "news" : "came");
           plain = true;
@@ -580,9 +578,8 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     async own(bytes, list) {
       const parsed = await parse(bytes, list ?? place);
       if (parsed === undefined) return;
-      const document = "claim" in parsed ? parsed.document : parsed;
-      seen.add(document.id);
-      enter(document, "own");
+      seen.add(parsed.document.id);
+      enter(parsed.document, "own");
       draw();
     },
     undo(id) {

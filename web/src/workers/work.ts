@@ -3,7 +3,7 @@
 
 import { type Draft, payWork } from "../protocol/build.ts";
 import { seal, unseal } from "./age.ts";
-import { carOfKept, type FolderAnswer, type FolderQuestion } from "./folder.ts";
+import { carOfKept, type FolderQuestion } from "./folder.ts";
 import { role } from "./role.ts";
 
 export interface WorkQuestion {
@@ -12,20 +12,15 @@ export interface WorkQuestion {
   readonly key: string;
   readonly bits: number;
 }
-/** tried: nonces tried; the chance that so many suffice is 1 - e^(-tried / 2^bits). */
-export type WorkAnswer = { readonly tried: number } | { readonly nonce: string };
-
 export interface SealQuestion {
   /** What to seal, or a file to open. */
   readonly text: string | Uint8Array;
   readonly passphrase: string;
 }
-export interface SealAnswer {
-  readonly text: string | undefined;
-}
 
 export type Question = WorkQuestion | SealQuestion | FolderQuestion;
-export type Answer = WorkAnswer | SealAnswer | FolderAnswer;
+/** done: a nonce, a text that was sealed or opened, a folder's CAR. tried: nonces tried; the chance that so many suffice is 1 - e^(-tried / 2^bits). */
+export type Answer = { readonly tried: number } | { readonly done: string | Uint8Array | undefined };
 
 const scope = globalThis as unknown as {
   postMessage(message: Answer): void;
@@ -33,14 +28,11 @@ const scope = globalThis as unknown as {
 };
 
 if (role === "work") {
+  const tell = (done: string | Uint8Array | undefined): void => scope.postMessage({ done });
+  // What is thrown here, and not in a promise, ends the worker, of which the page hears.
   scope.onmessage = ({ data }) => {
-    if ("passphrase" in data) {
-      const { text, passphrase } = data;
-      return scope.postMessage({ text: typeof text === "string" ? seal(text, passphrase) : unseal(text, passphrase) });
-    }
-    if ("names" in data) return void carOfKept(data).then((answer) => scope.postMessage(answer));
-    // Tries nonces until the act has enough leading zero bits, and tells how far it is.
-    const { nonce = "" } = payWork(data.draft, data.key, data.bits, (tried) => scope.postMessage({ tried }));
-    scope.postMessage({ nonce });
+    if ("names" in data) void carOfKept(data).then(tell);
+    else if ("draft" in data) tell(payWork(data.draft, data.key, data.bits, (tried) => scope.postMessage({ tried })).nonce ?? "");
+    else tell(typeof data.text === "string" ? seal(data.text, data.passphrase) : unseal(data.text, data.passphrase));
   };
 }
