@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,6 +78,13 @@ type pageHost struct {
 	// newer is the folder of the version that is there now, gone that there is none.
 	newer atomic.Value
 	gone  atomic.Bool
+	// sw.js stays that of the version before, as in a cache on the way; it was
+	// asked for so often.
+	late  atomic.Value
+	asked atomic.Int32
+	// Who looks whether sw.js is still there, and does not look for the next
+	// one, hears nothing.
+	hangs atomic.Bool
 }
 
 func (p *pageHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -92,6 +100,16 @@ func (p *pageHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"community": "reddit", "servers": [%q]}`, p.server)
 		return
 	case "", "sw.js":
+		if name != "" {
+			p.asked.Add(1)
+			if p.hangs.Load() && r.Header.Get("Service-Worker") == "" {
+				<-r.Context().Done()
+				return
+			}
+			if late, _ := p.late.Load().(string); late != "" {
+				newer = late
+			}
+		}
 		file := name
 		if file == "" {
 			file = "index.html"
@@ -188,6 +206,16 @@ func TestE2EPageKeeps(t *testing.T) {
 				h.free()
 			case text == "gone":
 				pages.gone.Store(true)
+			case text == "hangs":
+				pages.hangs.Store(true)
+			case text == "late":
+				pages.asked.Store(0)
+				pages.late.Store(pages.newer.Load())
+			case text == "in time":
+				pages.hangs.Store(false)
+				pages.late.Store("")
+			case text == "asked":
+				return strconv.Itoa(int(pages.asked.Load())), nil
 			default:
 				pages.newer.Store(text)
 			}
