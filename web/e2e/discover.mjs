@@ -94,7 +94,7 @@ async function liar(open) {
   });
   await shows(page, facts.text);
   const panel = await network(page);
-  await panel.getByText("gave false data and is not used").waitFor();
+  await panel.getByText("not used").waitFor();
   await panel.getByText("It gave false data.").waitFor();
   await panel.getByText("Reading from 1 server.").waitFor();
   await page.keyboard.press("Escape");

@@ -157,7 +157,7 @@ async function screens(open, { words, locale }, texts) {
   at(`${locale}: search`);
   await page.goto(`${facts.site}#search`);
   await page.getByRole("searchbox").fill(texts[1].slice(0, 8));
-  await page.getByText(words.search.found(1), { exact: true }).waitFor();
+  await page.getByText(words.thread.comments(1), { exact: true }).waitFor();
   await check(page, language, "search");
   expect("the title is in the language", (await page.title()) === `${words.page.search} · comntr`);
   await page.goto(url());

@@ -131,7 +131,7 @@ async function moderated(open) {
   await page.getByText("Add a list", { exact: true }).first().click();
   await page.getByRole("textbox", { name: "Add a list" }).fill("news mods");
   await page.keyboard.press("Enter");
-  await page.getByText("A list is named by its link").waitFor();
+  await page.getByText("Name a list by its link").waitFor();
   await page.getByRole("textbox", { name: "Add a list" }).fill(await ask("hide", "Buy things."));
   await page.keyboard.press("Enter");
   // What it is called comes with what it says.

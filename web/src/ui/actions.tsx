@@ -152,13 +152,13 @@ interface MenuProps {
 }
 
 function Menu({ topic, row, button, close }: MenuProps): VNode {
-  /** Below its button, or above where there is no room; it goes where the page scrolls to. */
+  /** Below its button, or above where there is no room. */
   function place(box: HTMLDialogElement): void {
     const { left, right, bottom, top } = button.getBoundingClientRect();
     const { offsetWidth, offsetHeight, style } = box;
     const start = document.dir === "rtl" ? right - offsetWidth : left;
     style.left = `${Math.max(8, Math.min(start, innerWidth - offsetWidth - 8))}px`;
-    style.top = `${scrollY + (bottom + offsetHeight < innerHeight ? bottom + 4 : Math.max(8, top - offsetHeight - 4))}px`;
+    style.top = `${bottom + offsetHeight < innerHeight ? bottom + 4 : Math.max(8, top - offsetHeight - 4)}px`;
     box.querySelector("button")?.focus();
     addEventListener("resize", () => box.close(), { once: true });
   }

@@ -55,7 +55,7 @@ export function Lists(): VNode {
 }
 
 function Switch({ list, children }: { readonly list: ChosenList; readonly children?: string }): VNode {
-  return <Check on={!list.off} set={(on) => setList({ ...list, off: !on })} {...(children === undefined ? { label: t.use(list.label) } : {})}>{children}</Check>;
+  return <Check on={!list.off} set={(on) => setList({ ...list, off: !on })} label={t.use(list.label)}>{children}</Check>;
 }
 
 /** A field that few need. */

@@ -42,8 +42,8 @@ export function Network(): VNode {
       <Choice label={t.help} value={helping.value} options={sharings.map((each) => [each, t.helps[each]])} set={setHelping} />
       <p class="meta">{t.helpNote}</p>
       {details([
-        [t.community, topic?.place.community],
-        [t.topic, topic?.place.topic],
+        [t.community, topic && <code>{topic.place.community}</code>],
+        [t.topic, topic && <code>{topic.place.topic}</code>],
         [t.ipfsTitle, ipfs && t.ipfsFacts(ipfs.peers, ipfs.got, ipfs.given)],
         ...trackers.map(({ url, state, found, reason }, i) => [i === 0 && t.trackers, (
           <>
@@ -83,8 +83,8 @@ function Server({ server }: { readonly server: ServerView }): VNode {
       {!isUsed && reason !== undefined && <p class="meta warn">{t.reasons[reason.code]}</p>}
       {isUsed && ways}
       {details([
-        [t.address, origin],
-        [t.key, /^[0-9a-f]{64}$/.test(id) && id],
+        [t.address, origin && <code>{origin}</code>],
+        [t.key, /^[0-9a-f]{64}$/.test(id) && <code>{id}</code>],
         [t.contact, contact],
         [false, reason?.detail && quoted(reason.detail)],
         [false, !isUsed && ways.length > 1 && <>{ways}</>],
