@@ -46,6 +46,10 @@ func playPage(t *testing.T, scenario string, f facts, a acts) {
 	play(t, "discover.mjs", scenario, f, a)
 }
 
+// playTime is for one scenario: its script waits for one thing for up to two
+// minutes, and says what did not come.
+const playTime = 5 * time.Minute
+
 // play runs a scenario of a script in web/e2e in Chromium.
 func play(t *testing.T, script, scenario string, f facts, a acts) {
 	t.Helper()
@@ -76,7 +80,7 @@ func play(t *testing.T, script, scenario string, f facts, a acts) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	drive(t, 3*time.Minute, "e2e/"+script, scenario, string(text))
+	drive(t, playTime, "e2e/"+script, scenario, string(text))
 }
 
 // drive runs a script of web/e2e. One that takes too long is told to end: it

@@ -77,6 +77,11 @@ type pageHost struct {
 	// newer is the folder of the version that is there now, gone that there is none.
 	newer atomic.Value
 	gone  atomic.Bool
+	// sw.js stays that of the version before, as in a cache on the way.
+	late atomic.Value
+	// Who looks whether sw.js is still there, and does not look for the next
+	// one, hears nothing.
+	hangs atomic.Bool
 }
 
 func (p *pageHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -92,6 +97,15 @@ func (p *pageHost) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, `{"community": "reddit", "servers": [%q]}`, p.server)
 		return
 	case "", "sw.js":
+		if name != "" {
+			if p.hangs.Load() && r.Header.Get("Service-Worker") == "" {
+				<-r.Context().Done()
+				return
+			}
+			if late, _ := p.late.Load().(string); late != "" {
+				newer = late
+			}
+		}
 		file := name
 		if file == "" {
 			file = "index.html"
@@ -188,6 +202,13 @@ func TestE2EPageKeeps(t *testing.T) {
 				h.free()
 			case text == "gone":
 				pages.gone.Store(true)
+			case text == "hangs":
+				pages.hangs.Store(true)
+			case text == "late":
+				pages.late.Store(pages.newer.Load())
+			case text == "in time":
+				pages.hangs.Store(false)
+				pages.late.Store("")
 			default:
 				pages.newer.Store(text)
 			}

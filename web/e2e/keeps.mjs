@@ -27,6 +27,15 @@ async function person(opened) {
     executablePath: facts.executablePath, headless: true, viewport: { width: 1024, height: 800 }, permissions: ["local-network-access"],
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
+  await context.addInitScript(() => {
+    globalThis.looks = 0;
+    const prototype = globalThis.ServiceWorkerRegistration?.prototype;
+    const update = prototype?.update;
+    if (update !== undefined) prototype.update = function () {
+      globalThis.looks++;
+      return update.call(this);
+    };
+  });
   const how = { context, origins: [facts.site, facts.a], mayFail: new Set([facts.site, facts.a].map(hostOf)) };
   const open = async (where) => {
     const page = await tab(how);
@@ -152,6 +161,10 @@ async function keeps(_, opened) {
 
   at("another version");
   const before = await folderOf(page);
+  // What one version waits for holds the next one up no longer than it may.
+  await ask("host", "hangs");
+  await page.reload();
+  await shows(page, facts.text);
   await ask("host", "0123456789ab");
   await page.evaluate(async () => (await navigator.serviceWorker.getRegistration()).update());
   await page.getByText("There is a newer version of this page.").waitFor();
@@ -159,6 +172,12 @@ async function keeps(_, opened) {
   expect(`both are kept: ${await copies(page)}`, (await copies(page)).join() === `${before},0123456789ab`);
   // What comes later of the one that is shown is there.
   expect("its parts come", await page.evaluate(async (folder) => (await fetch(`${folder}/work.js`)).ok, before));
+  // Its worker waits for what the one before still does. Without a host, whoever of them is there says which page it is.
+  await until("the worker", async () => page.evaluate(async () => {
+    const { installing, waiting, active } = await navigator.serviceWorker.getRegistration();
+    return installing === null && waiting === null && active.state === "activated";
+  }));
+  await ask("host", "in time");
   await ask("host", "down");
   await page.getByRole("button", { name: "Reload" }).click();
   await page.waitForFunction(() => document.documentElement.innerHTML.includes("0123456789ab/main.js"));
@@ -166,9 +185,17 @@ async function keeps(_, opened) {
 
   at("a third version");
   await ask("host", "up");
+  await ask("host", "late");
   await ask("host", "ba9876543210");
   await page.reload();
-  await until("the third version", async () => (await copies(page)).join() === "0123456789ab,ba9876543210");
+  // The browser looks for the next worker of itself, once; the page looks again and again, and when it comes online.
+  await page.waitForFunction(() => globalThis.looks >= 2);
+  expect("the third version is not there yet", (await copies(page)).join() === `${before},0123456789ab`);
+  await ask("host", "in time");
+  await until("the third version", async () => {
+    await page.evaluate(() => void dispatchEvent(new Event("online")));
+    return (await copies(page)).join() === "0123456789ab,ba9876543210";
+  });
   expect("who goes there has the newest", (await folderOf(page)) === "ba9876543210");
 
   at("all is forgotten");

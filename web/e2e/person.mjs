@@ -10,10 +10,15 @@ const patience = 120_000;
 /** What a scenario is told: {executablePath, certificate, and what its test in Go started}; what it does to that it asks of {control}. */
 const facts = JSON.parse(process.argv[3] ?? "{}");
 const faults = [];
+const began = Date.now();
 let step = "start";
 
 export { facts };
-export const at = (next) => void (step = next);
+/** Begins a step. When each began is said, too: a test that fails in one may have lost its time in another. */
+export function at(next) {
+  step = next;
+  console.log(`${((Date.now() - began) / 1000).toFixed(1)} s: ${next}`);
+}
 export const fault = (what) => void faults.push(`${step}: ${what}`);
 export function expect(what, holds) {
   if (!holds) fault(what);

@@ -1,6 +1,7 @@
 // The copy of this page that opens without a network: see workers/sw.ts.
 
 import { shared } from "../gateway.ts";
+import { about } from "../net/deadline.ts";
 import { workerURL } from "../workers/pool.ts";
 import { whenIdle } from "./idle.ts";
 
@@ -8,9 +9,16 @@ import { whenIdle } from "./idle.ts";
 const container = shared ? undefined : (navigator as { readonly serviceWorker?: ServiceWorkerContainer }).serviceWorker;
 let isDropped = false;
 
+/** A copy that came to nothing is tried again after so long, four times that and so on: its host was gone, or between two versions. */
+const firstAgain = 10_000;
+const lastAgain = 60 * 60_000;
+
+const scope = new URL("./", location.href).href;
+const ours = `comntr ${scope} `;
+
 /** The copies of this page, by versions, oldest first; see sw.ts. */
 async function copies(): Promise<string[]> {
-  return (await caches.keys()).filter((name) => name.startsWith(`comntr ${new URL("./", location.href).href} `));
+  return (await caches.keys()).filter((name) => name.startsWith(ours));
 }
 
 /** Keeps a copy when there is time. replaced: called when there is one of another version than this, a folder's name. */
@@ -23,12 +31,23 @@ export async function keepCopy(folder: string, replaced: () => void): Promise<vo
   container.addEventListener("controllerchange", () => void look());
   await whenIdle();
   await look();
-  if (!isDropped && navigator.onLine) await container.register(workerURL("../sw"));
+  // The index is the last of what is kept of a version.
+  const isKept = async (): Promise<boolean> => (await caches.match(scope, { cacheName: ours + folder })) !== undefined;
+  for (let wait = firstAgain; !isDropped; wait = Math.min(4 * wait, lastAgain)) {
+    // Where there is a worker already this looks for no other one.
+    if (navigator.onLine) await container.register(workerURL("../sw")).then(async () => (await isKept()) || renewCopy()).catch(() => undefined);
+    if (await isKept()) return;
+    await new Promise((resolve) => {
+      setTimeout(resolve, about(wait));
+      addEventListener("online", resolve, { once: true });
+    });
+  }
 }
 
-/** Looks for another version, and waits until all of it is here. */
+/** Looks for another version, and waits until all of it is here, or it came to nothing. */
 export async function renewCopy(): Promise<void> {
-  const worker = (await (await container?.getRegistration())?.update())?.installing;
+  const registration = await container?.getRegistration();
+  const worker = registration?.installing ?? (await registration?.update())?.installing;
   await new Promise<void>((resolve) => {
     if (worker == null) return resolve();
     worker.addEventListener("statechange", () => worker.state !== "installing" && resolve());

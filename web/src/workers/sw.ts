@@ -30,6 +30,11 @@ declare const seldom: readonly string[];
 
 /** The host is waited for so long, where there is a copy. */
 const patienceMillis = 2000;
+// The next version waits until this one has nothing to do, so all that it does ends.
+/** Whether this file is still there. */
+const lookMillis = 10_000;
+/** A file, which may be large and come slowly; all of a version. */
+const fileMillis = 120_000;
 /** Versions that are kept: this one, and the one that other tabs may still show. */
 const maxVersions = 2;
 
@@ -40,29 +45,40 @@ const cacheName = ours + folder;
 const html = { headers: { Accept: "text/html" }, cache: "no-cache" } as const;
 
 async function install(): Promise<void> {
-  const cache = await caches.open(cacheName);
-  // Some hosts have no index for a folder.
-  let index = await fetch(scope, html);
-  if (!index.ok) index = await fetch("index.html", html);
-  // The host is between two versions: that is tried again.
-  if (!(await index.clone().text()).includes(`"${folder}/`)) throw new Error("the index is of another version");
-  await cache.addAll(["config.json", ...files.map((name) => `${folder}/${name}`)]);
-  // Of the others those that are in use: the version before has them, or this page has just loaded them.
-  const before = await Promise.all((await versions()).map(async (name) => (await caches.open(name)).keys()));
-  const used = before.flat().map(({ url }) => url.split("/").at(-1));
-  for (const name of seldom) {
-    const url = `${folder}/${name}`;
-    const answer = await fetch(url, used.includes(name) ? {} : { cache: "only-if-cached", mode: "same-origin" }).catch(() => undefined);
-    if (answer?.ok) await cache.put(url, answer);
+  const isNew = !(await caches.has(cacheName));
+  const limit = { signal: AbortSignal.timeout(fileMillis) };
+  try {
+    const cache = await caches.open(cacheName);
+    // Some hosts have no index for a folder.
+    let index = await fetch(scope, { ...html, ...limit });
+    if (!index.ok) index = await fetch("index.html", { ...html, ...limit });
+    // The host is between two versions: that is tried again, by copy.ts.
+    if (!(await index.clone().text()).includes(`"${folder}/`)) throw new Error("the index is of another version");
+    await cache.addAll(["config.json", ...files.map((name) => `${folder}/${name}`)].map((name) => new Request(name, limit)));
+    // Of the others those that are in use: the version before has them, or this page has just loaded them.
+    const others = await versions();
+    for (const name of seldom) {
+      const url = `${folder}/${name}`;
+      const before = await Promise.all(others.map((other) => kept(`${other.slice(ours.length)}/${name}`, other)));
+      const answer = await fetch(url, before.some(Boolean) ? limit : { cache: "only-if-cached", mode: "same-origin" }).catch(() => undefined);
+      if (answer?.ok) await cache.put(url, answer);
+    }
+    // Its address stays as it was asked for: a redirection would be refused. The last of all, so that who has it has all.
+    await cache.put(scope, new Response(index.body, { headers: index.headers }));
+  } catch (error) {
+    // A part of a version is none.
+    if (isNew) await caches.delete(cacheName);
+    throw error;
   }
-  // Its address stays as it was asked for: a redirection would be refused. The last of all, so that who has it has all.
-  await cache.put(scope, new Response(index.body, { headers: index.headers }));
   await worker.skipWaiting();
 }
 
 async function drop(names: readonly string[]): Promise<void> {
   await Promise.all(names.map((name) => caches.delete(name)));
 }
+
+/** What a version has. To open one that was dropped would make it anew, as the newest. */
+const kept = (request: Request | string, version: string): Promise<Response | undefined> => caches.match(request, { cacheName: version, ignoreVary: true });
 
 const versions = async (): Promise<string[]> => (await caches.keys()).filter((name) => name.startsWith(ours));
 
@@ -76,34 +92,50 @@ async function activate(): Promise<void> {
 
 /** Browsers keep a worker whose file is gone from its host, so it looks for itself. */
 async function endIfGone(): Promise<void> {
-  const { status } = await fetch("sw.js", { cache: "no-cache" });
+  const { status } = await fetch("sw.js", { cache: "no-cache", signal: AbortSignal.timeout(lookMillis) });
   if (status !== 404 && status !== 410) return;
   await worker.registration.unregister();
   await drop(await versions());
 }
 
-/** From the host if that answers in time, else the copy; without one, whatever comes. */
+/** Keeps an answer, which the page does not wait for; not once this version was dropped. */
+function keep(event: Asked, name: Request | string, answer: Response): void {
+  const copy = answer.clone();
+  const put = async (): Promise<void> => {
+    if (await caches.has(cacheName)) await (await caches.open(cacheName)).put(name, copy);
+  };
+  // There may be no room.
+  event.waitUntil(put().catch(() => undefined));
+}
+
+/** From the host if all of it is here in time, else the copy; without one, whatever comes. */
 async function freshest(event: Asked, copyOf: string): Promise<Response> {
   const asked = event.preloadResponse.then((early) => early ?? fetch(event.request));
-  const copy = await (await caches.open(cacheName)).match(copyOf, { ignoreVary: true });
+  const copy = await kept(copyOf, cacheName);
   if (copy === undefined) return asked;
   const late = new Promise<Response>((resolve) => setTimeout(resolve, patienceMillis, copy));
-  // What fails within the host is no word of it.
-  return Promise.race([asked.then((answer) => (answer.status < 500 ? answer : copy), () => copy), late]);
+  const whole = async (answer: Response): Promise<Response> => {
+    // What fails within the host is no word of it.
+    if (answer.status >= 500) return copy;
+    await answer.clone().arrayBuffer();
+    return answer;
+  };
+  return Promise.race([asked.then(whole).catch(() => copy), late]);
 }
 
 async function config(event: Asked): Promise<Response> {
   const answer = await freshest(event, "config.json");
-  if (answer.ok) await (await caches.open(cacheName)).put("config.json", answer.clone());
+  if (answer.ok) keep(event, "config.json", answer);
   return answer;
 }
 
-async function script({ request }: Asked): Promise<Response> {
+async function script(event: Asked): Promise<Response> {
+  const { request } = event;
   const known = await caches.match(request, { ignoreVary: true });
   if (known !== undefined) return known;
-  const answer = await fetch(request);
+  const answer = await fetch(request, { signal: AbortSignal.timeout(fileMillis) });
   // Large parts, which few need, are kept once they are used.
-  if (answer.ok && request.url.startsWith(`${scope}${folder}/`)) await (await caches.open(cacheName)).put(request, answer.clone());
+  if (answer.ok && request.url.startsWith(`${scope}${folder}/`)) keep(event, request, answer);
   return answer;
 }
 
