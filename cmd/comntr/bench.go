@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -85,7 +86,13 @@ func onThisMachine(origin string) bool {
 }
 
 func (c *benchCmd) Run(e *env) error {
-	client, err := comntr.NewClient(c.Server, comntr.Guard{AllowPrivate: true}.HTTPClient())
+	// What a server says on a connection that it refuses is counted; net/http would print it.
+	defer log.SetOutput(log.Writer())
+	log.SetOutput(io.Discard)
+	load := newLoad(c.Server, c.Clients, time.Duration(c.Seconds)*time.Second)
+	defer load.close()
+	// Over the connections of the clients: one more could be one too many for an address.
+	client, err := comntr.NewClient(c.Server, load.http)
 	if err != nil {
 		return fmt.Errorf("%w: --server: %v", errUsage, err)
 	}
@@ -101,10 +108,8 @@ func (c *benchCmd) Run(e *env) error {
 	rand.Read(run[:])
 	b := &bench{
 		cmd: c, out: e.stdout, community: community, hello: hello,
-		run:  hex.EncodeToString(run[:]),
-		load: newLoad(c.Server, c.Clients, time.Duration(c.Seconds)*time.Second),
+		run: hex.EncodeToString(run[:]), load: load,
 	}
-	defer b.load.close()
 	b.introduce()
 	parts := b.posts
 	if c.Read {

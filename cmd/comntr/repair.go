@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/discover"
@@ -20,6 +22,10 @@ const (
 	// repairInVain is how many comments in a row a server may not have before
 	// the next one is asked: each costs a question.
 	repairInVain = 256
+	// repairTime is how long a server may bring nothing that is wanted: as long
+	// as one answer may take. Each of its answers has a bound, but there are as
+	// many as there are lost comments.
+	repairTime = 10 * time.Minute
 )
 
 // repairs is the repair of one community under way.
@@ -36,10 +42,12 @@ type repairs struct {
 	denied bool // some are the deny list's: the next start takes them away
 	mended bool // something was put back or made anew
 
-	got    []*comntr.Document // to be put back
-	bytes  int
-	from   string // the server that gave them
-	failed error  // of this disk: nothing more is to be fetched
+	got      []*comntr.Document // to be put back
+	bytes    int
+	from     string        // the server that gave them
+	patience time.Duration // repairTime
+	brings   *time.Timer   // set anew by each comment that is had
+	failed   error         // of this disk: nothing more is to be fetched
 }
 
 // lostComment is one whose bytes are not here.
@@ -56,7 +64,7 @@ func (c *checkCmd) repair(e *env, data string, id comntr.Hash, faults []store.Fa
 	if err != nil {
 		return nil, true, err
 	}
-	r = &repairs{e: e, data: data, id: id, o: store.Options{Deny: deny, Log: e.quiet}, lost: make(map[comntr.Hash]map[comntr.Hash]*lostComment)}
+	r = &repairs{e: e, data: data, id: id, patience: repairTime, o: store.Options{Deny: deny, Log: e.quiet}, lost: make(map[comntr.Hash]map[comntr.Hash]*lostComment)}
 	index := false // the index is to be built again
 	for _, f := range faults {
 		switch {
@@ -157,7 +165,16 @@ func (r *repairs) fetch(c *checkCmd) error {
 // did not answer at all; err is why it is left.
 func (r *repairs) ask(client *comntr.Client) (answered bool, err error) {
 	r.from = client.Origin()
+	ctx, cancel := context.WithCancelCause(r.e.ctx)
+	defer cancel(nil)
+	r.brings = time.AfterFunc(r.patience, func() {
+		cancel(fmt.Errorf("it brought nothing that is wanted for %v", r.patience))
+	})
 	defer func() {
+		r.brings.Stop()
+		if err != nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		if e := r.putBack(); err == nil {
 			err = e
 		}
@@ -167,7 +184,7 @@ func (r *repairs) ask(client *comntr.Client) (answered bool, err error) {
 		lost := r.lost[place.Topic]
 		if len(lost) >= repairWhole {
 			// Where it fails, one by one may still do.
-			if folder, err := client.Folder(r.e.ctx, place); err == nil {
+			if folder, err := client.Folder(ctx, place); err == nil {
 				answered = true
 				for _, f := range folder.Comments {
 					if err := r.take(place, f.ID, f.Bytes); err != nil {
@@ -180,7 +197,7 @@ func (r *repairs) ask(client *comntr.Client) (answered bool, err error) {
 			if l.waits {
 				continue
 			}
-			b, err := client.Comment(r.e.ctx, place, comment)
+			b, err := client.Comment(ctx, place, comment)
 			var p *comntr.Problem
 			if errors.As(err, &p) {
 				answered = true
@@ -216,6 +233,7 @@ func (r *repairs) take(place comntr.Place, comment comntr.Hash, b []byte) error 
 		return nil // it is no comment of this topic, whoever has it
 	}
 	l.waits = true
+	r.brings.Reset(r.patience)
 	r.got = append(r.got, doc)
 	if r.bytes += doc.Size(); r.bytes >= repairBytes {
 		return r.putBack()

@@ -26,7 +26,7 @@ func TestInteropBittorrentDHT(t *testing.T) {
 		_, err = os.Stat(filepath.Join(dir, "node_modules", "bittorrent-dht"))
 	}
 	if err != nil {
-		message := "needs Node and `npm ci` in interop/: " + err.Error()
+		message := "needs Node and `make interop`: " + err.Error()
 		if os.Getenv("CI") != "" {
 			t.Fatal(message)
 		}
@@ -69,7 +69,7 @@ func startMeet(t *testing.T, url, role string, id discover.PeerID) *meet {
 		_, err = os.Stat(filepath.Join(dir, "node_modules", "bittorrent-tracker"))
 	}
 	if err != nil {
-		message := "needs Node and `npm ci` in interop/: " + err.Error()
+		message := "needs Node and `make interop`: " + err.Error()
 		if os.Getenv("CI") != "" {
 			t.Fatal(message)
 		}

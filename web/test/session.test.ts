@@ -1,6 +1,6 @@
 // A topic as it is read: what is verified first, what is shown when, what moves and what does not.
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Draft, signDraft } from "../src/protocol/build.ts";
 import { toHex, utf8 } from "../src/protocol/bytes.ts";
 import { type Document, isRefusal } from "../src/protocol/document.ts";
@@ -158,6 +158,51 @@ await until(() => screen.facts?.unverified === 0 && screen.rows.length === files
   expect(asked + screen.checked).toBe(files.length);
 }, 60_000);
 
+test("what could not be verified is not shown, and is verified once it can be", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  let asked = 0;
+  let isThere = false;
+  const session = openSession(place, reading, {
+    checkAll: async (claims) => {
+      asked++;
+      if (!isThere) throw new TypeError("Failed to fetch dynamically imported module");
+      return claims.map(() => true);
+    },
+    checkElsewhere: () => undefined, now: () => now, tell: (message) => void (message.kind === "thread" && counts.push(message.facts.total)),
+    keepFiles: () => undefined, keepFolder: () => undefined, pause: async () => undefined,
+  });
+  const counts: number[] = [];
+  try {
+    await session.files([comment(1, "one").bytes], "a");
+    session.live();
+    for (let i = 0; i < 5; i++) await vi.advanceTimersByTimeAsync(1000);
+    expect(Math.max(0, ...counts)).toBe(0);
+    // Once a second, not as often as it fails.
+    expect(asked).toBeLessThanOrEqual(7);
+    expect(asked).toBeGreaterThanOrEqual(4);
+    isThere = true;
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(counts.at(-1)).toBe(1);
+  } finally {
+    vi.useRealTimers();
+    session.close();
+  }
+});
+
+test("what nobody else could verify is verified here", async () => {
+  const many = Array.from({ length: 400 }, (_, i) => comment(i % 3, `n${i}`, { date: at(i) }));
+  let failed = 0;
+  const { session, screen } = start({}, false, 20, () => (++failed > 3 ? undefined : Promise.reject(new TypeError("Failed to fetch"))));
+  await session.files(bytesOf(many.slice(0, 120)), "a");
+  await until(() => screen.rows.length > 0);
+  await session.files(bytesOf(many.slice(120)), "a");
+  session.folder("all of it");
+  session.live();
+  await until(() => screen.facts?.unverified === 0 && screen.rows.length === many.length);
+  expect(failed).toBeGreaterThan(1);
+  expect(screen.checked).toBe(many.length);
+}, 60_000);
+
 test("once all is here a thread grows at its end alone, each comment with what acts on it", async () => {
   const { session, screen } = start({}, false, 1000);
   const comments = Array.from({ length: 700 }, (_, i) => comment(i % 3, `n${i}`, { date: at(i) }));
@@ -273,7 +318,7 @@ test("what was here before needs no checking, and what came since is marked", as
   expect(screen.checked).toBe(0);
   await session.files([one.bytes, comment(2, "two", { date: at(1) }).bytes], "a");
   session.live();
-  await until(() => screen.facts?.unverified === 0);
+  await until(() => screen.facts?.unverified === 0 && screen.checked === 1);
   session.apply();
   expect(screen.rows.map(({ body, fresh }) => [body, fresh])).toEqual([["one", undefined], ["two", true]]);
   expect(screen.checked).toBe(1);

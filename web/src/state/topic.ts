@@ -178,7 +178,7 @@ export function openTopic(place: Place, knownName: string): Topic {
       case "lists":
       case "refused":
       case "found":
-      case "slow":
+      case "wanted":
       case "full":
         return;
     }

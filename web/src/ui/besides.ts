@@ -166,10 +166,10 @@ export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, e
   else void actions().then((loaded) => loaded?.act(topic, act, row, element));
 }
 
-/** Brings the dates on the page up to now. */
+/** Brings the dates on the page up to now; those of far rows are made when these come near. */
 function refreshDates(now: number): void {
-  for (const element of document.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
-    const text = ago(Date.parse(element.dateTime), now);
-    if (element.textContent !== text) element.textContent = text;
+  for (const { dateTime, firstChild } of document.querySelectorAll<HTMLTimeElement>("time[title]")) {
+    const text = ago(Date.parse(dateTime), now);
+    if (firstChild !== null && firstChild.nodeValue !== text) firstChild.nodeValue = text;
   }
 }

@@ -18,6 +18,8 @@ interface Answer {
 /** Questions that a helper has at a time: it is never without work, and never so far behind that it is waited for. */
 const maxAsked = 4;
 
+/** A helper that is silent for so long is not asked again: slow phones take two seconds for all that it has at a time. */
+const silentMillis = 10_000;
 /** Where the browser checks, fewer are checked before others have answered. */
 const minShared = 256;
 
@@ -58,7 +60,17 @@ export function makeChecker(subtle: SubtleCrypto | undefined, callHelpers: () =>
   const ask = (helper: MessagePort, claims: readonly Claim[]): Promise<readonly boolean[]> =>
     new Promise((resolve) => {
       const n = questions++;
-      waiting.set(n, resolve);
+      // A worker that did not start says nothing of it here, and browsers end some to save memory.
+      const timer = setTimeout(() => {
+        waiting.delete(n);
+        const at = helpers.indexOf(helper);
+        if (at >= 0) helpers.splice(at, 1);
+        resolve(alike.then((isFast) => verifyAll(claims, mine(isFast))));
+      }, silentMillis);
+      waiting.set(n, (verdicts) => {
+        clearTimeout(timer);
+        resolve(verdicts);
+      });
       // What is sent is copied whole: a view of a pack would bring all of it.
       const own = claims.map(({ key, message, signature }) => ({ key: key.slice(), message: message.slice(), signature: signature.slice() }));
       helper.postMessage({ n, claims: own } satisfies Question);

@@ -1,9 +1,9 @@
-// More workers, where the browser leaves signatures to this program.
+// More workers, where the browser leaves signatures to this program, or there are many.
 
 import type { ToThread } from "./messages.ts";
 import { startWorker } from "./pool.ts";
 
-/** How many workers check signatures where the browser does not. */
+/** How many workers check signatures, at most. */
 const maxHelpers = 4;
 
 /** One core is left to the page. */

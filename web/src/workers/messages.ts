@@ -158,8 +158,8 @@ export type FromThread =
   | { readonly kind: "lists"; readonly session: number; readonly filters: readonly FilterView[] }
   | { readonly kind: "refused"; readonly session: number; readonly server: string; readonly count: number }
   | { readonly kind: "found"; readonly session: number; readonly found: readonly Found[]; readonly done: boolean }
-  /** This browser checks signatures slowly: more workers are wanted. */
-  | { readonly kind: "slow" }
+  /** This browser checks signatures slowly, or there are many: more workers are wanted. */
+  | { readonly kind: "wanted" }
   /** It has no room to keep more of what is read. */
   | { readonly kind: "full" };
 

@@ -37,7 +37,7 @@ function threadWorker(): Worker {
   thread = worker;
   worker.onmessage = ({ data }: MessageEvent<FromThread>) => {
     if (data.kind === "full") void import("../state/full.ts").then(({ sayFull }) => sayFull()).catch(() => undefined);
-    else if (data.kind === "slow") void import("./helpers.ts").then(({ addHelpers }) => addHelpers(worker)).catch(() => undefined);
+    else if (data.kind === "wanted") void import("./helpers.ts").then(({ addHelpers }) => addHelpers(worker)).catch(() => undefined);
     else listeners.get(data.session)?.(data);
   };
   return worker;

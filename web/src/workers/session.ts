@@ -37,6 +37,8 @@ export const manyUnverified = 1000;
 const quietMillis = 30;
 /** Lists are read a moment after the thread: what they pin goes first for so long after all of that is here. */
 const liftMillis = 5000;
+/** Where signatures could not be checked, that is tried again after so long. */
+const againMillis = 1000;
 // Without word that all is here, so long is waited for more files before the first fold.
 const firstMillis = 300;
 /** What one server may make this page take for one topic; more is not looked at. */
@@ -193,9 +195,9 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       const verdicts = checkElsewhere(some.map(({ claim }) => claim));
       if (verdicts === undefined) return;
       for (const { document } of some) elsewhere.add(document.id);
-      const back = verdicts.then((all) => {
+      // Without a verdict they are verified here.
+      const back = verdicts.then((all) => decide(some, all), () => undefined).then(() => {
         for (const { document } of some) elsewhere.delete(document.id);
-        decide(some, all);
         lend();
       });
       isBack = Promise.all([isBack, back]);
@@ -218,7 +220,13 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
         return one === undefined ? [] : [one];
       });
       if (queue.length > orderedFrom && shownOnce && !isAll() && now() < cameAt + quietMillis) await new Promise((resolve) => setTimeout(resolve, quietMillis));
-      const verdicts = some.length === 0 ? [] : await checkAll(some.map(({ claim }) => claim));
+      let verdicts: readonly boolean[] = [];
+      try {
+        if (some.length > 0) verdicts = await checkAll(some.map(({ claim }) => claim));
+      } catch {
+        // What checks could not be fetched, and perhaps can be later.
+        return new Promise((resolve) => setTimeout(resolve, againMillis));
+      }
       for (const id of queue.slice(at, at + size)) later.delete(id);
       decide(some, verdicts);
       // What is here is put in order before it is drawn.

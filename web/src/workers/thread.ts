@@ -130,7 +130,7 @@ async function take(message: ToThread): Promise<void> {
 
 export function readTopics(): void {
   keeping = openKeep();
-  checker = makeChecker(scope.crypto.subtle as SubtleCrypto | undefined, () => scope.postMessage({ kind: "slow" }));
+  checker = makeChecker(scope.crypto.subtle as SubtleCrypto | undefined, () => scope.postMessage({ kind: "wanted" }));
   scope.onmessage = ({ data }) => {
     // What a person waits for does not wait for what the network brings.
     if (data.kind === "search" || data.kind === "help" || data.kind === "helpers") void take(data);
