@@ -161,7 +161,7 @@ async function frugal(open, opened) {
   await panel.getByText("Details").last().click();
   expect("there is no node", (await panel.getByText("IPFS", { exact: true }).count()) === 0);
   const urls = await onlyNamed(opened(), file, [facts.site, facts.server]);
-  expect("all was looked at", urls.some((each) => /\/thread\.js$/.test(each)));
+  expect("all was looked at", urls.some((each) => /\/later\.js$/.test(each)));
   expect("the node's program was not fetched", !ofNode(urls));
 }
 

@@ -5,6 +5,7 @@
 import { shared } from "../gateway.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { composing } from "../state/composing.ts";
+import { whenIdle } from "../state/idle.ts";
 import { loader, net } from "../state/page.ts";
 import { effect } from "../state/signals.ts";
 import type { Topic } from "../state/topic.ts";
@@ -21,11 +22,7 @@ const pairMillis = 1500;
 /** What says "a minute ago" is to be true. */
 const datesMillis = 60_000;
 
-/**
- * The IPFS node comes when all of a thread is shown and so long has passed, and goes when the page is hidden for so long.
- * Not by requestIdleCallback: Chromium may leave a page that draws nothing waiting for a minute.
- */
-const idleMillis = 2000;
+/** The IPFS node comes when all of a thread is shown and the page rests, and goes when the page is hidden for so long. */
 const hiddenMillis = 5 * 60_000;
 
 export function begin(): void {
@@ -35,20 +32,17 @@ export function begin(): void {
 }
 
 function runNode(): void {
+  const start = (): void => void whenIdle().then(() => !document.hidden && net.peek()?.useIPFS(true));
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const whenIdle = (): void => {
-    timer = setTimeout(() => net.peek()?.useIPFS(true), idleMillis);
-  };
   const stop = effect(() => {
-    const topic = current.value;
     // What still comes is more urgent; when no server answers, the network starts it at once.
-    if (topic?.state.value !== "live" || topic.facts.value.unverified > 0) return;
+    if (current.value?.state.value !== "live") return;
     queueMicrotask(() => stop());
-    whenIdle();
+    start();
     document.addEventListener("visibilitychange", () => {
       clearTimeout(timer);
-      if (document.visibilityState === "visible") whenIdle();
-      else timer = setTimeout(() => net.peek()?.useIPFS(false), hiddenMillis);
+      if (document.hidden) timer = setTimeout(() => net.peek()?.useIPFS(false), hiddenMillis);
+      else start();
     });
   });
 }
