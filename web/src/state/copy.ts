@@ -49,8 +49,10 @@ export async function renewCopy(): Promise<void> {
   const registration = await container?.getRegistration();
   const worker = registration?.installing ?? (await registration?.update())?.installing;
   await new Promise<void>((resolve) => {
-    if (worker == null) return resolve();
-    worker.addEventListener("statechange", () => worker.state !== "installing" && resolve());
+    // A worker that failed may be told of as installing for a moment, and then no change comes any more.
+    const look = (): void => void (worker?.state === "installing" || resolve());
+    worker?.addEventListener("statechange", look);
+    look();
   });
 }
 
