@@ -85,6 +85,11 @@ type Place struct {
 
 func (p Place) String() string { return p.Community.String() + "/" + p.Topic.String() }
 
+// Infohash is what browsers that read the topic meet under at trackers, where
+// no server gives it any more: the SHA-1 of the community's and the topic's
+// hashes as 80 hex digits. Servers are looked for under Community, never here.
+func (p Place) Infohash() Hash { return SumHash([]byte(p.Community.String() + p.Topic.String())) }
+
 // clip shortens what a stranger sent, for an error message.
 func clip(s string, n int) string {
 	if len(s) <= n {

@@ -30,6 +30,7 @@ type handshakeVector struct {
 	Infohash comntr.Hash `json:"infohash"`
 	PeerID   string      `json:"peerId"`
 	Extended bool        `json:"extended"`
+	Topic    string      `json:"topic,omitempty"` // whose readers' swarm it is
 	Hex      string      `json:"hex"`
 }
 
@@ -87,11 +88,13 @@ var newsPath = "/" + news.Community.String() + "/" + news.Topic.String()
 func makeChannelVectors(t *testing.T) channelVectors {
 	v := channelVectors{Rule: "hex is what stands on the stream: of a handshake its 68 bytes, else a whole message with its length. refused: the bytes after a message's length are no such thing (of a handshake: the 68 bytes). hello: the key is of that Ed25519 seed; server and asker are SHA-256 of certificates."}
 	peer := "-CM0100-abcdefghijkl"
-	add := func(why string, h comntr.WireHandshake) {
-		v.Handshake = append(v.Handshake, handshakeVector{why, h.Infohash, string(h.PeerID[:]), h.Extended, hex.EncodeToString(h.Append(nil))})
+	add := func(why string, h comntr.WireHandshake) *handshakeVector {
+		v.Handshake = append(v.Handshake, handshakeVector{why, h.Infohash, string(h.PeerID[:]), h.Extended, "", hex.EncodeToString(h.Append(nil))})
+		return &v.Handshake[len(v.Handshake)-1]
 	}
 	add("of the community reddit", comntr.WireHandshake{Infohash: news.Community, PeerID: [20]byte([]byte(peer)), Extended: true})
 	add("of who does not speak BEP 10", comntr.WireHandshake{Infohash: news.Community, PeerID: [20]byte([]byte(peer))})
+	add("of a reader of the seed's /r/news, to another reader's page", comntr.WireHandshake{Infohash: news.Infohash(), PeerID: [20]byte([]byte(peer)), Extended: true}).Topic = news.String()
 
 	seed := make([]byte, 32)
 	var nonce [32]byte
@@ -226,6 +229,11 @@ func TestChannelVectors(t *testing.T) {
 		t.Fatal("a part of channel.json is empty")
 	}
 	for _, c := range v.Handshake {
+		if c.Topic != "" {
+			if got := parsePlace(t, c.Topic).Infohash(); got != c.Infohash {
+				t.Errorf("%s: %v", c.Why, got)
+			}
+		}
 		h, err := comntr.ReadWireHandshake(bytes.NewReader(unhex(t, c.Hex)))
 		if err != nil || h != (comntr.WireHandshake{Infohash: c.Infohash, PeerID: [20]byte([]byte(c.PeerID)), Extended: c.Extended}) {
 			t.Errorf("%s: %+v, %v", c.Why, h, err)

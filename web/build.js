@@ -1,5 +1,5 @@
-// Builds the page into dist/: index.html, config.json, and one folder with all else, named by the hash of what is in it,
-// so that it may be cached for good. All paths are relative. The build fails where the page got too large.
+// Builds the page into dist/: index.html, config.json, sw.js, and one folder with all else, named by the hash of what is
+// in it, so that it may be cached for good. All paths are relative. The build fails where the page got too large.
 
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -9,11 +9,16 @@ import { rolldown } from "rolldown";
 
 /** Bytes, gzip: all that is fetched before the first comment shows; the whole page. */
 const maxFirst = 40_000;
-const maxAll = 90_000;
+const maxAll = 110_000;
+/** The IPFS node, which comes when all is still, to whom it is of use: Helia and libp2p, with what they need of the page's code. */
+const maxPeer = 270_000;
 /** What readers of another language fetch besides, each: it is waited for. */
 const languages = ["de.js", "ar.js"];
 const maxLanguage = 10_000;
+/** A larger file is kept for visits without a network only when it was used. */
+const maxKeptAtOnce = 64_000;
 
+const zipped = (contents) => gzipSync(contents, { level: 9 }).length;
 const here = (path) => new URL(path, import.meta.url).pathname;
 
 const csp = [
@@ -29,12 +34,17 @@ const csp = [
   "trusted-types comntr",
 ].join("; ");
 
-const workers = ["thread", "markdown", "work"];
-// Which modules travel together. What comes later is in the first of these parts that needs it.
-const later = {
-  sign: ["src/protocol/build.ts", "src/workers/search.ts", "src/workers/age.ts"],
-  net: ["src/net/browser.ts", "src/workers/helpers.ts"],
-  write: ["src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/state/background.ts", "src/ui/screens.ts", "src/ui/shared.tsx"],
+// Which modules travel together: few files are squeezed better than many. A module is in the first of these parts that
+// needs it, so each imports those before it alone. main is the page until its first comments are shown, and the worker that
+// reads them, since most of either is what both need; work is what workers do now and then, and signing; later is all else
+// of the page.
+const parts = {
+  main: ["src/main.tsx"],
+  work: ["src/workers/work.ts", "src/workers/search.ts", "src/workers/views.ts"],
+  later: [
+    "src/net/browser.ts", "src/net/pages.ts", "src/state/rounds.ts", "src/workers/helpers.ts", "src/state/background.ts",
+    "src/ui/besides.ts", "src/ui/composer.tsx", "src/ui/actions.tsx", "src/ui/screens.tsx", "src/ui/shared.tsx", "src/ui/away.tsx",
+  ],
 };
 
 /** What modules import at once, and what that does. */
@@ -47,26 +57,26 @@ function reached(names, graph, seen = new Set()) {
   return seen;
 }
 
-let parts;
+let modules;
 function partOf(id, graph) {
-  parts ??= Object.entries({ main: ["src/main.tsx"], ...Object.fromEntries(workers.map((name) => [name, [`src/workers/${name}.ts`]])), ...later }).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
-  const [first, ...others] = parts.filter(([, ids]) => ids.has(id)).map(([name]) => name);
-  if (first !== "main" && first !== "thread") return [first, ...others].find((name) => name in later) ?? null;
-  // No worker imports the page's own file, nor the page a worker's: it would begin there once more. All else that comes
-  // before the first comment is one file.
-  const alone = first === "main" ? others.every((name) => name in later) : id === here("src/workers/thread.ts");
-  return alone ? first : "base";
+  modules ??= Object.entries(parts).map(([name, roots]) => [name, reached(roots.map(here), graph)]);
+  return modules.find(([, ids]) => ids.has(id))?.[0] ?? null;
 }
 
-const bundle = await rolldown({
+const shared = {
   cwd: here("."),
-  input: { main: "src/main.tsx", ...Object.fromEntries(workers.map((name) => [name, `src/workers/${name}.ts`])) },
   platform: "browser",
-  optimization: { inlineConst: { mode: "all" } },
   treeshake: { propertyReadSideEffects: false, unknownGlobalSideEffects: false },
+};
+const optimization = { inlineConst: { mode: "all" } };
+const target = ["es2022", "chrome110", "firefox115", "safari16.4"];
+const bundle = await rolldown({
+  ...shared,
+  optimization,
+  input: { main: "src/main.tsx", work: "src/workers/work.ts" },
   preserveEntrySignatures: "allow-extension",
   transform: {
-    target: ["es2022", "chrome110", "firefox115", "safari16.4"],
+    target,
     // h(tag, props, child) is shorter than jsx(tag, { children: [child] }).
     jsx: { runtime: "classic", pragma: "h", pragmaFrag: "Fragment" },
     inject: { h: [here("src/ui/draw.ts"), "h"], Fragment: [here("src/ui/draw.ts"), "Fragment"] },
@@ -81,58 +91,104 @@ const { output: made } = await bundle.generate({
   codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: partOf, debugName: "parts" }] },
 });
 
-// What a module gives that is imported later, rolldown gathers by a function in a file of its own, which all that comes
-// later would wait for. An object does the same.
-const added = "rolldown-runtime.js";
-const output = made.filter(({ fileName }) => fileName !== added).map((file) => {
-  if (!file.imports.includes(added)) return file;
-  const [statement, gather] = /import\{t as (\w+)\}from"\.\/rolldown-runtime\.js";/.exec(file.code) ?? [];
-  const code = file.code.replace(statement, "").replace(/=(\w+)\(\{((?:[\w$]+:\(\)=>[\w$]+,?)+)\}\)/g, (all, name, members) => {
-    if (name !== gather) return all;
-    return `={${members.replace(/([\w$]+):\(\)=>([\w$]+)/g, "get $1(){return $2}")}}`;
+// What a module gives that is imported later, rolldown gathers in an object, which its file gives under a letter and who
+// imports it takes from there. Here the file itself gives it, by its name.
+const output = made.map(({ fileName, imports, code }) => ({ fileName, imports, code }));
+const gatherer = /var ([\w$]+)=Object\.defineProperty,([\w$]+)=\(e,t\)=>\{.{0,80}\1\(n,Symbol\.toStringTag,\{value:`Module`\}\),n\};/;
+const unknown = () => new Error("rolldown gathers otherwise than build.js knows");
+const home = output.find(({ code }) => gatherer.test(code));
+if (home === undefined) throw unknown();
+const [, , gather] = gatherer.exec(home.code);
+home.code = home.code.replace(gatherer, "");
+const given = /export\{([^}]*)\};$/m;
+const pairsOf = (names) => names.split(",").map((each) => each.split(" as ")).map(([name, alias = name]) => [name, alias]);
+const [, letter] = pairsOf(given.exec(home.code)[1]).find(([name]) => name === gather) ?? [];
+const named = new Set();
+for (const file of output) {
+  let by = gather;
+  if (file !== home) {
+    file.code = file.code.replace(new RegExp(`import\\{([^}]*)\\}from"\\./${home.fileName}";`), (all, names) => {
+      const pairs = pairsOf(names);
+      by = pairs.find(([name]) => name === letter)?.[1];
+      return `import{${pairs.filter(([name]) => name !== letter).map((each) => each.join(" as "))}}from"./${home.fileName}";`;
+    });
+  }
+  const asked = new Map(pairsOf(given.exec(file.code)[1]));
+  const objects = new Map();
+  file.code = file.code.replace(/var ([\w$]+)=([\w$]+)\(\{((?:\w+:\(\)=>[\w$]+,?)+)\}\);/g, (all, object, caller, members) => {
+    if (caller !== by) return all;
+    const each = (as) => members.replace(/(\w+):\(\)=>([\w$]+)/g, as);
+    // The file itself may want one.
+    if (!asked.has(object)) return `var ${object}={${each("get $1(){return $2}")}};`;
+    objects.set(object, each("$2 as $1"));
+    named.add(`${file.fileName} ${asked.get(object)}`);
+    return "";
   });
-  // A name that is still called is one that nothing gives any more: that would be seen only by whoever asks for that part.
-  if (statement === undefined || new RegExp(`(?<![\\w$.])${gather}\\(\\{[\\w$]+:\\(\\)=>`).test(code)) throw new Error("rolldown adds something else than build.js knows");
-  return { ...file, code, imports: file.imports.filter((name) => name !== added) };
+  asked.delete(file === home ? gather : "");
+  file.code = file.code.replace(given, `export{${[...asked].map(([name, alias]) => objects.get(name) ?? `${name} as ${alias}`)}};`);
+  // One that is made elsewhere would be missed only when somebody asks for that part.
+  if (by !== undefined && new RegExp(`(?<![\\w$.])${by.replaceAll("$", "\\$")}\\(\\{\\w+:\\(\\)=>`).test(file.code)) throw unknown();
+}
+for (const file of output) {
+  file.code = file.code.replace(/import\(`\.\/(\w+\.js)`\)\.then\((\w)=>\2\.(\w+)\)/g, (_, from, __, alias) => {
+    if (!named.has(`${from} ${alias}`)) throw unknown();
+    return `import(\`./${from}\`)`;
+  });
+}
+// What main.js gives has there the name that it is given by: the other files may call it as they like, but not that.
+const main = output.find(({ fileName }) => fileName === "main.js");
+const own = new Map();
+main.code = main.code.replace(given, (_, names) => {
+  for (const [name, alias] of pairsOf(names)) own.set(alias, name);
+  return `export{${[...own.values()].sort()}};`;
 });
+for (const file of output) {
+  file.code = file.code.replace(/import\{([^}]*)\}from"\.\/main\.js";/, (_, names) => `import{${pairsOf(names).map(([alias, name]) => `${own.get(alias)} as ${name}`).sort()}}from"./main.js";`);
+}
 const files = new Map(output.map(({ fileName, code }) => [fileName, Buffer.from(code)]));
-const css = await transform(readFileSync(here("src/page.css"), "utf8"), { loader: "css", minify: true, target: ["chrome110", "firefox115", "safari16.4"] });
+// These share no file with the page: it would have to be cut otherwise for the one's sake, and the other begins sooner.
+for (const name of ["markdown", "peer"]) {
+  const worker = await rolldown({ ...shared, optimization, input: `src/workers/${name}.ts`, transform: { target } });
+  const { output: [{ code }] } = await worker.generate({ format: "esm", minify: true, comments: { annotation: false }, codeSplitting: false });
+  files.set(`${name}.js`, Buffer.from(code));
+}
+const css = await transform(readFileSync(here("src/page.css"), "utf8"), { loader: "css", minify: true, target: target.slice(1) });
 files.set("page.css", Buffer.from(css.code));
 files.set("icon.svg", readFileSync(here("src/icon.svg")));
 const sum = createHash("sha256");
 for (const [name, contents] of [...files].sort(([a], [b]) => (a < b ? -1 : 1))) sum.update(`${name} ${contents.length}\n`).update(contents);
 const dir = sum.digest("hex").slice(0, 12);
 
-/** What a file imports at once, and what that does. */
-function needs(name, seen = new Set()) {
-  if (seen.has(name)) return seen;
-  seen.add(name);
-  for (const other of output.find(({ fileName }) => fileName === name)?.imports ?? []) needs(other, seen);
-  return seen;
-}
+// A file that it waited for would have to be asked for in index.html, with it and not after it.
+if (output.find(({ fileName }) => fileName === "main.js").imports.length > 0) throw new Error("main.js is not the only file of scripts before the first comment");
+const index = readFileSync(here("src/index.html"), "utf8").replace("{csp}", csp).replaceAll("{dir}", dir);
 
-// Those that main.js asks for as soon as it runs are asked for with it.
-const early = [...needs("main.js"), ...needs("thread.js")].filter((name, i, all) => name !== "main.js" && all.indexOf(name) === i);
-const preload = [
-  '<link rel="preload" href="config.json" as="fetch" crossorigin="anonymous">',
-  ...early.map((name) => `<link rel="modulepreload" href="${dir}/${name}">`),
-].join("\n");
-const index = readFileSync(here("src/index.html"), "utf8").replace("{csp}", csp).replaceAll("{dir}", dir).replace("{preload}", preload);
+// The service worker has a name that stays, so that browsers find the next one. What is large and few need is kept by it
+// once it is used.
+const isSeldom = (name) => languages.includes(name) || zipped(files.get(name)) > maxKeptAtOnce;
+const worker = await rolldown({
+  input: here("src/workers/sw.ts"),
+  platform: "browser",
+  transform: { target: ["es2022", "chrome110", "firefox115", "safari16.4"], define: { folder: JSON.stringify(dir), files: JSON.stringify([...files.keys()].filter((name) => !isSeldom(name))), seldom: JSON.stringify([...files.keys()].filter(isSeldom)) } },
+});
+const [{ code: workerCode }] = (await worker.generate({ format: "iife", minify: true })).output;
 
 rmSync(here("dist"), { recursive: true, force: true });
 mkdirSync(here(`dist/${dir}`), { recursive: true });
 writeFileSync(here("dist/index.html"), index);
 writeFileSync(here("dist/config.json"), readFileSync(here("config.json")));
 for (const [name, contents] of files) writeFileSync(here(`dist/${dir}/${name}`), contents);
+writeFileSync(here("dist/sw.js"), workerCode);
 
-const zipped = (contents) => gzipSync(contents, { level: 9 }).length;
-const sizes = new Map([["index.html", zipped(index)], ...[...files].map(([name, contents]) => [name, zipped(contents)])]);
-const first = new Set(["index.html", "page.css", ...needs("main.js"), ...needs("thread.js")]);
-const all = [...sizes.keys()].filter((name) => !languages.includes(name));
+const sizes = new Map([["index.html", zipped(index)], ["sw.js", zipped(workerCode)], ...[...files].map(([name, contents]) => [name, zipped(contents)])]);
+const first = new Set(["index.html", "page.css", "main.js"]);
+const apart = [...languages, "peer.js"];
+const all = [...sizes.keys()].filter((name) => !apart.includes(name));
 const total = (names) => [...names].reduce((all, name) => all + (sizes.get(name) ?? 0), 0);
-for (const [name, size] of [...sizes].sort(([, a], [, b]) => b - a)) console.log(String(size).padStart(7), first.has(name) ? "first" : languages.includes(name) ? "other" : "later", name);
+for (const [name, size] of [...sizes].sort(([, a], [, b]) => b - a)) console.log(String(size).padStart(7), first.has(name) ? "first" : apart.includes(name) ? "other" : "later", name);
 console.log(`before the first comment: ${total(first)} of ${maxFirst} bytes gzip; all: ${total(all)} of ${maxAll}`);
-if (total(first) > maxFirst || total(all) > maxAll || languages.some((name) => !(sizes.get(name) <= maxLanguage))) {
+const isLarge = languages.some((name) => !(sizes.get(name) <= maxLanguage)) || !(sizes.get("peer.js") <= maxPeer);
+if (total(first) > maxFirst || total(all) > maxAll || isLarge) {
   console.error("the page is too large: load later what is not needed at first, or leave it out");
   process.exit(1);
 }

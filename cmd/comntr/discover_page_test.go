@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,6 +23,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,6 +45,10 @@ func playPage(t *testing.T, scenario string, f facts, a acts) {
 	t.Helper()
 	play(t, "discover.mjs", scenario, f, a)
 }
+
+// playTime is for one scenario: its script waits for one thing for up to two
+// minutes, and says what did not come.
+const playTime = 5 * time.Minute
 
 // play runs a scenario of a script in web/e2e in Chromium.
 func play(t *testing.T, script, scenario string, f facts, a acts) {
@@ -68,17 +75,29 @@ func play(t *testing.T, script, scenario string, f facts, a acts) {
 		io.WriteString(w, answer)
 	}))
 	defer control.Close()
-	f["control"], f["executablePath"] = control.URL, chromium
+	f["control"], f["executablePath"], f["certificate"] = control.URL, chromium, certificate()
 	text, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	drive(t, playTime, "e2e/"+script, scenario, string(text))
+}
+
+// drive runs a script of web/e2e. One that takes too long is told to end: it
+// closes its browsers and says where it was.
+func drive(t *testing.T, limit time.Duration, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "e2e/"+script, scenario, string(text))
+	cmd := exec.CommandContext(ctx, "node", args...)
 	cmd.Dir = filepath.Join("..", "..", "web")
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 20 * time.Second
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
+	if err != nil && ctx.Err() != nil {
+		t.Fatalf("the script took longer than %s: %v", limit, err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,8 +122,15 @@ func needsPage(t *testing.T) {
 // for anything else.
 func site(t *testing.T, start func(http.Handler) *httptest.Server, servers, trackers []string) string {
 	t.Helper()
+	return siteWith(t, start, map[string]any{"servers": servers, "trackers": trackers})
+}
+
+// siteWith is site with more in its config.json.
+func siteWith(t *testing.T, start func(http.Handler) *httptest.Server, fields map[string]any) string {
+	t.Helper()
 	const at = "/some/where/"
-	config, err := json.Marshal(map[string]any{"community": "reddit", "servers": servers, "trackers": trackers})
+	fields["community"] = "reddit"
+	config, err := json.Marshal(fields)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -259,7 +285,24 @@ func TestE2EPageByAnothersTracker(t *testing.T) {
 	needsPage(t)
 	cmd := exec.Command("node", "tracker-serve.mjs")
 	cmd.Dir = interop(t, "bittorrent-tracker")
-	stdin, err := cmd.StdinPipe() // its end ends the tracker
+	tracker := started(t, cmd)
+	var a running
+	atA := proxy(t, httptest.NewServer, a.http, nil)
+	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA, "--webtransport-listen", "none"))
+	const text = "Posted from the command line."
+	if _, err := a.Load().byCommand(text); err != nil {
+		t.Fatal(err)
+	}
+	playPage(t, "other", facts{
+		"site": site(t, httptest.NewServer, nil, []string{tracker}), "tracker": tracker, "a": atA, "text": text,
+	}, acts{"has": a.Load().has})
+}
+
+// started starts a program that says where it listens, and ends when its input
+// does.
+func started(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,19 +319,9 @@ func TestE2EPageByAnothersTracker(t *testing.T) {
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		t.Fatalf("the tracker did not start: %v", err)
+		t.Fatalf("%s did not start: %v", cmd, err)
 	}
-	tracker := strings.TrimSpace(line)
-	var a running
-	atA := proxy(t, httptest.NewServer, a.http, nil)
-	a.Store(serve(t, t.TempDir(), "--tracker", tracker, "--no-embedded-tracker", "--public-url", atA, "--webtransport-listen", "none"))
-	const text = "Posted from the command line."
-	if _, err := a.Load().byCommand(text); err != nil {
-		t.Fatal(err)
-	}
-	playPage(t, "other", facts{
-		"site": site(t, httptest.NewServer, nil, []string{tracker}), "tracker": tracker, "a": atA, "text": text,
-	}, acts{"has": a.Load().has})
+	return strings.TrimSpace(line)
 }
 
 // TestE2EWebTorrent: npm's webtorrent meets a server, and another of its own
@@ -462,6 +495,15 @@ func tlsServer(h http.Handler) *httptest.Server {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	return s
+}
+
+// certificate is the hash of tlsServer's key, as Chromium wants it: the base64 of
+// its SPKI's SHA-256.
+func certificate() string {
+	s := tlsServer(nil)
+	defer s.Close()
+	sum := sha256.Sum256(s.Certificate().RawSubjectPublicKeyInfo)
+	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
 // proxy stands before a server, from before that starts if need be, and changes

@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/discover"
 	"github.com/comntr/comntr/web"
 )
@@ -31,6 +33,7 @@ type pageCmd struct {
 	Server    []string `help:"Servers that the page asks at once; repeatable. It finds others by itself." placeholder:"URL" sep:"none"`
 	Tracker   []string `help:"WebTorrent trackers by which it finds servers, or none; repeatable. Default: public ones." placeholder:"URL" sep:"none"`
 	STUN      []string `name:"stun" help:"STUN servers that help through NATs, or none; repeatable. Default: public ones." placeholder:"HOST:PORT" sep:"none"`
+	List      []string `help:"Moderators' lists that the page's readers use unless they switch them off: the id, as comntr mod new prints it, and what to call it; repeatable." placeholder:"'ID NAME'" sep:"none"`
 }
 
 // pageConfig is config.json beside the page: whose page it is, and where it
@@ -40,6 +43,7 @@ type pageConfig struct {
 	Servers   []string `json:"servers"`
 	Trackers  []string `json:"trackers"`
 	STUN      []string `json:"stun"`
+	Lists     []string `json:"lists,omitempty"` // "<community>/<list> <name>"
 }
 
 func (c *pageCmd) Run(e *env) error {
@@ -55,10 +59,11 @@ func (c *pageCmd) Run(e *env) error {
 		return err
 	}
 	files := web.Page()
-	// The index comes last: until then an earlier page is whole.
+	// The index comes after what it asks for, so that an earlier page is whole until
+	// then; and the service worker after the index, whose version it names.
 	var names []string
 	err = fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && name != "index.html" && name != "config.json" {
+		if err == nil && !d.IsDir() && name != "index.html" && name != "config.json" && name != "sw.js" {
 			names = append(names, name)
 		}
 		return err
@@ -75,7 +80,7 @@ func (c *pageCmd) Run(e *env) error {
 		}
 		return os.WriteFile(to, b, 0o644)
 	}
-	for _, name := range append(names, "index.html") {
+	for _, name := range append(names, "index.html", "sw.js") {
 		b, err := fs.ReadFile(files, name)
 		if err != nil {
 			return err
@@ -101,7 +106,7 @@ func (c *pageCmd) Run(e *env) error {
 			}
 		}
 	}
-	fmt.Fprintf(e.stdout, "The page is in %s: %d files, %s.\n", c.Dir, len(names)+2, humanize.Bytes(uint64(size)))
+	fmt.Fprintf(e.stdout, "The page is in %s: %d files, %s.\n", c.Dir, len(names)+3, humanize.Bytes(uint64(size)))
 	if kept {
 		fmt.Fprintln(e.stdout, "Its config.json is the one that was there; flags change it.")
 	}
@@ -115,7 +120,7 @@ func (c *pageCmd) Run(e *env) error {
 }
 
 func (c *pageCmd) asksNothing() bool {
-	return c.Community == "" && c.Server == nil && c.Tracker == nil && c.STUN == nil
+	return c.Community == "" && c.Server == nil && c.Tracker == nil && c.STUN == nil && c.List == nil
 }
 
 // config is the config.json that the flags ask for.
@@ -145,7 +150,16 @@ func (c *pageCmd) config() ([]byte, error) {
 	for i, s := range out.STUN {
 		out.STUN[i] = "stun:" + strings.TrimPrefix(s, "stun:")
 	}
-	for name, list := range map[string][]string{"--server": out.Servers, "--tracker": out.Trackers, "--stun": out.STUN, "--community": {out.Community}} {
+	for _, l := range c.List {
+		id, name, _ := strings.Cut(l, " ")
+		topic, err := comntr.ParseHash(id)
+		if err != nil || name == "" || strings.ContainsFunc(name, unicode.IsControl) {
+			return nil, fmt.Errorf("%w: --list %q: it is a list's id, a space and what to call it", errUsage, shorten(l, maxPageString))
+		}
+		place := comntr.Place{Community: comntr.HashOrName(out.Community), Topic: topic}
+		out.Lists = append(out.Lists, fmt.Sprintf("%s/%s %s", place.Community, place.Topic, name))
+	}
+	for name, list := range map[string][]string{"--server": out.Servers, "--tracker": out.Trackers, "--stun": out.STUN, "--list": out.Lists, "--community": {out.Community}} {
 		if len(list) > maxPageList {
 			return nil, fmt.Errorf("%w: %s: the page reads %d of them", errUsage, name, maxPageList)
 		}

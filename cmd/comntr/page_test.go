@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"io/fs"
 	"os/exec"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -22,15 +20,7 @@ func TestE2EPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := serve(t, t.TempDir(), "--tracker", "none")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "e2e/page.mjs", s.http, chromium)
-	cmd.Dir = filepath.Join("..", "..", "web")
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	drive(t, 5*time.Minute, "e2e/page.mjs", s.http, chromium)
 }
 
 // The folder that make web makes finds servers as one that comntr page writes.

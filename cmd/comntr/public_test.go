@@ -75,8 +75,12 @@ func (h *hosts) run(name string, args ...string) (stdout string, err error) {
 }
 
 func (h *hosts) command(name string, args ...string) *exec.Cmd {
-	cmd := comntrCmd(h.t, args...)
-	cmd.Args = append([]string{"ip", "netns", "exec", h.prefix + name, cmd.Path}, args...)
+	return h.on(name, comntrCmd(h.t, args...))
+}
+
+// on has a program run on a host.
+func (h *hosts) on(name string, cmd *exec.Cmd) *exec.Cmd {
+	cmd.Args = append([]string{"ip", "netns", "exec", h.prefix + name, cmd.Path}, cmd.Args[1:]...)
 	path, err := exec.LookPath("ip")
 	if err != nil {
 		h.t.Fatal(err)

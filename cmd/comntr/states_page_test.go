@@ -18,7 +18,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/comntr/comntr"
@@ -239,7 +238,7 @@ func (h *holder) before(next http.Handler, method string) http.Handler {
 func TestE2EPageModerated(t *testing.T) {
 	needsPage(t)
 	const contact = "abuse@operator.example"
-	a := serve(t, t.TempDir(), "--contact", contact)
+	a := serve(t, t.TempDir(), "--contact", "mailto:"+contact)
 	const text = "Worth reading."
 	newAuthor(t, "Ann").mustSay(t, a, text)
 	spam := newAuthor(t, "Eve").mustSay(t, a, "Buy things.")
@@ -249,10 +248,10 @@ func TestE2EPageModerated(t *testing.T) {
 		"site": site(t, httptest.NewServer, []string{a.http}, nil), "a": a.http, "text": text, "contact": contact,
 	}, acts{
 		"hide": func(string) (string, error) {
-			if _, stderr, code := output(t, "", "mod", "hide", "news", "--server", a.http, "--allow-private", spam.String()); code != 0 {
+			if _, stderr, code := output(t, "", "mod", "hide", "news mods", "--server", a.http, "--allow-private", spam.String()); code != 0 {
 				return "", fmt.Errorf("mod hide exits with %d: %s", code, stderr)
 			}
-			list, stderr, code := output(t, "", "mod", "new", "news")
+			list, stderr, code := output(t, "", "mod", "new", "news mods")
 			if code != 0 {
 				return "", fmt.Errorf("mod new exits with %d: %s", code, stderr)
 			}
@@ -270,6 +269,16 @@ func TestE2EPageReplies(t *testing.T) {
 	const text = "Posted before."
 	bob := newAuthor(t, "Bob")
 	bob.mustSay(t, a, text)
+	answer := func(who author) func(string) (string, error) {
+		return func(text string) (string, error) {
+			asked, err := a.document("Who answers me?")
+			if err != nil {
+				return "", err
+			}
+			id, err := who.says(a, text, asked.ID())
+			return id.String(), err
+		}
+	}
 	var newer atomic.Bool
 	pages := site(t, func(next http.Handler) *httptest.Server {
 		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -293,14 +302,8 @@ func TestE2EPageReplies(t *testing.T) {
 		}))
 	}, []string{a.http}, nil)
 	play(t, "states.mjs", "replies", facts{"site": pages, "a": a.http, "text": text}, acts{
-		"reply": func(text string) (string, error) {
-			asked, err := a.document("Who answers me?")
-			if err != nil {
-				return "", err
-			}
-			id, err := bob.says(a, text, asked.ID())
-			return id.String(), err
-		},
+		"reply": answer(bob),
+		"other": answer(newAuthor(t, "Cid")),
 		"newer": func(string) (string, error) { newer.Store(true); return "", nil },
 	})
 }
@@ -403,26 +406,6 @@ func TestE2EPageClosed(t *testing.T) {
 		"free": func(string) (string, error) { h.free(); return "", nil },
 		"has":  soon(a.signed),
 	})
-}
-
-// TestE2EPageOnPathGateway: where an IPFS gateway gives all pages one origin
-// this one is read and nothing is kept, and it leads to where it has its own.
-func TestE2EPageOnPathGateway(t *testing.T) {
-	needsPage(t)
-	a := serve(t, t.TempDir())
-	const text, cid = "Read at a gateway.", "bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi"
-	newAuthor(t, "Ann").mustSay(t, a, text)
-	config := fstest.MapFS{"config.json": {Data: fmt.Appendf(nil, `{"community": "reddit", "servers": [%q]}`, a.http)}}
-	files := http.FileServerFS(over{config, web.Page()})
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.Host, cid+".ipfs.") {
-			http.StripPrefix("/ipfs/"+cid, files).ServeHTTP(w, r)
-			return
-		}
-		files.ServeHTTP(w, r)
-	}))
-	t.Cleanup(s.Close)
-	play(t, "states.mjs", "gateway", facts{"site": s.URL + "/ipfs/" + cid + "/", "a": a.http, "text": text, "cid": cid}, nil)
 }
 
 // TestE2EPageByKeyboard: all of the page is reached and operated by keys alone,

@@ -27,11 +27,12 @@ if (program === undefined) {
 }
 
 const community = "reddit";
-/** host: a name that is no secure context has no crypto.subtle. most: what the page has promised. */
+/** host: a name that is no secure context has no crypto.subtle. node: the IPFS node starts. most: what the page has promised. */
 const cases = [
   { name: "1,000 secure", n: 1000, host: "localhost", most: { first: 600, all: 1000 } },
   { name: "20,000 secure", n: 20_000, host: "localhost", most: { first: 2500, all: 6000 } },
   { name: "20,000 secure, scrolling", n: 20_000, host: "localhost", scrolls: true, most: { first: 2500 } },
+  { name: "1,000, IPFS node starts", n: 1000, host: "localhost", node: true, most: { gap: 60 } },
   { name: "1,000 plain", n: 1000, host: "plain.example", most: { all: 2500 } },
 ].filter(({ name }) => name.includes(options.only ?? ""));
 /** What a browser with a new profile does for itself is over then. */
@@ -123,9 +124,35 @@ function roundTrips(requests) {
   return Math.max(0, ...chain);
 }
 
-async function visit(context, url, { n, scrolls }, label) {
+/** Runs in the page before its scripts: each time for which it did not get to anything else. */
+function watchGaps() {
+  const gaps = [];
+  globalThis.comntrGaps = gaps;
+  let last = performance.now();
+  setInterval(() => {
+    const now = performance.now();
+    if (now - last > 10) gaps.push([last, now]);
+    last = now;
+  }, 4);
+}
+
+/** The longest of them since the IPFS node's program was asked for, and until it had some time to start. */
+async function gapOfNode(page, requests) {
+  const started = ({ url }) => url.endsWith("/config.json");
+  // The worker asks for that when its program runs; then libp2p and Helia start.
+  for (const end = Date.now() + patience; requests.filter(started).length < 2; await page.waitForTimeout(50)) {
+    if (Date.now() > end) throw new Error("the IPFS node did not start");
+  }
+  await page.waitForTimeout(2000);
+  const { start } = requests.find(({ url }) => url.endsWith("/peer.js"));
+  const [gaps, origin] = await page.evaluate(() => [globalThis.comntrGaps, performance.timeOrigin]);
+  return Math.max(0, ...gaps.filter(([, end]) => end >= start - origin).map(([began, end]) => end - began));
+}
+
+async function visit(context, url, { n, scrolls, node }, label) {
   const page = await context.newPage();
   await page.addInitScript(probe);
+  if (node) await page.addInitScript(watchGaps);
   const requests = [];
   page.on("requestfinished", (request) => {
     const { startTime, responseEnd } = request.timing();
@@ -145,6 +172,7 @@ async function visit(context, url, { n, scrolls }, label) {
     await page.waitForFunction((rows) => globalThis.comntrSeen.rows.at(-1)?.[1] >= rows, n, { timeout: patience, polling: 100 });
     await page.waitForTimeout(300);
   }
+  const gap = node ? await gapOfNode(page, requests) : Number.NaN;
   for (const stop of profilers) await stop(label);
   const seen = await page.evaluate(() => ({ ...globalThis.comntrSeen, origin: performance.timeOrigin, secure: isSecureContext }));
   const when = (rows) => seen.rows.find(([, now]) => now >= rows)?.[0] ?? Number.NaN;
@@ -154,7 +182,7 @@ async function visit(context, url, { n, scrolls }, label) {
   await page.close();
   return {
     paint: seen.paint, nodes: seen.nodes, row: firstRow, first: when(50), all: scrolls ? Number.NaN : when(n), secure: seen.secure,
-    task: longest(seen.tasks), frame: longest(seen.frames), requests: before.length, trips: roundTrips(before), rows: seen.rows, tasks: seen.tasks,
+    gap, task: longest(seen.tasks), frame: longest(seen.frames), requests: before.length, trips: roundTrips(before), rows: seen.rows, tasks: seen.tasks,
     asked: requests.map(({ start, end, url: what }) => `${Math.round(start - seen.origin)} to ${Math.round(end - seen.origin)} ${what}`),
   };
 }
@@ -195,7 +223,7 @@ async function profileAll(context, page, stops) {
 
 console.log(`${availableParallelism()} cores (${cpus()[0]?.model ?? "unknown"}), load ${loadavg().map((n) => n.toFixed(2)).join(" ")}; ${keys} keys; ready after ${Date.now() - began} ms`);
 for (const [n, { files }] of topics) console.log(`${n} comments, one in 10 at the top: ${files} files with edits and votes`);
-console.log(`\n${"".padEnd(26)}${["visit", "paint", "nodes", "1st row", "first 50", "all", "task", "frame gap", "requests", "trips"].map((each) => each.padStart(12)).join("")}`);
+console.log(`\n${"".padEnd(26)}${["visit", "paint", "nodes", "1st row", "first 50", "all", "task", "frame gap", "node gap", "requests", "trips"].map((each) => each.padStart(12)).join("")}`);
 
 let late = false;
 for (const each of cases) {
@@ -226,7 +254,7 @@ for (const each of cases) {
     const of = (what) => all.map((one) => one[what]);
     const mid = (what) => String(Math.round(median(of(what))));
     const range = (what) => `${mid(what)} (${Math.round(Math.max(...of(what)))})`;
-    const cells = [which, mid("paint"), mid("nodes"), mid("row"), range("first"), each.scrolls ? "" : range("all"), range("task"), range("frame"), mid("requests"), mid("trips")];
+    const cells = [which, mid("paint"), mid("nodes"), mid("row"), range("first"), each.scrolls ? "" : range("all"), range("task"), range("frame"), each.node ? range("gap") : "", mid("requests"), mid("trips")];
     console.log(each.name.padEnd(26) + cells.map((cell) => cell.padStart(12)).join(""));
     if (which !== "first") continue;
     for (const [what, most] of Object.entries({ ...each.most, task: maxTask })) {

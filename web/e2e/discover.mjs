@@ -94,8 +94,8 @@ async function liar(open) {
   });
   await shows(page, facts.text);
   const panel = await network(page);
-  await panel.getByText("gave false data and is not used").waitFor();
-  await panel.getByText("What it gave was not what was asked for.").waitFor();
+  await panel.getByText("not used").waitFor();
+  await panel.getByText("It gave false data.").waitFor();
   await panel.getByText("Reading from 1 server.").waitFor();
   await page.keyboard.press("Escape");
   expect("lies were told", Number(await ask("lies")) > 0);
@@ -113,7 +113,7 @@ async function gaps(open) {
   const page = await open(url(), { origins: [facts.site, facts.a, facts.b], mayFail: new Set() });
   for (const text of [facts.text, "Only on A.", "Only on B."]) await comes(page, text);
   const panel = await network(page);
-  await panel.getByText("Reading from 2 servers; they differ, and the page shows what all of them have.").waitFor();
+  await panel.getByText("Reading from 2 servers; they differ, and you see what all of them have.").waitFor();
   await page.keyboard.press("Escape");
 
   at("news of either");
@@ -201,7 +201,7 @@ async function sessions(open) {
   at("no UDP");
   const shut = await open(url(), { origins, quic: `${hostname} ~NOTFOUND`, mayFail: new Set([host]) });
   await shows(shut, "Posted without WebTransport.");
-  await shown(shut, "Not over WebTransport: It cannot be reached from here.");
+  await shown(shut, "Not over WebTransport: It cannot be reached.");
   await shown(shut, "answers · over WebRTC · found on a tracker");
 }
 

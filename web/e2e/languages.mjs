@@ -20,7 +20,7 @@ function patterns(value, other) {
   if (typeof value === "string") return value === other || !/\p{L}{2}/u.test(value) ? [] : [`^${escape(value)}$`];
   if (typeof value === "function") return [7, 1, 0].flatMap((n) => {
     // A number does as a name, but where that is shortened.
-    const [said, also] = [value, other].map((what) => what(...Array.from({ length: what.length }, () => (/slice/.test(what) ? String(n) : n))));
+    const [said, also] = [value, other].map((what) => what(...Array.from({ length: what.length }, () => (/slice|toLowerCase/.test(what) ? String(n) : n))));
     return said === also ? [] : [`^${escape(said).replaceAll(String(n), ".+")}$`];
   });
   return Object.entries(value).flatMap(([key, each]) => patterns(each, other?.[key]));
@@ -157,7 +157,7 @@ async function screens(open, { words, locale }, texts) {
   at(`${locale}: search`);
   await page.goto(`${facts.site}#search`);
   await page.getByRole("searchbox").fill(texts[1].slice(0, 8));
-  await page.getByText(words.search.found(1), { exact: true }).waitFor();
+  await page.getByText(words.thread.comments(1), { exact: true }).waitFor();
   await check(page, language, "search");
   expect("the title is in the language", (await page.title()) === `${words.page.search} · comntr`);
   await page.goto(url());

@@ -150,7 +150,7 @@ await picture(ann, "home");
 await ann.goto(url);
 await ann.locator("article").first().waitFor();
 await ann.context().setOffline(true);
-await ann.getByText(t.thread.offline).waitFor();
+await ann.getByText(t.away.offline).waitFor();
 await picture(ann, "offline");
 await ann.locator("button.status").click();
 await picture(ann, "network-offline");

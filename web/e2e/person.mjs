@@ -7,13 +7,18 @@ import { violations } from "./axe.mjs";
 /** Machines of CI are slow and do other things, too. */
 const patience = 120_000;
 
-/** What a scenario is told: {executablePath, and what its test in Go started}; what it does to that it asks of {control}. */
+/** What a scenario is told: {executablePath, certificate, and what its test in Go started}; what it does to that it asks of {control}. */
 const facts = JSON.parse(process.argv[3] ?? "{}");
 const faults = [];
+const began = Date.now();
 let step = "start";
 
 export { facts };
-export const at = (next) => void (step = next);
+/** Begins a step. When each began is said, too: a test that fails in one may have lost its time in another. */
+export function at(next) {
+  step = next;
+  console.log(`${((Date.now() - began) / 1000).toFixed(1)} s: ${next}`);
+}
 export const fault = (what) => void faults.push(`${step}: ${what}`);
 export function expect(what, holds) {
   if (!holds) fault(what);
@@ -35,20 +40,23 @@ export async function checkAccess(page, state) {
 /**
  * A page in a browser of its own. origins: whom it may ask, HTTP and WebSocket alike. mayFail: of those, whom it need not
  * reach; the console tells of each try. quic: HTTP/3 too, where this host is the one after it (Chromium's
- * --host-resolver-rules). args: more of Chromium's. permissions: what the person allows. clock: the page's time is the
- * test's to move. before: runs in the page before all else. locale: the person's language.
+ * --host-resolver-rules). executablePath: what starts it, where it is to be on another host. args: more of Chromium's.
+ * permissions: what the person allows. clock: the page's time is the test's to move. before: runs in the page before all
+ * else. locale: the person's language.
  */
-export async function open(url, { origins, mayFail = new Set(), quic, args = [], permissions = [], clock = false, before, locale = "en-US", viewport = { width: 1024, height: 800 } }) {
+export async function open(url, { origins, mayFail = new Set(), quic, executablePath = facts.executablePath, args = [], permissions = [], clock = false, before, locale = "en-US", viewport = { width: 1024, height: 800 } }) {
   // A data folder of its own for each run: launch makes it and removes it.
   const browser = await chromium.launch({
-    executablePath: facts.executablePath,
+    executablePath,
     headless: true,
     args: [
       "--no-sandbox", "--disable-gpu", quic === undefined ? "--disable-quic" : `--host-resolver-rules=MAP ${quic}`, "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args,
+      "--disable-background-networking", "--disable-component-update", "--disable-sync",
+      // As if an authority had signed it: of a certificate that is only overlooked a browser takes no service worker.
+      `--ignore-certificate-errors-spki-list=${facts.certificate}`, ...args,
     ],
   });
-  const context = await browser.newContext({ viewport, locale, permissions: ["local-network-access", ...permissions], ignoreHTTPSErrors: true });
+  const context = await browser.newContext({ viewport, locale, permissions: ["local-network-access", ...permissions] });
   if (clock) await context.clock.install();
   if (before !== undefined) await context.addInitScript(before);
   const page = await tab({ browser, context, origins, mayFail });

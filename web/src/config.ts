@@ -11,23 +11,26 @@ export interface Config {
   readonly trackers: readonly string[];
   /** stun: URLs, by which browsers behind a NAT learn their address. */
   readonly stun: readonly string[];
+  /** Moderators' lists that the site chose: "<community>/<list> <what to call it>", ids. Readers may switch them off. */
+  readonly lists: readonly string[];
 }
 
 export const maxConfig = 65536;
 export const maxOrigins = 32;
 const maxString = 256;
 
-export const defaultConfig: Config = { community: "reddit", servers: [], trackers: [], stun: [] };
+export const defaultConfig: Config = { community: "reddit", servers: [], trackers: [], stun: [], lists: [] };
 
 /** What a config.json says; what it does not say, or says wrongly, is as in defaultConfig. */
 export function readConfig(text: string): Config {
   if (text.length > maxConfig) return defaultConfig;
-  const { community, servers, trackers, stun } = readFields(text);
+  const { community, servers, trackers, stun, lists } = readFields(text);
   return {
     community: isText(community) ? community : defaultConfig.community,
     servers: texts(servers),
     trackers: texts(trackers),
     stun: texts(stun),
+    lists: texts(lists),
   };
 }
 

@@ -1,6 +1,7 @@
 // Where the page is: in the address's fragment, so that one link opens in any copy of the page.
 //
-//     #/<community>/<topic's name, URL or 40 hex digits>/<comment>     #you   #help   #search
+//     #/<community>/<topic's name, URL or 40 hex digits>/<comment>     #you   #help   #search   #desk
+//     #list/<community>/<key, 64 hex digits>/<tag>   #list/<community>/<40 hex digits>
 //
 // Names are escaped as URL components are; what somebody typed without escapes is read as well.
 
@@ -10,14 +11,15 @@ import { type Hash, hashOfName, parseHash, type Place } from "./protocol/hash.ts
 export type Route =
   | { readonly screen: "home"; readonly community?: string }
   | { readonly screen: "thread"; readonly community: string; readonly topic: string; readonly comment?: Hash }
-  | { readonly screen: "you" | "help" | "search" };
+  /** What names a list state/lists.ts reads. */
+  | { readonly screen: "you" | "help" | "search" | "desk" | `list/${string}` };
 
 /** Names longer than this are not looked at. */
 const maxRoute = 8192;
 
 export function readRoute(fragment: string): Route {
   const path = fragment.slice(0, maxRoute).replace(/^#/, "");
-  if (path === "you" || path === "help" || path === "search") return { screen: path };
+  if (isScreen(path)) return { screen: path };
   if (!path.startsWith("/")) return { screen: "home" };
   const [community = "", ...rest] = path.slice(1).split("/");
   if (community === "") return { screen: "home" };
@@ -34,6 +36,10 @@ export function writeRoute(route: Route): string {
   const { community, topic, comment } = route;
   const link = `#/${encodeURIComponent(community)}/${encodeURIComponent(topic)}`;
   return comment === undefined ? link : `${link}/${comment}`;
+}
+
+function isScreen(path: string): path is "you" | "help" | "search" | "desk" | `list/${string}` {
+  return /^(you|help|search|desk|list\/.+)$/.test(path);
 }
 
 function decode(text: string): string {

@@ -5,9 +5,9 @@ import { concat, fromUTF8, utf8, varint } from "../src/protocol/bytes.ts";
 import { carHeader } from "../src/protocol/car.ts";
 import { type Cid, cidBytes, cidText } from "../src/protocol/cid.ts";
 import { getBlocks, getComment, getEvents, getFolder, getId, maxAsked, maxBlocks, postDocument, type Server } from "../src/protocol/client.ts";
-import { leafOf, makeFolder } from "../src/protocol/folder.ts";
 import { hashOf, hashOfName } from "../src/protocol/hash.ts";
 import { Lie } from "../src/protocol/lie.ts";
+import { leafOf, makeFolder } from "../src/protocol/make.ts";
 import { maxProblem, parseProblem, Problem } from "../src/protocol/problem.ts";
 
 const place = { community: hashOfName("reddit"), topic: hashOfName("/r/news") };

@@ -49,7 +49,7 @@ describe("events", () => {
     expect(await read(ok)).toEqual([{ kind: "alive" }]);
     await expect(read(`:${"x".repeat(maxEvent)}\n`)).rejects.toThrow(Lie);
     await expect(read("x".repeat(maxEvent + 1))).rejects.toThrow(Lie);
-    await expect(read(`data: ${"x".repeat(4000)}\ndata: ${"x".repeat(96)}\n\n`)).rejects.toThrow("an event that is too long");
+    await expect(read(`data: ${"x".repeat(4000)}\ndata: ${"x".repeat(96)}\n\n`)).rejects.toThrow("an event's length");
     expect(await read(`id: ${"x".repeat(maxEventId)}\n\n`)).toHaveLength(1);
     await expect(read(`id: ${"x".repeat(maxEventId + 1)}\n\n`)).rejects.toThrow(Lie);
   });

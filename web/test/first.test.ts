@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { concat, utf8, varint } from "../src/protocol/bytes.ts";
 import { type Block, carHeader } from "../src/protocol/car.ts";
 import { cidBytes, cidText } from "../src/protocol/cid.ts";
-import { leafOf, makeFolder } from "../src/protocol/folder.ts";
 import { hashOfName } from "../src/protocol/hash.ts";
+import { leafOf, makeFolder } from "../src/protocol/make.ts";
 import { type First, type FirstBounds, firstBounds, readFirst } from "../src/workers/first.ts";
 
 const place = { community: hashOfName("reddit"), topic: hashOfName("first") };

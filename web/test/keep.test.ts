@@ -4,10 +4,10 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { type Keep, memoryKeep, openKeep } from "../src/keep/keep.ts";
 import { packFiles, unpackFiles } from "../src/keep/pack.ts";
 import { draftKey, keptDraft, keptKeys } from "../src/keep/person.ts";
-import { dropWaiting, keepDraft, keepKey, keepWaiting, keptWaiting, maxDrafts, maxKeys, maxWaiting } from "../src/keep/writing.ts";
-import { addFiles, changeTopic, dropFiles, keptFiles, keptTopic, keptTopics, maxPacks, maxTopicKept, maxTopics, replaceFiles } from "../src/keep/topics.ts";
+import { dropWaiting, Full, keepDraft, keepKey, keepWaiting, keptWaiting, maxDrafts, maxKeys, maxWaiting, maxWaitingBytes } from "../src/keep/writing.ts";
+import { addFiles, changeTopic, dropFiles, forgetTopics, keptFiles, keptTopic, keptTopics, maxKept, maxPacks, maxTopicKept, maxTopics, replaceFiles } from "../src/keep/topics.ts";
 import { utf8 } from "../src/protocol/bytes.ts";
-import { hashOfName, type Place } from "../src/protocol/hash.ts";
+import { hashOfName, type Place, placeText } from "../src/protocol/hash.ts";
 
 const community = hashOfName("reddit");
 const news: Place = { community, topic: hashOfName("/r/news") };
@@ -107,10 +107,62 @@ describe.each<[string, () => Promise<Keep>]>([
 
     await keepWaiting(keep, news, "first", { bytes: utf8("d"), at: 1, due: 0 });
     expect(await keptWaiting(keep)).toEqual([[news, "first", { bytes: utf8("d"), at: 1, due: 0 }]]);
-    for (let i = 0; i < maxWaiting; i++) await keepWaiting(keep, news, String(i), { bytes: utf8("d"), at: 2 + i, due: 0 });
-    expect((await keptWaiting(keep)).map(([, id]) => id)).not.toContain("first");
+    await dropWaiting(keep, news, "first");
+    expect(await keptWaiting(keep)).toEqual([]);
+  });
+
+  test("keeps so many posts that wait, and none goes for another one", async () => {
+    const one = { bytes: utf8("d"), at: 1, due: 0 };
+    for (let i = 1; i < maxWaiting; i++) await keep.put("outbox", `${placeText(news)}/${i}`, one);
+    await keepWaiting(keep, news, "last", one);
+    await expect(keepWaiting(keep, gifs, "one more", one)).rejects.toThrow(Full);
+    // One that is there already is another thing.
+    await keepWaiting(keep, news, "last", { ...one, refused: { code: "denied", detail: "" } });
+    expect((await keptWaiting(keep)).length).toBe(maxWaiting);
     await dropWaiting(keep, news, "7");
-    expect((await keptWaiting(keep)).length).toBe(maxWaiting - 1);
+    await keepWaiting(keep, gifs, "one more", one);
+  });
+
+  test("keeps so many bytes of posts that wait", async () => {
+    const half = { bytes: new Uint8Array(maxWaitingBytes / 2), at: 1, due: 0 };
+    await keepWaiting(keep, news, "a", half);
+    await keepWaiting(keep, news, "b", half);
+    await keepWaiting(keep, news, "b", half);
+    await expect(keepWaiting(keep, news, "c", { ...half, bytes: utf8("d") })).rejects.toThrow(Full);
+  });
+
+  test("of all topics, those that are not followed and not read for longest go first", async () => {
+    const place = (i: number): Place => ({ community, topic: hashOfName(String(i)) });
+    const pack = maxTopicKept - 8;
+    const count = maxKept / maxTopicKept;
+    for (let i = 0; i < count; i++) {
+      await addFiles(keep, place(i), [new Uint8Array(pack)]);
+      await changeTopic(keep, place(i), { visited: 10 + i, followed: i === 0 });
+    }
+    const bytesOf = async (i: number): Promise<number> => (await keptTopic(keep, place(i)))?.bytes ?? 0;
+    await addFiles(keep, news, [utf8("x".repeat(64))]);
+    expect(await Promise.all(Array.from({ length: count }, (_, i) => bytesOf(i)))).toEqual([pack + 4, 0, ...Array<number>(count - 2).fill(pack + 4)]);
+    // When only followed ones are left, the oldest of these.
+    for (let i = 1; i < count; i++) await changeTopic(keep, place(i), { followed: true });
+    await changeTopic(keep, news, { followed: true, visited: 99 });
+    await addFiles(keep, gifs, [new Uint8Array(pack)]);
+    expect(await bytesOf(0)).toBe(0);
+    expect(await bytesOf(2)).toBe(pack + 4);
+    expect((await keptFiles(keep, gifs)).length).toBe(1);
+  });
+
+  test("forgets what was read, and nothing of who read it", async () => {
+    const seed = new Uint8Array(32).fill(7);
+    await keepKey(keep, "a".repeat(64), { seed, name: "Alice", made: 1, saved: true });
+    await keepDraft(keep, draftKey(news, ""), "words", 1);
+    await keepWaiting(keep, news, "first", { bytes: utf8("d"), at: 1, due: 0 });
+    for (const place of [news, gifs]) await addFiles(keep, place, [utf8("one")]);
+    await changeTopic(keep, news, { name: "/r/news", visited: 5, comments: 3, followed: true, replies: ["x"] });
+    await forgetTopics(keep);
+    expect(await keptTopics(keep)).toMatchObject([[news, { name: "/r/news", followed: true, visited: 0, comments: 0, bytes: 0, replies: [] }]]);
+    expect(await keep.list("packs")).toEqual([]);
+    expect((await keptKeys(keep)).length + (await keptWaiting(keep)).length).toBe(2);
+    expect(await keptDraft(keep, draftKey(news, ""))).toBe("words");
   });
 });
 

@@ -122,8 +122,8 @@ describe.each(Object.entries(spoken))("%s", (name, { words, tag }) => {
     const isWord = /\p{L}[\p{L}'’]*/gu;
     // They are the same in both, or names.
     const shared = new Set({
-      de: "comntr offline server browser name community details tracker http https webtransport webrtc link links system text an in was die listen servers also passphrase r news example org esc enter j k n c u d p m w g h y ms byte bytes tab deadbeefdeadbeef deadbeef".split(" "),
-      ar: "comntr http https webtransport webrtc r news example org article comments esc enter ctrl j k n c u d p m w g h y deadbeefdeadbeef deadbeef".split(" "),
+      de: "comntr offline server browser name community details tracker http https webtransport webrtc ipfs link links system text an in was die listen servers also passphrase r news example org esc enter j k n c u d p m w g h y b x ms byte bytes tab deadbeefdeadbeef deadbeef".split(" "),
+      ar: "comntr http https webtransport webrtc ipfs r news example org article comments esc enter ctrl shift j k n c u d p m w g h y b x deadbeefdeadbeef deadbeef".split(" "),
     }[name]);
     const vocabulary = new Set(
       [...englishTexts].flatMap(([path, say]) => (typeof say === "string" ? [say] : calls(takes.get(path) ?? []).map((given) => say(...given)))).flatMap((each) => each.toLowerCase().match(isWord) ?? []),

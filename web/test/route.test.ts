@@ -19,6 +19,8 @@ describe("routes", () => {
     ["#you", { screen: "you" }],
     ["#help", { screen: "help" }],
     ["#search", { screen: "search" }],
+    ["#desk", { screen: "desk" }],
+    [`#list/reddit/${"ab".repeat(32)}/news%20mods`, { screen: `list/reddit/${"ab".repeat(32)}/news%20mods` }],
   ];
   test.each(cases)("%s is read and written", (link, route) => {
     expect(readRoute(link)).toEqual(route);
@@ -29,6 +31,8 @@ describe("routes", () => {
     ["", { screen: "home" }],
     ["#", { screen: "home" }],
     ["#nonsense", { screen: "home" }],
+    ["#list/", { screen: "home" }],
+    ["#desks", { screen: "home" }],
     ["#//r/news", { screen: "home" }],
     ["#/reddit//r/news", { screen: "thread", community: "reddit", topic: "/r/news" }],
     [`#/reddit//r/news/${id}`, { screen: "thread", community: "reddit", topic: "/r/news", comment: id }],
@@ -58,8 +62,8 @@ describe("routes", () => {
 
 describe("config.json", () => {
   test("is read, and what is wrong in it is left out", () => {
-    expect(readConfig('{"community":"news","servers":["https://a.example","",5,"."],"trackers":["wss://t.example"],"stun":["stun:s.example"],"more":1}')).toEqual({
-      community: "news", servers: ["https://a.example", "."], trackers: ["wss://t.example"], stun: ["stun:s.example"],
+    expect(readConfig('{"community":"news","servers":["https://a.example","",5,"."],"trackers":["wss://t.example"],"stun":["stun:s.example"],"lists":["a/b news",1],"more":1}')).toEqual({
+      community: "news", servers: ["https://a.example", "."], trackers: ["wss://t.example"], stun: ["stun:s.example"], lists: ["a/b news"],
     });
     for (const odd of ["", "null", "[]", "5", "{", '{"community":5,"servers":{"length":9}}', '{"community":"a\\u0000b"}', `{"community":"${"x".repeat(300)}"}`]) {
       expect(readConfig(odd)).toEqual(defaultConfig);

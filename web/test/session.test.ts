@@ -8,7 +8,7 @@ import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
 import { listTopic } from "../src/protocol/kinds.ts";
 import { publicKey, verify } from "../src/protocol/signature.ts";
 import type { Claim, Reading, Row, ThreadFacts } from "../src/workers/messages.ts";
-import { cutSections, maxSection, maxSourceFiles, openSession, sectionSize, type SessionDeps, type SessionMessage } from "../src/workers/session.ts";
+import { cutSections, maxDelegates, maxSection, maxSourceFiles, openSession, sectionSize, type Session, type SessionDeps, type SessionMessage } from "../src/workers/session.ts";
 
 const place: Place = { community: hashOfName("reddit"), topic: hashOfName("/r/news") };
 const now = Date.parse("2026-11-26T12:00:00Z");
@@ -17,7 +17,7 @@ const keyOf = (n: number): string => toHex(publicKey(seedOf(n)));
 
 function signed(who: number, draft: Omit<Draft, "place"> & { place?: Place }): Document {
   const document = signDraft({ place, ...draft }, seedOf(who));
-  if (isRefusal(document)) throw new Error(document.detail);
+  if (isRefusal(document)) throw new Error(document.code);
   return document;
 }
 const at = (minutes: number): Date => new Date(now - 3_600_000 * 24 + minutes * 60_000);
@@ -380,5 +380,54 @@ describe("sections", () => {
     const next = cutSections(rows(ids), first);
     expect(Math.max(...next.map((section) => section.rows.length))).toBe(maxSection);
     expect(next.flatMap((section) => section.rows.map(({ id }) => id))).toEqual(ids);
+  });
+});
+
+describe("lists", () => {
+  const listOf = (who: number, tag: string): Place => ({ ...place, topic: listTopic(keyOf(who), tag) });
+  const list = listOf(1, "mods");
+  const delegate = (who: number, tag: string): Document => signed(who, { place: list, date: at(0), kind: "delegate", tag: "mods", extra: [["Target-Key", keyOf(2)], ["Target-Tag", tag]], body: "" });
+
+  test("only whom its owner made a delegate is read, and of many those of the smallest topics", async () => {
+    const { session, screen } = start({ lists: [list] });
+    const tags = Array.from({ length: maxDelegates + 4 }, (_, i) => `tag ${i}`);
+    await session.files(bytesOf([delegate(3, "a stranger's"), ...tags.map((tag) => delegate(1, tag))]), "a", list);
+    session.live();
+    await until(() => screen.facts?.unverified === 0 && screen.told.some(({ kind }) => kind === "delegates"));
+    const places = screen.told.flatMap((message) => (message.kind === "delegates" ? [message.places] : [])).at(-1);
+    expect(places?.map(({ topic }) => topic)).toEqual(tags.map((tag) => listOf(2, tag).topic).sort().slice(0, maxDelegates));
+  });
+
+  test("what one pins comes first when it is read right after the thread, and not once he reads on or later", async () => {
+    const pinnedLate = async (meanwhile: (session: Session) => void, step: number): Promise<string[]> => {
+      const { session, screen } = start({ lists: [list] }, false, step);
+      const two = comment(3, "two", { date: at(1) });
+      await session.files(bytesOf([comment(2, "one"), two]), "a");
+      session.live();
+      await until(() => screen.facts?.unverified === 0 && screen.rows.length === 2);
+      expect(bodies(screen)).toEqual(["one", "two"]);
+      meanwhile(session);
+      await session.files(bytesOf([signed(1, { place: list, date: at(0), kind: "pin", target: two.id, tag: "mods", body: "" })]), "a", list);
+      await until(() => screen.rows.some(({ pinned }) => pinned));
+      return bodies(screen);
+    };
+    expect(await pinnedLate(() => undefined, 0)).toEqual(["two", "one"]);
+    expect(await pinnedLate((session) => session.settle(), 0)).toEqual(["one", "two"]);
+    expect(await pinnedLate(() => undefined, 6000)).toEqual(["one", "two"]);
+  });
+
+  test("one that is used no more hides nothing, and hides again when it is used again", async () => {
+    const { session, screen } = start({ lists: [list] });
+    const spam = comment(2, "spam");
+    await session.files(bytesOf([comment(1, "good"), spam]), "a");
+    await session.files(bytesOf([signed(1, { place: list, date: at(0), kind: "hide", target: spam.id, tag: "mods", body: "" })]), "a", list);
+    session.live();
+    await until(() => screen.facts?.unverified === 0 && screen.rows.length > 0);
+    expect([bodies(screen), screen.facts?.hiddenBy]).toEqual([["good"], [1, 0]]);
+    session.read(reading);
+    expect([bodies(screen).sort(), screen.facts?.hiddenBy]).toEqual([["good", "spam"], [0]]);
+    session.read({ ...reading, lists: [list] });
+    expect(bodies(screen)).toEqual(["good"]);
+    expect(session.filters().map(({ owner }) => owner.tag)).toEqual(["mods"]);
   });
 });

@@ -40,7 +40,7 @@ export function place(text: string): Place {
 }
 
 export function valid(verdict: ReturnType<typeof parseDocument>): Document {
-  if (isRefusal(verdict)) throw new Error(`${verdict.code}: ${verdict.detail}`);
+  if (isRefusal(verdict)) throw new Error(verdict.code);
   return verdict;
 }
 

@@ -16,8 +16,9 @@ export const maxTopics = 1000;
 export interface KeptTopic {
   /** In clear, as far as it is known. */
   readonly name: string;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970: when it was opened, and when all that servers had of it was here. */
   readonly visited: number;
+  readonly seen?: number;
   /** Comments in it when it was last seen. */
   readonly comments: number;
   readonly bytes: number;
@@ -86,11 +87,23 @@ export async function dropFiles(keep: Keep, place: Place): Promise<void> {
   if ((await keptTopic(keep, place)) !== undefined) await changeTopic(keep, place, { bytes: 0, packs: 0, folder: "" });
 }
 
-/** Drops the files of topics that were not visited for longest, then the memory of topics nobody follows. */
+/** Forgets all that was read, but which topics are followed. */
+export async function forgetTopics(keep: Keep): Promise<void> {
+  for (const [place, { name, followed }] of await keptTopics(keep)) {
+    await dropFiles(keep, place);
+    await keep.remove("topics", placeText(place));
+    if (followed) await changeTopic(keep, place, { name, followed });
+  }
+}
+
+/**
+ * Drops the files of topics that were not visited for longest, those that are followed last, then the memory of topics
+ * nobody follows.
+ */
 async function makeRoom(keep: Keep, open: Place): Promise<void> {
   const topics = await keptTopics(keep);
   let total = topics.reduce((sum, [, { bytes }]) => sum + bytes, 0);
-  const oldest = [...topics].reverse().filter(([place]) => placeText(place) !== placeText(open));
+  const oldest = [...topics].reverse().filter(([place]) => placeText(place) !== placeText(open)).sort(([, a], [, b]) => Number(a.followed) - Number(b.followed));
   for (const [place, { bytes }] of oldest) {
     if (total <= maxKept) break;
     await dropFiles(keep, place);

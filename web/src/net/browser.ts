@@ -1,12 +1,14 @@
 // What a browser gives the network: the one place that knows window and its storage.
 
+import { shared } from "../gateway.ts";
+import { startWorker } from "../workers/pool.ts";
 import { createNet, type Memory, type NetHost } from "./index.ts";
 import type { Net } from "./net.ts";
 import type { PeerConnection } from "./rtc.ts";
 import { storageKey } from "./visits.ts";
 import type { Sessions } from "./webtransport.ts";
 
-/** Of ?server=. */
+/** Of ?server=, and of ?folder=. */
 const maxTyped = 8;
 
 /** What config.json says of the network. */
@@ -23,6 +25,8 @@ interface Surroundings {
   readonly RTCPeerConnection?: PeerConnection;
   readonly WebTransport?: Sessions;
   readonly crypto: { readonly subtle?: SubtleCrypto };
+  readonly isSecureContext?: boolean;
+  readonly navigator?: { readonly connection?: { readonly saveData?: boolean } };
 }
 
 /** The network of the page that runs this. */
@@ -39,17 +43,22 @@ export function openNet({ servers, trackers, stun = [] }: Site): Net {
     // Nor this.
     WebTransport: around.WebTransport,
     memory: memoryOf(around),
+    // Helia needs a secure context, and is more than who saves data wants. At a path gateway nothing is held.
+    peer: around.isSecureContext === true && !shared && around.navigator?.connection?.saveData !== true ? () => startWorker("peer") : undefined,
   };
-  return createNet({ servers, trackers, stun, typed: page.searchParams.getAll("server").slice(0, maxTyped) }, host);
+  const typed = (name: string): string[] => page.searchParams.getAll(name).slice(0, maxTyped);
+  return createNet({ servers, trackers, stun, typed: typed("server"), folders: typed("folder") }, host);
 }
 
 function memoryOf(around: Surroundings): Memory {
   return {
     async load() {
+      if (shared) return undefined;
       // Where storage is forbidden, even naming it throws; so within an async function.
       return JSON.parse(around.localStorage?.getItem(storageKey) ?? "null") as unknown;
     },
     save(remembered) {
+      if (shared) return;
       try {
         around.localStorage?.setItem(storageKey, JSON.stringify(remembered));
       } catch {

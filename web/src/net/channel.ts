@@ -5,10 +5,10 @@ import { concat } from "../protocol/bytes.ts";
 import type { Fetch } from "../protocol/client.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { atEnd, until } from "./deadline.ts";
-import { answered, asked, isBare } from "./message.ts";
-import { Trouble } from "./reasons.ts";
+import { answered, asked, odd } from "./message.ts";
+import { tooEarly, Trouble } from "./reasons.ts";
 import {
-  creditOf, type Frame, frameWindow, greeting, type Greeting, handshake, handshakeSize, isHandshake, maxAnswer, maxFrameBody, maxFrameData, odd, readAnswer, readMessage, writeFrame,
+  creditOf, type Frame, frameWindow, greeting, type Greeting, handshake, handshakeSize, isHandshake, maxAnswer, maxFrameBody, maxFrameData, readAnswer, readMessage, writeFrame,
   writeHead,
 } from "./wire.ts";
 
@@ -53,18 +53,12 @@ interface Answer {
 export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonce: Uint8Array): Channel {
   const closed = new AbortController();
   const answers = new Map<number, Answer>();
-  let buffer: Uint8Array = new Uint8Array(0);
-  let parts: Uint8Array[] = [];
-  let have = 0;
-  let need = handshakeSize;
-  let isOpen = false;
-  let stray = 0;
   let last = 0;
   let number = 0;
   let greet: (greeting: Greeting) => void;
   const greeted = new Promise<Greeting>((resolve) => (greet = resolve));
 
-  function close(reason: unknown = new Trouble("broke", "the session was closed")): void {
+  function close(reason: unknown = new Trouble("broke")): void {
     if (closed.signal.aborted) return;
     closed.abort(reason);
     port.close();
@@ -72,63 +66,14 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
     answers.clear();
   }
 
-  function send(bytes: Uint8Array<ArrayBuffer>): void {
-    try {
-      for (let at = 0; at < bytes.length; at += maxMessage) port.send(bytes.slice(at, at + maxMessage));
-    } catch {
-      close();
-    }
-  }
-
-  const frame = (type: Frame["type"], request: number, payload: Uint8Array = new Uint8Array(0)): void => send(writeFrame({ type, request, payload }, number));
+  const frame = (type: Frame["type"], request: number, payload: Uint8Array = new Uint8Array(0)): void => wire.send(writeFrame({ type, request, payload }, number));
 
   // ---- what comes
 
-  function arrived(bytes: Uint8Array): void {
-    if (closed.signal.aborted) return;
-    parts.push(bytes);
-    have += bytes.length;
-    try {
-      while (have >= need) {
-        buffer = concat(parts);
-        step();
-        parts = [buffer];
-        have = buffer.length;
-      }
-    } catch (error) {
-      close(error);
-    }
-  }
-
-  /** Takes what is whole at the beginning of the buffer. */
-  function step(): void {
-    if (!isOpen) {
-      if (!isHandshake(buffer, infohash)) throw odd();
-      isOpen = true;
-      buffer = buffer.subarray(handshakeSize);
-      need = 4;
-      return;
-    }
-    while (buffer.length >= 4) {
-      const length = new DataView(buffer.buffer, buffer.byteOffset).getUint32(0);
-      if (length > maxAnswer) throw odd();
-      need = 4 + length;
-      if (buffer.length < need) return;
-      const bytes = buffer.subarray(4, need);
-      buffer = buffer.subarray(need);
-      need = 4;
-      const said = bytes.length === 0 ? undefined : readMessage(bytes);
-      if (said === undefined) {
-        if (++stray > maxStray) throw odd();
-      } else if ("greeting" in said) {
-        if (++stray > maxStray) throw odd();
-        number ||= said.greeting.extension;
-        greet(copied(said.greeting));
-      } else {
-        stray = 0;
-        take(said.frame);
-      }
-    }
+  function hear(said: Said): void {
+    if ("frame" in said) return take(said.frame);
+    number ||= said.greeting.extension;
+    greet(copied(said.greeting));
   }
 
   function take({ type, request, payload }: Frame): void {
@@ -158,7 +103,7 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
         return;
       case "cancel":
         answers.delete(request);
-        fail(answer, new Trouble("broke", "the server ended its answer too early"));
+        fail(answer, tooEarly());
         return;
       default:
         throw odd();
@@ -173,31 +118,26 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
 
   function respond(request: number, answer: Answer, payload: Uint8Array): Response {
     const { status, headers } = readAnswer(payload);
-    return answered(status, headers, isBare(status) ? null : bodyOf(request, answer));
+    return answered(status, headers, () => next(request, answer), (reason) => giveUp(request, reason));
   }
 
-  /** A body that is taken only as fast as it is read: the credit waits for that. */
-  function bodyOf(request: number, answer: Answer): ReadableStream<Uint8Array<ArrayBuffer>> {
-    return new ReadableStream<Uint8Array<ArrayBuffer>>(
-      {
-        async pull(controller) {
-          while (answer.chunks.length === 0 && !answer.isWhole && answer.error === undefined) {
-            await new Promise<void>((resolve) => (answer.wake = resolve));
-          }
-          const chunk = answer.chunks.shift();
-          if (chunk === undefined) return answer.error === undefined ? controller.close() : controller.error(answer.error);
-          answer.taken += chunk.length;
-          if (answer.taken >= creditStep && !answer.isWhole) {
-            frame("credit", request, creditOf(answer.taken));
-            answer.window += answer.taken;
-            answer.taken = 0;
-          }
-          controller.enqueue(chunk as Uint8Array<ArrayBuffer>);
-        },
-        cancel: () => giveUp(request, new Trouble("broke", "not read to its end")),
-      },
-      { highWaterMark: 0 },
-    );
+  /** The next of a body. Credit is given for what was taken. */
+  async function next(request: number, answer: Answer): Promise<Uint8Array | undefined> {
+    while (answer.chunks.length === 0 && !answer.isWhole && answer.error === undefined) {
+      await new Promise<void>((resolve) => (answer.wake = resolve));
+    }
+    const chunk = answer.chunks.shift();
+    if (chunk === undefined) {
+      if (answer.error !== undefined) throw answer.error;
+      return undefined;
+    }
+    answer.taken += chunk.length;
+    if (answer.taken >= creditStep && !answer.isWhole) {
+      frame("credit", request, creditOf(answer.taken));
+      answer.window += answer.taken;
+      answer.taken = 0;
+    }
+    return chunk;
   }
 
   function giveUp(request: number, reason: unknown): void {
@@ -227,13 +167,83 @@ export function openChannel(port: Port, infohash: Hash, peerId: Uint8Array, nonc
     return response;
   };
 
-  port.onBytes(arrived);
-  port.onEnd(() => close());
-  send(concat([handshake(infohash, peerId), greeting(nonce)]));
+  const wire = openWire(port, infohash, maxAnswer, hear, close);
+  wire.send(concat([handshake(infohash, peerId), greeting(nonce)]));
   const proved = until(closed.signal, greeted);
   // Whoever waits for it hears; that nobody does is no fault.
   proved.catch(() => undefined);
   return { greeting: proved, fetch, closed: closed.signal, close: () => close() };
+}
+
+export type Said = Exclude<ReturnType<typeof readMessage>, undefined>;
+
+/** One end of the wire on a port: hears what messages say, and ends at what is no protocol, or with the port. */
+export function openWire(port: Port, infohash: Hash, largest: number, hear: (said: Said) => void, end: (reason?: unknown) => void): { send(bytes: Uint8Array<ArrayBuffer>): void } {
+  let buffer: Uint8Array = new Uint8Array(0);
+  let parts: Uint8Array[] = [];
+  let have = 0;
+  let need = handshakeSize;
+  let isOpen = false;
+  let isEnded = false;
+  let stray = 0;
+
+  function stop(reason?: unknown): void {
+    isEnded = true;
+    end(reason);
+  }
+
+  function arrived(bytes: Uint8Array): void {
+    if (isEnded) return;
+    parts.push(bytes);
+    have += bytes.length;
+    try {
+      while (have >= need) {
+        buffer = concat(parts);
+        step();
+        parts = [buffer];
+        have = buffer.length;
+      }
+    } catch (error) {
+      stop(error);
+    }
+  }
+
+  /** Takes what is whole at the beginning of the buffer. */
+  function step(): void {
+    if (!isOpen) {
+      if (!isHandshake(buffer, infohash)) throw odd();
+      isOpen = true;
+      buffer = buffer.subarray(handshakeSize);
+      need = 4;
+      return;
+    }
+    while (buffer.length >= 4) {
+      const length = new DataView(buffer.buffer, buffer.byteOffset).getUint32(0);
+      if (length > largest) throw odd();
+      need = 4 + length;
+      if (buffer.length < need) return;
+      const bytes = buffer.subarray(4, need);
+      buffer = buffer.subarray(need);
+      need = 4;
+      const said = bytes.length === 0 ? undefined : readMessage(bytes);
+      if (said === undefined || "greeting" in said) {
+        if (++stray > maxStray) throw odd();
+      } else stray = 0;
+      if (said !== undefined) hear(said);
+    }
+  }
+
+  port.onBytes(arrived);
+  port.onEnd(() => stop());
+  return {
+    send(bytes) {
+      try {
+        for (let at = 0; at < bytes.length; at += maxMessage) port.send(bytes.slice(at, at + maxMessage));
+      } catch {
+        stop();
+      }
+    },
+  };
 }
 
 /** Parts of a buffer that goes on, each by itself. */

@@ -3,15 +3,17 @@
 import { urlOf } from "../protocol/bytes.ts";
 import { getHello, type Fetch } from "../protocol/client.ts";
 import { fieldsOf } from "../protocol/fields.ts";
-import { type Hash } from "../protocol/hash.ts";
-import type { Hello } from "../protocol/hello.ts";
+import { type Hash, placeText } from "../protocol/hash.ts";
+import { channelOrigin, type Hello, openChannelHello } from "../protocol/hello.ts";
 import { chooseVerifier, type Verifier } from "../protocol/verifier.ts";
 import { isMixed, isPrivatePage, mayDial } from "./guard.ts";
 import { httpLine } from "./http.ts";
-import type { Net, TopicReader } from "./net.ts";
+import { createIPFS } from "./ipfs.ts";
+import type { Net, Reading, TopicReader, TopicSink } from "./net.ts";
 import { post } from "./post.ts";
 import { type Bounds, bounds, readTopic } from "./reader.ts";
-import { createSwarm, type PeerConnection, type Swarm } from "./rtc.ts";
+import { Trouble } from "./reasons.ts";
+import { createSwarm, makePeerId, type PeerConnection, type Swarm } from "./rtc.ts";
 import { createServers, frameMillis, type Line, maxRemembered, type Remembered } from "./servers.ts";
 import { activeTopics } from "./topics.ts";
 import { reach, type Sessions } from "./webtransport.ts";
@@ -26,6 +28,8 @@ export interface NetConfig {
   readonly stun: readonly string[];
   /** Of ?server=: a person chose it. */
   readonly typed: readonly string[];
+  /** Of ?folder=: see ipfs.ts. */
+  readonly folders?: readonly string[];
 }
 
 /** What the browser has. */
@@ -38,6 +42,8 @@ export interface NetHost {
   readonly PeerConnection: PeerConnection | undefined;
   readonly WebTransport: Sessions | undefined;
   readonly memory: Memory;
+  /** Starts the worker with the IPFS node; undefined where there is to be none. */
+  readonly peer?: (() => Worker) | undefined;
   /** Smaller ones, for tests. */
   readonly bounds?: Partial<Bounds>;
 }
@@ -64,6 +70,7 @@ export function createNet(config: NetConfig, host: NetHost): Net {
   let swarmTimer: ReturnType<typeof setTimeout> | undefined;
   const listeners = new Set<() => void>();
   const readers = new Set<TopicReader>();
+  const readings = new Map<string, Reading>();
   let frame: ReturnType<typeof setTimeout> | undefined;
 
   let isLoaded = false;
@@ -92,7 +99,12 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     }, frameMillis);
   };
   servers.changed(changed);
-  servers.onHello((hello) => addTrackers(hello.trackers));
+  const nodes = new Map<string, readonly string[]>();
+  servers.onHello(({ key, trackers, multiaddrs }) => {
+    addTrackers(trackers);
+    if (nodes.size < maxRemembered) nodes.set(key, multiaddrs);
+  });
+  const ipfs = host.peer && createIPFS(host.peer, config.folders ?? [], () => [...nodes.values()].flat(), changed);
 
   /** Trackers that strangers named. */
   function addTrackers(urls: readonly string[]): void {
@@ -149,7 +161,15 @@ export function createNet(config: NetConfig, host: NetHost): Net {
     if (PeerConnection === undefined || WebSocket === undefined) return;
     swarmTimer = undefined;
     if (trackers.size === 0 || [...communities].every(servers.isEnough)) return schedule(trackersAgain);
-    swarm = createSwarm({ servers, stun: config.stun, PeerConnection, WebSocket, page: host.page, verifier: chosen, signal: life.signal, changed });
+    swarm = createSwarm({
+      servers, peerId: makePeerId(), stun: config.stun, PeerConnection, WebSocket, page: host.page, signal: life.signal, changed,
+      async prove(channel, nonce, [server, asker]) {
+        const { extension, hello, signature } = await channel.greeting;
+        if (extension === 0 || hello === undefined || signature === undefined) throw new Trouble("no-proof");
+        return openChannelHello(hello, signature, { nonce, origin: channelOrigin(server, asker), now: now() }, await chosen());
+      },
+      take: (line, hello, host = hello.key) => servers.take(line, hello, host, "tracker"),
+    });
     for (const url of trackers) swarm.offer(url);
     for (const community of communities) swarm.join(community);
   }
@@ -161,12 +181,26 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       return () => void listeners.delete(listener);
     },
     trackers: () => swarm?.views() ?? [...trackers].map((url) => ({ url, state: "unused" as const, found: 0, reason: undefined })),
+    useIPFS: (on) => ipfs?.use(on),
+    ipfs: () => ipfs?.view(),
     read(place, held, sink, folder) {
       want(place.community);
-      const reader = readTopic({ servers, page: host.page, topic: place, held, folder, sink, now, bounds: { ...bounds, ...host.bounds } });
+      const key = placeText(place);
+      const reading: Reading = { held, sink, whole: folder === undefined ? undefined : { id: folder, names: held }, state: "searching", isByPages: false };
+      const reader = readTopic({ servers, page: host.page, topic: place, held, folder, sink: ofServers(reading), now, ipfs, bounds: { ...bounds, ...host.bounds } });
       readers.add(reader);
-      return { close: () => (readers.delete(reader), reader.close()), retry: reader.retry };
+      readings.set(key, reading);
+      return {
+        close() {
+          readers.delete(reader);
+          if (readings.get(key) === reading) readings.delete(key);
+          reader.close();
+        },
+        retry: reader.retry,
+      };
     },
+    ways: host.PeerConnection && host.WebSocket && { stun: config.stun, PeerConnection: host.PeerConnection, WebSocket: host.WebSocket, page: host.page },
+    reading: (place) => readings.get(placeText(place)),
     post(place, bytes, count, told, signal) {
       want(place.community);
       return post(servers, place, bytes, count, told, signal);
@@ -182,8 +216,26 @@ export function createNet(config: NetConfig, host: NetHost): Net {
       life.abort();
       for (const reader of readers) reader.close();
       readers.clear();
+      ipfs?.use(false);
       servers.close();
       listeners.clear();
+    },
+  };
+}
+
+/** Where what servers give goes, and what of it others are told. */
+function ofServers(reading: Reading): TopicSink {
+  const { sink } = reading;
+  return {
+    ...sink,
+    state(state) {
+      reading.state = state;
+      if (!reading.isByPages) sink.state(state);
+    },
+    folder(id, names) {
+      const all = new Set(names);
+      reading.whole = { id, names: all };
+      sink.folder(id, all);
     },
   };
 }

@@ -2,6 +2,11 @@
 // it.
 
 import type { Fetch } from "../protocol/client.ts";
+import { Lie } from "../protocol/lie.ts";
+import { Trouble } from "./reasons.ts";
+
+/** Fields of a head, in either direction. */
+export const maxFields = 64;
 
 type Fields = Readonly<Record<string, string>>;
 
@@ -30,8 +35,37 @@ export function isBare(status: number): boolean {
   return status === 204 || status === 205 || status === 304;
 }
 
-export function answered(status: number, { "content-encoding": encoding, ...headers }: Fields, body: ReadableStream<Uint8Array<ArrayBuffer>> | null): Response {
-  if (encoding === undefined || body === null) return new Response(body, { status, headers });
+/** What breaks the protocol, in whichever way. */
+export function odd(): Lie {
+  return new Lie("what came is not the protocol");
+}
+
+/** A head's fields, as far as they are ones: what strangers say is anything. */
+export function fieldsOf(all: readonly (readonly [name: string, text: unknown])[]): Fields {
+  const isGood = ([name, text]: (typeof all)[number]): boolean => /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name) && typeof text === "string" && /^[^\0\r\n\u0100-\uffff]*$/.test(text);
+  if (all.length > maxFields || !all.every(isGood)) throw odd();
+  return Object.fromEntries(all) as Fields;
+}
+
+/** An answer whose body is taken only as fast as it is read: take gives the next of it, undefined at its end. */
+export function answered(status: number, { "content-encoding": encoding, ...headers }: Fields, take: () => Promise<Uint8Array | undefined>, giveUp: (reason: Trouble) => void): Response {
+  if (isBare(status)) return new Response(null, { status, headers });
+  const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
+    {
+      async pull(controller) {
+        const piece = await take();
+        if (piece === undefined) controller.close();
+        else controller.enqueue(piece as Uint8Array<ArrayBuffer>);
+      },
+      cancel: () => giveUp(unread()),
+    },
+    { highWaterMark: 0 },
+  );
   if (encoding === "gzip") return new Response(body.pipeThrough(new DecompressionStream("gzip")), { status, headers });
-  return new Response(body, { status, headers: { ...headers, "content-encoding": encoding } });
+  return new Response(body, { status, headers: encoding === undefined ? headers : { ...headers, "content-encoding": encoding } });
+}
+
+/** Why an answer ends that nobody reads on. */
+export function unread(): Trouble {
+  return new Trouble("broke");
 }

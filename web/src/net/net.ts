@@ -4,9 +4,17 @@
 import type { Hash, Place } from "../protocol/hash.ts";
 import type { Sum } from "../protocol/sha1.ts";
 import type { Reason, TrackerReason } from "./reasons.ts";
+import type { Ways } from "./rtc.ts";
 
 /** How a server is reached. */
 export type Carrier = "http" | "webtransport" | "webrtc";
+
+/** What the page's own IPFS node does (workers/peer.ts): nodes it is connected to, blocks that it got and gave. */
+export interface IPFSView {
+  readonly peers: number;
+  readonly got: number;
+  readonly given: number;
+}
 
 /** How a server was found. */
 export type FoundBy = "typed" | "config" | "remembered" | "tracker" | "hello" | "host";
@@ -68,8 +76,27 @@ export interface TopicSink {
   agreement(agree: number, asked: number): void;
   /** Comments that only one of the servers asked has, two minutes after that was seen. Each call replaces the one before. */
   onOneServer(ids: ReadonlySet<Hash>): void;
-  /** All of the folder of this id came, or was held: with all that, read() can be given it the next time. */
-  folder(id: string): void;
+  /** All of the folder of this id came, or was held: with all that, read() can be given it the next time. names: what is in it. */
+  folder(id: string, names: Iterable<Hash>): void;
+}
+
+/** A folder that is here whole. */
+export interface Whole {
+  readonly id: string;
+  readonly names: ReadonlySet<Hash>;
+}
+
+/** A topic that is being read, as far as other readers' pages may add to it and be given of it: pages.ts. */
+export interface Reading {
+  /** What was here at its beginning. */
+  readonly held: ReadonlySet<Hash>;
+  readonly sink: TopicSink;
+  /** The last folder that a server gave, or pages. */
+  whole: Whole | undefined;
+  /** What the servers' reader says. */
+  state: ReadState;
+  /** Pages say the state, not servers. */
+  isByPages: boolean;
 }
 
 export interface TopicReader {
@@ -106,6 +133,10 @@ export interface Net {
   servers(): readonly ServerView[];
   changed(listener: () => void): () => void;
   trackers(): readonly TrackerView[];
+  /** Starts the page's IPFS node, where it may have one, or ends it. It starts by itself when no server answers. */
+  useIPFS(on: boolean): void;
+  /** Undefined while there is none. */
+  ipfs(): IPFSView | undefined;
 
   /**
    * Reads a topic and goes on reading it. `held` are ids that need not be brought again; `folder` is the id of a folder
@@ -121,6 +152,11 @@ export interface Net {
 
   /** The newest active topics of the community, names proven by their hash. */
   active(community: Hash, signal: AbortSignal): Promise<readonly ActiveTopic[]>;
+
+  /** What readers' pages need to find one another. Undefined where the browser has no WebRTC. */
+  readonly ways: Ways | undefined;
+  /** The reading of a topic that is open. */
+  reading(place: Place): Reading | undefined;
 
   /** A server that a person typed. Resolves when it proved itself or failed. */
   add(origin: string): Promise<ServerView>;

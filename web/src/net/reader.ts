@@ -3,18 +3,20 @@
 
 import { type Cid, cidText, equalCids } from "../protocol/cid.ts";
 import { parseCid } from "../protocol/cidtext.ts";
+import { maxCar } from "../protocol/car.ts";
 import { accepted, ask, chunksOf, getBlocks, getComment, getEvents, getId, maxAsked } from "../protocol/client.ts";
 import { maxSilenceMillis } from "../protocol/events.ts";
-import { type Child, type Found, openLeaf } from "../protocol/folder.ts";
+import { type Child, openFolder, openLeaf } from "../protocol/folder.ts";
 import { type Hash, type Place as Topic, placeText } from "../protocol/hash.ts";
 import { Lie } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
 import { about, atEnd, deadline, pause, within } from "./deadline.ts";
 import type { File, ReadState, TopicReader, TopicSink } from "./net.ts";
 import { pacer } from "./pacer.ts";
-import { Trouble } from "./reasons.ts";
-import { enough, type Line, type Peer, type Servers } from "./servers.ts";
-import { createTree, type Place, readCar } from "./tree.ts";
+import { tooEarly, Trouble } from "./reasons.ts";
+import type { IPFS } from "./ipfs.ts";
+import { enough, type Line, type Giver, type Servers } from "./servers.ts";
+import { createTree, type Place } from "./tree.ts";
 
 /** Bounds and times of one topic's reading; tests reach them with smaller ones. */
 export interface Bounds {
@@ -75,7 +77,7 @@ const blockRequests = 2;
 const maxByName = 32;
 
 interface Source {
-  readonly peer: Peer;
+  readonly peer: Giver;
   readonly end: AbortController;
   /** The folder that all of is here, once there is one. Undefined too where the topic is unknown there. */
   root: Place | undefined;
@@ -107,8 +109,13 @@ interface Transfer {
   progress: number;
 }
 
+/** What of the servers a reader uses: pages.ts has the like. */
+export interface Sources extends Pick<Servers, "want" | "asking" | "onPeer" | "changed" | "searching" | "good" | "failed" | "remark" | "retry"> {
+  peers(community: Hash): readonly Giver[];
+}
+
 export interface ReadOptions {
-  readonly servers: Servers;
+  readonly servers: Sources;
   readonly page: URL | undefined;
   readonly topic: Topic;
   readonly held: ReadonlySet<Hash>;
@@ -116,10 +123,12 @@ export interface ReadOptions {
   readonly folder: string | undefined;
   readonly sink: TopicSink;
   readonly now: () => number;
+  /** Where a folder is looked for when no server answers. */
+  readonly ipfs?: IPFS | undefined;
   readonly bounds: Bounds;
 }
 
-export function readTopic({ servers, page, topic, held, folder, sink, now, bounds: bound }: ReadOptions): TopicReader {
+export function readTopic({ servers, page, topic, held, folder, sink, now, ipfs, bounds: bound }: ReadOptions): TopicReader {
   const life = new AbortController();
   const sources = new Set<Source>();
   /** Servers that do not give this topic: too much of it, or they keep none of it. */
@@ -135,8 +144,6 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   let lonely = now();
   /** When the first server's folder was here. */
   let firstSynced: number | undefined;
-  let othersTimer: ReturnType<typeof setTimeout> | undefined;
-  let lonelyTimer: ReturnType<typeof setTimeout> | undefined;
   /** A folder was read whole, so that others are compared with it. */
   let anyWhole = false;
   let folderTold = folder;
@@ -151,10 +158,15 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   let aloneTold = 0;
   let batch: File[] = [];
   let batchSize = 0;
-  let batchOf: Peer | undefined;
+  let batchOf: Giver | undefined;
   let batchTimer: ReturnType<typeof setTimeout> | undefined;
   let batches = 0;
   let listening = false;
+  /** The folder that a server named last. */
+  let named: string | undefined;
+  /** IPFS is asked while no server answers, and not before then. */
+  let spare: AbortController | undefined;
+  let spareAgain = 0;
 
   // ---- what goes out
 
@@ -203,12 +215,12 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   /** Looks where all stands. */
   function update(): void {
     if (life.signal.aborted) return;
-    const all = [...sources];
+    const all = [...sources].filter(({ peer }) => !isSpare(peer));
     const synced = all.filter((source) => source.synced);
     const first = all.filter((source) => source.busy && !source.synced);
     if (synced.length > 0 && firstSynced === undefined) {
       firstSynced = now();
-      othersTimer = setTimeout(update, bound.others + 1);
+      setTimeout(update, bound.others + 1);
     }
     const isLate = firstSynced !== undefined && now() - firstSynced >= bound.others;
     // Who has something to read already need not be told at once that it is all, by the one server that is proven first.
@@ -218,10 +230,11 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       flush();
       const isEmpty = seen.size === 0 && synced.every(({ root }) => root === undefined || tree.names(root).next().done === true);
       setState(isEmpty ? "empty" : "live");
-    } else if (all.some((source) => source.reading !== undefined) || synced.length > 0) {
+    } else if ([...sources].some(({ peer, reading, documents }) => reading !== undefined && (documents > 0 || !isSpare(peer))) || synced.length > 0) {
       if (state !== "live") setState("reading");
     } else if (all.length === 0 && !servers.searching() && now() - lonely >= bound.grace) {
       setState("unreachable");
+      askSpare();
     } else if (state === undefined || state === "unreachable") {
       setState("searching");
     }
@@ -278,13 +291,23 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
 
   // ---- whom to read from
 
+  /** Reads what the IPFS network has of the folder that is known to be the newest. */
+  function askSpare(): void {
+    if (ipfs === undefined || sources.size > 0 || now() < spareAgain) return;
+    spareAgain = now() + bound.tick;
+    spare = new AbortController();
+    follow({ key: "ipfs", network: "ipfs", line: ipfs.line(topic, named === folderTold ? undefined : named), gone: spare.signal, restUntil: 0, took: 0 });
+  }
+
   /** Takes up servers until there are enough, one of a network. */
   function pick(): void {
     if (life.signal.aborted) return;
-    for (const peer of servers.peers(topic.community)) {
+    const ready = servers.peers(topic.community).filter(({ key, restUntil }) => !refused.has(key) && restUntil <= now());
+    if (ready.length > 0) spare?.abort(overtaken);
+    for (const peer of ready) {
       if (sources.size >= enough) break;
       const taken = [...sources].some((source) => source.peer.key === peer.key || source.peer.network === peer.network);
-      if (!taken && !refused.has(peer.key) && peer.restUntil <= now()) follow(peer);
+      if (!taken) follow(peer);
     }
     update();
   }
@@ -298,8 +321,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     }
     const [line] = asking;
     if (line === undefined || early !== undefined || sources.size > 0 || anyWhole || seen.size >= bound.wholeBelow) return;
-    const transfer: Transfer = { end: new AbortController(), began: now(), progress: now() };
-    transfers.add(transfer);
+    const transfer = beginTransfer();
     early = { line, transfer, response: askWhole(line, transfer.end.signal) };
     early.response.catch(() => early?.transfer === transfer && dropEarly());
   }
@@ -312,7 +334,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     endTransfer(dropped.transfer);
   }
 
-  function follow(peer: Peer): void {
+  function follow(peer: Giver): void {
     const end = new AbortController();
     const source: Source = {
       peer,
@@ -332,13 +354,14 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       wake: () => void (source.woken = true),
     };
     sources.add(source);
-    clearTimeout(lonelyTimer);
     const leave = (): void => {
       end.abort(peer.gone.reason ?? life.signal.reason);
       source.wake();
       sources.delete(source);
-      isNew = true;
-      if (sources.size === 0) beginLonely();
+      if (!isSpare(peer)) {
+        isNew = true;
+        if (sources.size === 0) beginLonely();
+      }
       pick();
     };
     const forget = atEnd(peer.gone, leave);
@@ -350,8 +373,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
 
   function beginLonely(): void {
     lonely = now();
-    clearTimeout(lonelyTimer);
-    if (!life.signal.aborted) lonelyTimer = setTimeout(update, bound.grace + 1);
+    setTimeout(update, bound.grace + 1);
   }
 
   /** Reads from a server again and again, until it is of no use. */
@@ -362,6 +384,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       try {
         await readOnce(source);
         source.tries = 0;
+        // It has no news of its own.
+        if (isSpare(source.peer)) return;
       } catch (error) {
         if (end.signal.aborted || error === overtaken) continue;
         if (!(await mayGoOn(source, error))) return;
@@ -376,7 +400,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   }
 
   /** Whether a server has more than is taken, which is told. */
-  function isTooMuch(peer: Peer, error: unknown): boolean {
+  function isTooMuch(peer: Giver, error: unknown): boolean {
     if (!(error instanceof Trouble) || error.code !== "too-much") return false;
     servers.remark(peer, { code: "too-much", detail: error.message });
     return true;
@@ -430,12 +454,13 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
   const overtaken = new Error("overtaken");
 
   async function readOnce(source: Source): Promise<void> {
-    if (!anyWhole && seen.size < bound.wholeBelow) {
+    if (!anyWhole && seen.size < bound.wholeBelow && !isSpare(source.peer)) {
       if (await myTurn(source)) return readWhole(source);
     }
     const id = await timed(source, (signal) => getId(source.peer.line.server, topic.community, topic.topic, signal));
     if (id === undefined) return synced(source, undefined);
     const root: Place = { cid: id, path: [] };
+    if (!isSpare(source.peer)) named = cidText(id);
     if (source.root !== undefined && equalCids(source.root.cid, id)) return synced(source, source.root);
     source.asHeld = heldRoot !== undefined && equalCids(heldRoot, id);
     if (source.asHeld) {
@@ -466,7 +491,7 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       if (id !== folderTold && (source.asHeld || tree.known(root) === "whole")) {
         flush();
         folderTold = id;
-        sink.folder(id);
+        sink.folder(id, source.asHeld ? held : tree.names(root));
       }
     }
     tree.keep([...sources].flatMap((each) => [each.root, each.reading].filter((place) => place !== undefined)));
@@ -499,12 +524,18 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     }
   }
 
+  function beginTransfer(): Transfer {
+    const transfer: Transfer = { end: new AbortController(), began: now(), progress: now() };
+    transfers.add(transfer);
+    return transfer;
+  }
+
   function endTransfer(transfer: Transfer): void {
     transfers.delete(transfer);
     for (const wait of [...transferWaits]) wait();
   }
 
-  function askWhole(line: Line, signal: AbortSignal): Promise<Response> {
+  function askWhole(line: Giver["line"], signal: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = { Accept: "application/vnd.ipld.car" };
     // A page that asks another origin so would have to ask first whether it may. Its cache asks by itself.
     if (heldRoot !== undefined && (line.carrier !== "http" || line.server.origin === page?.origin)) headers["If-None-Match"] = `W/"${folder}.car"`;
@@ -516,10 +547,23 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     const { line } = source.peer;
     const mine = early?.line === line ? early : undefined;
     if (mine !== undefined) early = undefined;
-    const transfer: Transfer = mine?.transfer ?? { end: new AbortController(), began: now(), progress: now() };
-    transfers.add(transfer);
+    const transfer = mine?.transfer ?? beginTransfer();
     const forget = atEnd(source.end.signal, () => transfer.end.abort(source.end.signal.reason));
     const end = deadline(transfer.end.signal, bound.answer);
+    let isEnded = false;
+    async function* progress(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+      try {
+        for await (const chunk of chunks) {
+          transfer.progress = now();
+          end.extend(bound.stall);
+          yield chunk;
+        }
+        isEnded = true;
+      } catch (error) {
+        // Browsers tell of a connection that ended too early by a TypeError.
+        throw error instanceof TypeError ? tooEarly() : error;
+      }
+    }
     try {
       // An early request knows the transfer's end alone.
       atEnd(end.signal, () => transfer.end.abort(end.signal.reason));
@@ -532,36 +576,29 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
         source.asHeld = true;
         return synced(source, { cid: heldRoot, path: [] });
       }
-      const chunks = progress(chunksOf(await accepted(response)), () => {
-        transfer.progress = now();
-        end.extend(bound.stall);
+      const folder = await openFolder(progress(chunksOf(await accepted(response))), undefined, maxCar, {
+        node(block, place) {
+          const children = tree.add(block, place);
+          if (place.path.length === 0 && children.every((child) => "name" in child)) tellTotal(children.length);
+          return children;
+        },
+        wants: (name) => !seen.has(name),
+        pace: pacer(),
       });
-      const pace = pacer();
-      await readCar(
-        chunks,
-        (root) => {
-          source.reading = { cid: root, path: [] };
-          update();
-        },
-        {
-          node(block, place) {
-            const children = tree.add(block, place);
-            if (place.path.length === 0 && children.every((child) => "name" in child)) tellTotal(children.length);
-            return children;
-          },
-          wants: (name) => !seen.has(name),
-          leaf: (found: Found) => came(found, source),
-          pace,
-        },
-      );
-      const root = source.reading as Place;
+      const root: Place = { cid: folder.root, path: [] };
+      source.reading = root;
+      named = cidText(root.cid);
+      update();
+      for await (const found of folder.comments) came(found, source);
       anyWhole = true;
       tellTotal([...tree.names(root)].length);
       synced(source, root);
       for (const other of [...transfers]) if (other !== transfer) other.end.abort(overtaken);
     } catch (error) {
       // Not every browser tells by which signal a transfer was ended.
-      throw end.signal.aborted ? end.signal.reason : error;
+      if (end.signal.aborted) throw end.signal.reason;
+      // Who asks for more than came was not lied to: not every line tells the end of an answer from a break in it.
+      throw isEnded && error instanceof Lie ? tooEarly() : error;
     } finally {
       end.done();
       forget();
@@ -715,11 +752,8 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
       if (life.signal.aborted) return;
       stopPeers();
       stopChanges();
-      clearTimeout(lonelyTimer);
-      clearTimeout(othersTimer);
       clearTimeout(checkTimer);
-      clearTimeout(batchTimer);
-      life.abort(new Trouble("broke", "closed"));
+      life.abort(new Trouble("broke"));
       dropEarly();
       for (const { end } of sources) end.abort(life.signal.reason);
       sources.clear();
@@ -729,19 +763,10 @@ export function readTopic({ servers, page, topic, held, folder, sink, now, bound
     retry() {
       servers.retry();
       refused.clear();
+      spareAgain = 0;
       checkAll();
     },
   };
 }
 
-async function* progress(chunks: AsyncIterable<Uint8Array>, told: () => void): AsyncGenerator<Uint8Array> {
-  try {
-    for await (const chunk of chunks) {
-      told();
-      yield chunk;
-    }
-  } catch (error) {
-    // Browsers tell of a connection that ended too early by a TypeError.
-    throw error instanceof TypeError ? new Trouble("broke", "the server ended its answer too early") : error;
-  }
-}
+const isSpare = ({ line }: Giver): boolean => line.carrier === "ipfs";

@@ -75,6 +75,11 @@ export class Trouble extends Error {
   }
 }
 
+/** An answer that is not whole. */
+export function tooEarly(): Trouble {
+  return new Trouble("broke", "the server ended its answer too early");
+}
+
 const ownCodes: ReadonlySet<string> = new Set(serverReasons);
 
 /** What an error says of the server that was asked. */

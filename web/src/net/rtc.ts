@@ -1,18 +1,16 @@
 // Servers by WebRTC: a page makes offers, trackers pass them on, servers answer. So a page on https reaches a server that
-// has an IP address and no certificate, and finds servers that nobody named. No candidate comes later than its offer
-// (non-trickle), as everywhere in WebTorrent.
+// has an IP address and no certificate, and finds servers that nobody named. Of a topic's swarm, other pages answer:
+// pages.ts. No candidate comes later than its offer (non-trickle), as everywhere in WebTorrent.
 
 import { fromHex, toHex, urlOf } from "../protocol/bytes.ts";
 import type { Hash } from "../protocol/hash.ts";
-import { channelOrigin, type Hello, openChannelHello } from "../protocol/hello.ts";
-import type { Verifier } from "../protocol/verifier.ts";
 import { type Channel, openChannel, type Port } from "./channel.ts";
 import { until, within } from "./deadline.ts";
 import { isMixed, isPrivatePage, isPublic, parse6, parseAddress } from "./guard.ts";
 import type { TrackerView } from "./net.ts";
 import { Trouble } from "./reasons.ts";
-import type { Servers } from "./servers.ts";
-import { type Answer, type Offer, openTracker, type Tracker } from "./tracker.ts";
+import type { Line, Servers } from "./servers.ts";
+import { type Answer, type Description, type Offer, openTracker, type Seed, type Tracker } from "./tracker.ts";
 
 /** Trackers spoken to at once, offers of one announce, and connections that wait for an answer. */
 const maxTrackers = 4;
@@ -23,7 +21,7 @@ const gatherMillis = 1500;
 /** An offer waits so long for an answer. Trackers forget it not much later. */
 const offerMillis = 50_000;
 /** From an answer to an open channel, and from there to the hello. */
-const connectMillis = 20_000;
+export const connectMillis = 20_000;
 const helloMillis = 10_000;
 /** Answers that are tried at once. */
 const maxConnecting = 6;
@@ -32,14 +30,15 @@ const maxConnecting = 6;
 export interface Connection {
   createDataChannel(label: string, options: { ordered: boolean }): DataChannel;
   createOffer(): Promise<{ type: string; sdp?: string }>;
-  setLocalDescription(description: { type: "offer"; sdp: string }): Promise<void>;
-  setRemoteDescription(description: { type: "answer"; sdp: string }): Promise<void>;
+  createAnswer(): Promise<{ type: string; sdp?: string }>;
+  setLocalDescription(description: Description): Promise<void>;
+  setRemoteDescription(description: Description): Promise<void>;
   getStats(): Promise<{ forEach(each: (report: Readonly<Record<string, unknown>>) => void): void }>;
   close(): void;
   readonly localDescription: { readonly sdp: string } | null;
   readonly iceGatheringState: string;
   readonly connectionState: string;
-  addEventListener(type: string, listener: () => void): void;
+  addEventListener(type: string, listener: (event: { readonly channel?: DataChannel }) => void): void;
 }
 
 export interface DataChannel {
@@ -52,13 +51,23 @@ export interface DataChannel {
 
 export type PeerConnection = new (config: { iceServers: { urls: string[] }[] }) => Connection;
 
-export interface SwarmHost {
-  readonly servers: Servers;
+/** What of the browser and of the site it takes to be in a swarm. */
+export interface Ways {
   readonly stun: readonly string[];
   readonly PeerConnection: PeerConnection;
   readonly WebSocket: new (url: string) => WebSocket;
   readonly page: URL | undefined;
-  readonly verifier: () => Promise<Verifier>;
+}
+
+export interface SwarmHost<Proof> extends Ways {
+  /** 20 bytes: makePeerId. */
+  readonly peerId: Uint8Array;
+  readonly servers: Pick<Servers, "isEnough" | "changed"> & { peers(infohash: Hash): readonly unknown[] };
+  /** Waits for who is at the other end to say who that is. prints: the certificates of that end and of this one. */
+  prove(channel: Channel, nonce: string, prints: readonly [string, string]): Promise<Proof>;
+  /** host: its address, where the browser says so. */
+  take(line: Line, proof: Proof, host: string | undefined): void;
+  readonly seed?: Seed;
   readonly signal: AbortSignal;
   changed(): void;
 }
@@ -66,7 +75,9 @@ export interface SwarmHost {
 export interface Swarm {
   /** A tracker that may be asked. */
   offer(url: string): void;
-  join(community: Hash): void;
+  join(infohash: Hash): void;
+  /** Looks again for whom there is need. */
+  look(): void;
   views(): readonly TrackerView[];
 }
 
@@ -78,25 +89,30 @@ interface Waiting {
   readonly tracker: Tracker;
 }
 
-export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, verifier, signal, changed }: SwarmHost): Swarm {
-  const peerId = new Uint8Array(20);
+/** Of a new peer that speaks as this program does. */
+export function makePeerId(): Uint8Array {
+  const peerId = crypto.getRandomValues(new Uint8Array(20));
   peerId.set([..."-CM0100-"].map((char) => char.charCodeAt(0)));
-  crypto.getRandomValues(peerId.subarray(8));
+  return peerId;
+}
+
+export function createSwarm<Proof>({ servers, peerId, prove, take, seed, signal, changed, ...ways }: SwarmHost<Proof>): Swarm {
+  const { WebSocket, page } = ways;
   const trackers = new Map<string, Tracker>();
-  const communities = new Set<Hash>();
+  const joined = new Set<Hash>();
   const waiting = new Map<string, Waiting>();
   const allowPrivate = isPrivatePage(page);
   let connecting = 0;
 
-  const missing = (): Hash[] => [...communities].filter((community) => !servers.isEnough(community));
+  const missing = (): Hash[] => [...joined].filter((infohash) => !servers.isEnough(infohash));
 
   function look(): void {
     if (signal.aborted) return;
     const without = missing();
-    const isNeeded = without.length > 0;
     // What was offered for no need holds connections of this page, and perhaps of servers.
-    if (!isNeeded) for (const id of [...waiting.keys()]) drop(id);
-    const isUrgent = without.some((community) => servers.peers(community).length === 0);
+    if (without.length === 0) for (const id of [...waiting.keys()]) drop(id);
+    const isNeeded = without.length > 0 || seed?.gives() === true;
+    const isUrgent = without.some((infohash) => servers.peers(infohash).length === 0);
     // Those that failed least often first.
     const sorted = [...trackers.values()].sort((a, b) => a.failures() - b.failures());
     sorted.forEach((tracker, i) => {
@@ -114,45 +130,36 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
   }
 
   async function makeOffer(tracker: Tracker): Promise<Offer> {
-    const connection = new PeerConnection({ iceServers: stun.length === 0 ? [] : [{ urls: [...stun] }] });
+    const connection = connect(ways);
     try {
       const channel = connection.createDataChannel("comntr", { ordered: true });
       channel.binaryType = "arraybuffer";
       const { sdp = "" } = await connection.createOffer();
-      await within(signal, gatherMillis, async () => {
-        await connection.setLocalDescription({ type: "offer", sdp });
-        if (connection.iceGatheringState === "complete") return;
-        await new Promise<void>((resolve) => {
-          connection.addEventListener("icegatheringstatechange", () => connection.iceGatheringState === "complete" && resolve());
-        });
-      }).catch((error: unknown) => {
-        // What was gathered until then will do.
-        if (!(error instanceof Trouble) || connection.localDescription === null) throw error;
-      });
-      signal.throwIfAborted();
+      const gathered = await described(connection, { type: "offer", sdp }, signal);
       const id = toHex(crypto.getRandomValues(new Uint8Array(10)));
       const timer = setTimeout(() => drop(id), offerMillis);
       waiting.set(id, { connection, channel, timer, tracker });
-      return { id, sdp: connection.localDescription?.sdp ?? sdp };
+      return { id, sdp: gathered };
     } catch (error) {
       connection.close();
       throw error;
     }
   }
 
-  function drop(id: string): Waiting | undefined {
+  function taken(id: string): Waiting | undefined {
     const offer = waiting.get(id);
     waiting.delete(id);
     clearTimeout(offer?.timer);
-    offer?.connection.close();
     return offer;
   }
 
+  function drop(id: string): void {
+    taken(id)?.connection.close();
+  }
+
   async function answered({ infohash, id, sdp }: Answer): Promise<void> {
-    const offer = waiting.get(id);
-    if (offer === undefined || connecting >= maxConnecting) return;
-    waiting.delete(id);
-    clearTimeout(offer.timer);
+    const offer = connecting < maxConnecting ? taken(id) : undefined;
+    if (offer === undefined) return;
     const { connection, channel, tracker } = offer;
     connecting++;
     try {
@@ -164,13 +171,12 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
         await isOpen(channel, connection, limit);
         return openChannel(portOf(channel, connection), infohash, peerId, nonce);
       });
-      const hello = await within(signal, helloMillis, () => prove(line, toHex(nonce), prints));
+      const proof = await within(signal, helloMillis, () => prove(line, toHex(nonce), prints));
       const address = await addressOf(connection);
       const bytes = address === undefined ? undefined : (parseAddress(address) ?? parse6(address));
-      const host = address === undefined ? hello.key : address.includes(":") ? `[${address}]` : address;
-      if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address", address);
+      if (bytes !== undefined && !allowPrivate && !isPublic(bytes)) throw new Trouble("private-address");
       tracker.found();
-      servers.take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, hello, host, "tracker");
+      take({ carrier: "webrtc", server: { origin: "http://webrtc", fetch: line.fetch }, closed: line.closed, close: line.close }, proof, address?.includes(":") ? `[${address}]` : address);
     } catch {
       connection.close();
       tracker.lost();
@@ -178,12 +184,6 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
       connecting--;
       look();
     }
-  }
-
-  async function prove(line: Channel, nonce: string, [server, asker]: readonly [string, string]): Promise<Hello> {
-    const { extension, hello, signature } = await line.greeting;
-    if (extension === 0 || hello === undefined || signature === undefined) throw new Trouble("no-proof", "a WebTorrent client without a hello");
-    return openChannelHello(hello, signature, { nonce, origin: channelOrigin(server, asker), now: Date.now() }, await verifier());
   }
 
   signal.addEventListener("abort", () => {
@@ -201,46 +201,70 @@ export function createSwarm({ servers, stun, PeerConnection, WebSocket, page, ve
         peerId,
         offers: (infohash) => makeOffers(infohash, tracker),
         answered: (answer) => void answered(answer),
+        seed,
         changed,
         failed: look,
         forbidden: at === undefined ? "bad-address" : isMixed(page, at) ? "mixed-content" : undefined,
       });
-      for (const community of communities) tracker.join(community);
+      for (const infohash of joined) tracker.join(infohash);
       trackers.set(url, tracker);
       look();
     },
-    join(community) {
-      communities.add(community);
-      for (const tracker of trackers.values()) tracker.join(community);
+    join(infohash) {
+      joined.add(infohash);
+      for (const tracker of trackers.values()) tracker.join(infohash);
       look();
     },
+    look,
     views: () => [...trackers.values()].map((tracker) => tracker.view()),
   };
 }
 
+export function connect({ stun, PeerConnection }: Pick<Ways, "stun" | "PeerConnection">): Connection {
+  return new PeerConnection({ iceServers: stun.length === 0 ? [] : [{ urls: [...stun] }] });
+}
+
+/** Takes a description as this end's own, and gives it with the addresses that were gathered. */
+export async function described(connection: Connection, description: Description, signal: AbortSignal): Promise<string> {
+  await within(signal, gatherMillis, async () => {
+    await connection.setLocalDescription(description);
+    if (connection.iceGatheringState === "complete") return;
+    await new Promise<void>((resolve) => {
+      connection.addEventListener("icegatheringstatechange", () => connection.iceGatheringState === "complete" && resolve());
+    });
+  }).catch((error: unknown) => {
+    // What was gathered until then will do.
+    if (!(error instanceof Trouble) || connection.localDescription === null) throw error;
+  });
+  signal.throwIfAborted();
+  return connection.localDescription?.sdp ?? description.sdp;
+}
+
+function onLost(connection: Connection, act: () => void): void {
+  connection.addEventListener("connectionstatechange", () => {
+    if (connection.connectionState === "failed" || connection.connectionState === "closed") act();
+  });
+}
+
 /** Waits for a data channel to be open. */
-function isOpen(channel: DataChannel, connection: Connection, signal: AbortSignal): Promise<void> {
+export function isOpen(channel: DataChannel, connection: Connection, signal: AbortSignal): Promise<void> {
   return until(
     signal,
     new Promise((resolve, reject) => {
       if (channel.readyState === "open") return resolve();
       channel.addEventListener("open", () => resolve());
-      connection.addEventListener("connectionstatechange", () => {
-        if (connection.connectionState === "failed" || connection.connectionState === "closed") reject(new Trouble("no-way"));
-      });
+      onLost(connection, () => reject(new Trouble("no-way")));
     }),
   );
 }
 
-function portOf(channel: DataChannel, connection: Connection): Port {
+export function portOf(channel: DataChannel, connection: Connection): Port {
   return {
     send: (bytes) => channel.send(bytes),
     onBytes: (listener) => channel.addEventListener("message", ({ data }) => data instanceof ArrayBuffer && listener(new Uint8Array(data))),
     onEnd(listener) {
       channel.addEventListener("close", listener);
-      connection.addEventListener("connectionstatechange", () => {
-        if (connection.connectionState === "failed" || connection.connectionState === "closed") listener();
-      });
+      onLost(connection, listener);
     },
     close() {
       channel.close();
@@ -256,7 +280,7 @@ function portOf(channel: DataChannel, connection: Connection): Port {
 export function fingerprintOf(sdp: string): string {
   const prints = new Set([...sdp.matchAll(/^a=fingerprint:(\S+) (\S+)\s*$/gm)].map(([, algorithm = "", digits = ""]) => `${algorithm} ${digits}`.toLowerCase()));
   const [, hex = ""] = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/.exec([...prints].join()) ?? [];
-  if (hex === "") throw new Trouble("no-proof", "a session description without one fingerprint");
+  if (hex === "") throw new Trouble("no-proof");
   return toHex(fromHex(hex.replaceAll(":", "")));
 }
 
@@ -275,7 +299,7 @@ export function withoutPrivate(sdp: string, allowPrivate: boolean): string {
 }
 
 /** Where the other end of a connection is, where the browser says so. */
-async function addressOf(connection: Connection): Promise<string | undefined> {
+export async function addressOf(connection: Connection): Promise<string | undefined> {
   const reports = new Map<unknown, Readonly<Record<string, unknown>>>();
   let selected: unknown;
   (await connection.getStats()).forEach((report) => {

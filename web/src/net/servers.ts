@@ -61,19 +61,24 @@ export interface Arrived {
   readonly origin: string;
 }
 
-/** A server that proved itself. */
-export interface Peer {
+/** Who may be asked: a server, another reader's page, or what ipfs.ts has in their place. */
+export interface Giver {
   readonly key: string;
-  readonly line: Line;
+  readonly line: Omit<Line, "carrier"> & { readonly carrier: Carrier | "ipfs" };
   readonly network: string;
-  /** A person or the site chose it. */
-  readonly named: boolean;
-  readonly hello: Hello;
   /** Ends when it is not to be asked any more: it failed, lied, or the page closes. */
   readonly gone: AbortSignal;
   /** Until then it asked not to be asked. Milliseconds since 1970. */
   restUntil: number;
   took: number;
+}
+
+/** A server that proved itself. */
+export interface Peer extends Giver {
+  readonly line: Line;
+  /** A person or the site chose it. */
+  readonly named: boolean;
+  readonly hello: Hello;
 }
 
 /** What is kept from visit to visit. */
@@ -120,11 +125,11 @@ export interface Servers {
   first(community: Hash, millis: number, signal: AbortSignal): Promise<void>;
   /** Whether servers are still being asked for the first time. */
   searching(): boolean;
-  good(peer: Peer, took: number): void;
+  good(peer: Giver, took: number): void;
   /** Tells of an error of one. True if the peer is gone by it. */
-  failed(peer: Peer, error: unknown): boolean;
+  failed(peer: Giver, error: unknown): boolean;
   /** Tells that the peer cannot be used for something, which is no fault. */
-  remark(peer: Peer, reason: Reason): void;
+  remark(peer: Giver, reason: Reason): void;
   retry(): void;
   /** Hears of hellos' trackers and of servers that are proven. */
   onHello(listener: (hello: Hello) => void): void;
@@ -377,7 +382,7 @@ export function createServers(host: ServersHost): Servers {
       }
       const worse = same.peer;
       same.peer = undefined;
-      worse?.end.abort(new Trouble("broke", "another way to this server is better"));
+      worse?.end.abort(new Trouble("broke"));
       same.origin = entry.origin ?? same.origin;
       same.took = entry.took;
       into = same;
@@ -459,7 +464,7 @@ export function createServers(host: ServersHost): Servers {
     pump();
   }
 
-  function entryFor(peer: Peer): Entry | undefined {
+  function entryFor(peer: Giver): Entry | undefined {
     return [...entries].find((entry) => entry.peer === peer);
   }
 
@@ -583,17 +588,13 @@ export function createServers(host: ServersHost): Servers {
     },
     onHello: (listener) => void helloListeners.add(listener),
     close() {
-      life.abort(new Trouble("unreachable", "closed"));
+      life.abort(new Trouble("broke"));
       clearTimeout(alarm);
-      clearTimeout(frame);
       for (const entry of entries) {
         entry.peer?.end.abort(life.signal.reason);
         settle(entry);
       }
       clearTimeout(frame);
-      listeners.clear();
-      peerListeners.clear();
-      helloListeners.clear();
     },
   };
 }

@@ -5,7 +5,7 @@ import { fromUTF8 } from "../protocol/bytes.ts";
 import { accepted, ask, readBody } from "../protocol/client.ts";
 import { fieldsOf, readFields } from "../protocol/fields.ts";
 import { type Hash, hashOfName, parseHash } from "../protocol/hash.ts";
-import { Lie } from "../protocol/lie.ts";
+import { must } from "../protocol/lie.ts";
 import { Problem } from "../protocol/problem.ts";
 import { isDate } from "../protocol/document.ts";
 import { within } from "./deadline.ts";
@@ -54,7 +54,7 @@ export async function activeTopics(servers: Servers, community: Hash, signal: Ab
 
 export function parseTopics(answer: Uint8Array): ActiveTopic[] {
   const { topics: list } = readFields(fromUTF8(answer));
-  if (!Array.isArray(list)) throw new Lie("a list of topics that is none");
+  must(Array.isArray(list), "a list of topics");
   return list.slice(0, maxTopics).flatMap((each: unknown) => {
     const { topic, name, comments, last } = fieldsOf(each);
     const id = parseHash(String(topic));

@@ -1,7 +1,9 @@
 // A WebTorrent tracker, over a WebSocket: it passes offers on to who announced the same infohash, and their answers
-// back. A page is a peer that has nothing; servers are the seeds. Everything that comes is a stranger's.
+// back. Of a community's swarm a page is a peer that has nothing; servers are the seeds. Of a topic's, pages are (pages.ts).
+// Everything that comes is a stranger's.
 
 import { fromHex } from "../protocol/bytes.ts";
+import { fieldsOf, readFields } from "../protocol/fields.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { about } from "./deadline.ts";
 import type { TrackerView } from "./net.ts";
@@ -12,7 +14,9 @@ import { toBinary } from "./wire.ts";
 export const maxMessage = 64 << 10;
 /** A session description, as trackers take it. */
 export const maxSDP = 16 << 10;
-/** Messages of one connection between two announces: offers of others are among them, and are not answered. */
+/** An offer's id: what is longer is not sent back. */
+export const maxId = 64;
+/** Messages of one connection between two announces: offers of others are among them. */
 export const maxMessages = 200;
 const openMillis = 10_000;
 /** Until a tracker says how often it wants to hear, and within what that counts, in seconds. */
@@ -44,8 +48,13 @@ export interface Answer {
   readonly sdp: string;
 }
 
-/** What an announce says. peerId: 20 bytes. */
-export function announcement(infohash: Hash, peerId: Uint8Array, offers: readonly Offer[], event?: "started" | "stopped"): string {
+/** An offer of another's, and what its answer goes back by. */
+export interface Offered extends Answer {
+  readonly from: string;
+}
+
+/** What an announce says. peerId: 20 bytes. left 0: a seed, to whom the others' offers go. */
+export function announcement(infohash: Hash, peerId: Uint8Array, offers: readonly Offer[], event?: "started" | "stopped", left = 1): string {
   return JSON.stringify({
     action: "announce",
     info_hash: toBinary(fromHex(infohash)),
@@ -53,8 +62,7 @@ export function announcement(infohash: Hash, peerId: Uint8Array, offers: readonl
     event,
     uploaded: 0,
     downloaded: 0,
-    // Not 0: that would be a seed, to whom the others' offers go.
-    left: 1,
+    left,
     numwant: offers.length,
     offers: offers.map(({ id, sdp }) => ({ offer_id: id, offer: { type: "offer", sdp } })),
   });
@@ -64,28 +72,29 @@ export interface Told {
   readonly interval?: number;
   readonly failure?: string;
   readonly answer?: Answer;
+  readonly offer?: Offered;
 }
 
 /** Reads what a tracker sent; undefined where it is nothing of use. */
 export function readTold(text: unknown, joined: ReadonlyMap<string, Hash>): Told | undefined {
   if (typeof text !== "string" || text.length > maxMessage) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const { action, info_hash: binary, interval, answer, offer_id: id, "failure reason": failure } = value as Record<string, unknown>;
+  const { action, info_hash: binary, interval, answer, offer, offer_id: id, peer_id: from, "failure reason": failure } = readFields(text);
   if (typeof failure === "string") return { failure: failure.slice(0, 200) };
   const infohash = typeof binary === "string" ? joined.get(binary) : undefined;
   if (infohash === undefined || (action !== undefined && action !== "announce")) return undefined;
-  if (typeof answer === "object" && answer !== null) {
-    const { type, sdp } = answer as Record<string, unknown>;
-    const isAnswer = type === "answer" && typeof sdp === "string" && sdp.length <= maxSDP && typeof id === "string";
-    return isAnswer ? { answer: { infohash, id, sdp } } : undefined;
+  const told = answer ?? offer;
+  if (told instanceof Object) {
+    const { type, sdp } = fieldsOf(told);
+    if (typeof sdp !== "string" || sdp.length > maxSDP || typeof id !== "string") return undefined;
+    if (told === answer) return type === "answer" ? { answer: { infohash, id, sdp } } : undefined;
+    return type === "offer" && id.length <= maxId && typeof from === "string" && from.length === 20 ? { offer: { infohash, id, sdp, from } } : undefined;
   }
   return typeof interval === "number" && interval > 0 ? { interval } : undefined;
+}
+
+export interface Seed {
+  gives(): boolean;
+  answer(offer: Offered): Promise<string | undefined>;
 }
 
 export interface TrackerHost {
@@ -94,6 +103,8 @@ export interface TrackerHost {
   /** Makes offers to announce. None where enough servers are known. */
   offers(infohash: Hash): Promise<readonly Offer[]>;
   answered(answer: Answer): void;
+  /** Of who has something to give: whether that is so now, and the answer to an offer. */
+  readonly seed: Seed | undefined;
   changed(): void;
   /** It failed: another one may be better. */
   failed(): void;
@@ -172,6 +183,14 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
     if (state !== "working") set("working", reason);
     tries = 0;
     if (told.answer !== undefined) host.answered(told.answer);
+    if (told.offer !== undefined) void answerTo(told.offer);
+  }
+
+  async function answerTo(offer: Offered): Promise<void> {
+    const made = socket;
+    const sdp = await host.seed?.answer(offer).catch(() => undefined);
+    if (sdp === undefined || socket !== made || made?.readyState !== 1) return;
+    made.send(JSON.stringify({ action: "announce", info_hash: toBinary(fromHex(offer.infohash)), peer_id: toBinary(host.peerId), to_peer_id: offer.from, offer_id: offer.id, answer: { type: "answer", sdp } }));
   }
 
   async function announce(event?: "started"): Promise<void> {
@@ -183,7 +202,7 @@ export function openTracker(url: string, host: TrackerHost): Tracker {
     for (const infohash of [...joined.values()]) {
       const offers = await host.offers(infohash);
       if (socket !== made || made?.readyState !== 1) return;
-      made.send(announcement(infohash, host.peerId, offers, event));
+      made.send(announcement(infohash, host.peerId, offers, event, host.seed?.gives() === true ? 0 : 1));
     }
     clearTimeout(timer);
     timer = setTimeout(() => void announce(), about(Math.min(firstAgain * 2 ** (rounds - 1), interval * 1000)));

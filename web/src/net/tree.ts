@@ -3,11 +3,8 @@
 
 import type { Cid } from "../protocol/cid.ts";
 import { toHex } from "../protocol/bytes.ts";
-import { openCar } from "../protocol/car.ts";
-import { type Child, childrenOf, type Found, mustBeEmpty, openLeaf, type Path, takeNext } from "../protocol/folder.ts";
+import { type Child, childrenOf, type Path } from "../protocol/folder.ts";
 import type { Hash } from "../protocol/hash.ts";
-import { Lie } from "../protocol/lie.ts";
-import { Trouble } from "./reasons.ts";
 
 /** A directory node at its place: the same block may stand at two. */
 export type NodeKey = string;
@@ -92,46 +89,4 @@ export function createTree(): Tree {
       return nodes.size;
     },
   };
-}
-
-export interface CarTaker {
-  /** A node and what it leads to. */
-  node(block: Uint8Array, place: Place): readonly Child[];
-  /** Whether a comment's bytes are wanted. */
-  wants(name: Hash): boolean;
-  /** A comment that came, with how many bytes. */
-  leaf(found: Found): void;
-  /** Called after each block: what it returns is waited for. */
-  pace(): Promise<void> | undefined;
-}
-
-/**
- * Reads a folder's CAR: depth first, so at every time it is known what must come next. It is the root's folder only if
- * this ends without an error.
- */
-export async function readCar(chunks: AsyncIterable<Uint8Array>, begun: (root: Cid) => void, taker: CarTaker): Promise<void> {
-  let isEnded = false;
-  async function* whole(): AsyncGenerator<Uint8Array> {
-    yield* chunks;
-    isEnded = true;
-  }
-  try {
-    const { root, blocks } = await openCar(whole());
-    begun(root);
-    const expected: Child[] = [{ cid: root, path: [] }];
-    for await (const block of blocks) {
-      const next = takeNext(expected, block);
-      if ("name" in next) {
-        if (taker.wants(next.name)) taker.leaf(openLeaf(block.bytes, block.cid, next.name));
-      } else {
-        for (const child of [...taker.node(block.bytes, next)].reverse()) expected.push(child);
-      }
-      const rest = taker.pace();
-      if (rest !== undefined) await rest;
-    }
-    mustBeEmpty(expected);
-  } catch (error) {
-    // Who asks for more than came was not lied to: not every line tells the end of an answer from a break in it.
-    throw isEnded && error instanceof Lie ? new Trouble("broke", "the server ended its answer too early") : error;
-  }
 }

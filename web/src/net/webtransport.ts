@@ -6,16 +6,16 @@ import { concat, fromHex, fromUTF8, urlOf, utf8 } from "../protocol/bytes.ts";
 import type { Fetch } from "../protocol/client.ts";
 import { fieldsOf, readFields } from "../protocol/fields.ts";
 import type { Hello } from "../protocol/hello.ts";
-import { Lie } from "../protocol/lie.ts";
+import { Lie, must } from "../protocol/lie.ts";
 import { atEnd, race, until } from "./deadline.ts";
 import { isPrivatePage, mayDial } from "./guard.ts";
-import { answered, asked, isBare } from "./message.ts";
-import { Trouble } from "./reasons.ts";
+import { answered, asked, fieldsOf as readHeaders, isBare, odd, unread } from "./message.ts";
+import { tooEarly, Trouble } from "./reasons.ts";
 import type { Arrived, Line, Pins } from "./servers.ts";
 
-/** A head, in either direction, and its fields. */
+/** A head, in either direction. */
 export const maxHead = 16 << 10;
-export const maxFields = 64;
+export { maxFields } from "./message.ts";
 /** A request's body. */
 export const maxBody = 64 << 10;
 /** Streams at once: beyond the server's count browsers fail, so requests wait here. */
@@ -48,14 +48,14 @@ interface Spoken {
 /** Reads what a hello says of WebTransport, or what an earlier visit left of it. */
 export function readPins(value: unknown): Spoken {
   const { port, hashes } = fieldsOf(value);
-  if (!Number.isInteger(port) || (port as number) < 1 || (port as number) > 65535) throw new Lie("a hello whose WebTransport has no port");
-  if (!Array.isArray(hashes) || hashes.length > maxCerts) throw new Lie(`a hello without a list of at most ${maxCerts} certificates`);
+  must(typeof port === "number" && Number.isInteger(port) && port > 0 && port <= 65535, "WebTransport");
+  must(Array.isArray(hashes) && hashes.length <= maxCerts, "WebTransport");
   return {
-    port: port as number,
+    port,
     hashes: hashes.map((each: unknown) => {
       const { sha256, ...times } = fieldsOf(each);
       const [from, to] = [times["from"], times["to"]].map((time) => (typeof time === "string" ? Date.parse(time) : Number.NaN)) as [number, number];
-      if (typeof sha256 !== "string" || !/^[0-9a-f]{64}$/.test(sha256) || !(to > from && to - from <= maxCertMillis)) throw new Lie("a hello with a certificate that cannot be pinned");
+      must(typeof sha256 === "string" && /^[0-9a-f]{64}$/.test(sha256) && to > from && to - from <= maxCertMillis, "WebTransport");
       return { sha256, to };
     }),
   };
@@ -86,7 +86,7 @@ export interface Surroundings {
 export async function reach({ page, WebTransport, hello, now }: Surroundings, { key, at }: Pins, origins: readonly string[], typed: string | undefined, signal: AbortSignal): Promise<Arrived> {
   const { port, hashes } = readPins(at);
   const good = hashes.filter(({ to }) => to > now()).map(({ sha256 }) => sha256);
-  if (good.length === 0 && hashes.length > 0) throw new Trouble("expired", "its certificates, as they were known, are not valid any more");
+  if (good.length === 0 && hashes.length > 0) throw new Trouble("expired");
   // By host, the first origin of each.
   const places = new Map<string, string>();
   for (const origin of origins) {
@@ -115,21 +115,20 @@ export async function openSession(origin: string, hashes: readonly string[], Web
   const pins = hashes.map((hash) => ({ algorithm: "sha-256" as const, value: fromHex(hash) }));
   const session = new WebTransport(`${origin}/webtransport`, pins.length === 0 ? {} : { serverCertificateHashes: pins });
   const closed = new AbortController();
-  const ended = (): void => closed.abort(new Trouble("broke", "the session was closed"));
-  session.closed.then(ended, ended);
-  const close = (reason: unknown): void => {
+  const close = (reason: unknown = new Trouble("broke")): void => {
     closed.abort(reason);
     session.close();
   };
+  const over = (): void => close();
+  session.closed.then(over, over);
   try {
     await until(signal, session.ready);
   } catch (error) {
     session.ready.catch(() => undefined);
     session.close();
     // Browsers do not say why: nothing answers there, or what answers has another certificate.
-    throw signal.aborted ? error : new Trouble("unreachable", "no session of WebTransport");
+    throw signal.aborted ? error : new Trouble("unreachable");
   }
-  const over = (): void => close(new Trouble("broke", "the session was closed"));
   return { carrier: "webtransport", server: { origin, fetch: fetchBy(session, closed.signal, close) }, closed: closed.signal, close: over };
 }
 
@@ -146,12 +145,12 @@ function fetchBy(session: Session, closed: AbortSignal, close: (reason: unknown)
     const stop = (reason: unknown): void => end.abort(reason);
     const forgetClosed = atEnd(closed, () => stop(closed.reason));
     const forgetSignal = atEnd(signal ?? undefined, () => stop(signal?.reason));
-    let leave: (() => void) | undefined;
+    let leave = (): void => undefined;
     /** The stream's place is free, and nobody waits for a signal any more. */
     const done = (): void => {
       forgetClosed();
       forgetSignal();
-      leave?.();
+      leave();
     };
     try {
       leave = await enter(end.signal);
@@ -190,7 +189,7 @@ async function opened(session: Session, signal: AbortSignal): ReturnType<Session
   } catch (error) {
     // One that comes too late is of no use.
     stream.then(({ readable, writable }) => Promise.all([readable.cancel(), writable.abort()])).catch(() => undefined);
-    throw signal.aborted ? error : new Trouble("broke", "the session takes no more requests");
+    throw signal.aborted ? error : new Trouble("broke");
   }
 }
 
@@ -200,7 +199,7 @@ function pieces(reader: ReadableStreamDefaultReader<Uint8Array>, signal: AbortSi
     try {
       return (await until(signal, reader.read())).value;
     } catch {
-      throw signal.aborted ? signal.reason : new Trouble("broke", "the server ended its answer too early");
+      throw signal.aborted ? signal.reason : tooEarly();
     }
   };
 }
@@ -211,85 +210,51 @@ async function answerOf(take: () => Promise<Uint8Array | undefined>, stop: (reas
   const upTo = async (size: number): Promise<void> => {
     while (have.length < size) {
       const piece = await take();
-      if (piece === undefined) throw new Trouble("broke", "the server ended its answer too early");
+      if (piece === undefined) throw tooEarly();
       have = concat([have, piece]);
     }
   };
   await upTo(2);
   const size = ((have[0] as number) << 8) | (have[1] as number);
-  if (size > maxHead) throw new Lie(`an answer's head of ${size} bytes`);
+  if (size > maxHead) throw odd();
   await upTo(2 + size);
   const { status, headers } = readHead(have.subarray(2, 2 + size));
-  if (isBare(status)) {
-    stop(new Trouble("broke", "not read to its end"));
-    return answered(status, headers, null);
-  }
-  const failed = (error: unknown): never => {
+  if (isBare(status)) stop(unread());
+  let first = have.length > 2 + size ? have.slice(2 + size) : undefined;
+  // QUIC's own windows hold back what is not taken.
+  const next = async (): Promise<Uint8Array | undefined> => {
+    const piece = first ?? (await take());
+    first = undefined;
+    if (piece === undefined) done();
+    return piece;
+  };
+  return answered(status, headers, () => next().catch((error: unknown) => {
     stop(error);
     throw error;
-  };
-  let first = have.length > 2 + size ? have.slice(2 + size) : undefined;
-  // Taken only as fast as it is read: QUIC's own windows hold the rest back.
-  const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
-    {
-      async pull(controller) {
-        const piece = first ?? (await take().catch(failed));
-        first = undefined;
-        if (piece !== undefined) return controller.enqueue(piece as Uint8Array<ArrayBuffer>);
-        done();
-        controller.close();
-      },
-      cancel: () => stop(new Trouble("broke", "not read to its end")),
-    },
-    { highWaterMark: 0 },
-  );
-  return answered(status, headers, body);
+  }), stop);
 }
 
 function readHead(bytes: Uint8Array): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
   const { status, headers = {} } = readFields(fromUTF8(bytes));
   if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599 || typeof headers !== "object" || headers === null) throw odd();
-  const fields = Object.entries(headers as Record<string, unknown>);
-  const isGood = ([name, text]: [string, unknown]): boolean => /^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(name) && typeof text === "string" && /^[\t\x20-\x7e\x80-\xff]*$/.test(text);
-  if (fields.length > maxFields || !fields.every(isGood)) throw odd();
-  return { status: status as number, headers: Object.fromEntries(fields) as Record<string, string> };
+  return { status: status as number, headers: readHeaders(Object.entries(headers as Record<string, unknown>)) };
 }
 
-function odd(): Lie {
-  return new Lie("what came over WebTransport is not the protocol");
-}
-
-/** So many are inside at once; the others wait, in order. Entering gives what leaves, once. */
+/** So many are inside at once; the others wait, in order. Entering gives what leaves. */
 function turnstile(places: number): (signal: AbortSignal) => Promise<() => void> {
-  let inside = 0;
-  const waiting = new Set<() => void>();
-  const leaver = (): (() => void) => {
-    let isIn = true;
-    return () => {
-      if (!isIn) return;
-      isIn = false;
-      inside--;
-      const [next] = waiting;
-      next?.();
-    };
-  };
+  const inside = new Set<() => void>();
+  const waiting: (() => void)[] = [];
   return async (signal) => {
-    signal.throwIfAborted();
-    if (inside >= places) {
-      await new Promise<void>((resolve, reject) => {
-        const go = (): void => {
-          waiting.delete(go);
-          forget();
-          inside++;
-          resolve();
-        };
-        waiting.add(go);
-        const forget = atEnd(signal, () => {
-          waiting.delete(go);
-          reject(signal.reason);
-        });
-      });
-    } else inside++;
-    return leaver();
+    do {
+      signal.throwIfAborted();
+      // All look again when one leaves: of those that wait some have given up.
+      if (inside.size >= places) await until(signal, new Promise<void>((resolve) => waiting.push(resolve)));
+    } while (inside.size >= places);
+    const leave = (): void => {
+      inside.delete(leave);
+      for (const look of waiting.splice(0)) look();
+    };
+    inside.add(leave);
+    return leave;
   };
 }

@@ -3,16 +3,16 @@
 
 import { type Bytes, concat, equal, fromHex, utf8 } from "../protocol/bytes.ts";
 import type { Hash } from "../protocol/hash.ts";
-import { Lie } from "../protocol/lie.ts";
+import { fieldsOf as readFields, odd } from "./message.ts";
 
 export const handshakeSize = 68;
 /** The number that a server gives comntr's messages, always, and the one that is asked for here. */
 export const extension = 1;
-/** The largest message from a server, after its length. */
+/** The largest message, after its length: from a server, and to one. */
 export const maxAnswer = 80 << 10;
+export const maxAsk = 20 << 10;
 export const maxFrameData = 16 << 10;
 const maxFrameHeaders = 16 << 10;
-const maxFrameFields = 64;
 /** A request's body. */
 export const maxFrameBody = 64 << 10;
 /** Bytes of a body that a server may send before it was given credit. */
@@ -107,11 +107,6 @@ export function decode(bytes: Uint8Array): Dict {
   return dict;
 }
 
-/** What breaks the protocol, in whichever way. */
-export function odd(): Lie {
-  return new Lie("what came over a data channel is not the protocol");
-}
-
 function dictOf(dict: Dict | undefined, key: string): Dict | undefined {
   const value = dict?.get(key);
   return value instanceof Map ? value : undefined;
@@ -144,9 +139,9 @@ function message(...parts: readonly Uint8Array[]): Bytes {
   return concat([length, ...parts]);
 }
 
-/** The asker's extended handshake: sign your hello for these 32 bytes. */
-export function greeting(nonce: Uint8Array): Bytes {
-  return message(Uint8Array.of(extended, 0), encode({ [name]: { nonce }, m: { [name]: extension } }));
+/** The asker's extended handshake: sign your hello for these 32 bytes. Without them, that of who has no hello. */
+export function greeting(nonce?: Uint8Array): Bytes {
+  return message(Uint8Array.of(extended, 0), encode({ [name]: nonce && { nonce }, m: { [name]: extension } }));
 }
 
 export interface Greeting {
@@ -228,12 +223,18 @@ export function writeHead({ method, path, headers, length }: RequestHead): Bytes
 /** The payload of an answer. */
 export function readAnswer(payload: Uint8Array): { readonly status: number; readonly headers: Readonly<Record<string, string>> } {
   const dict = decode(payload);
-  const fields = [...(dictOf(dict, "headers") ?? [])].map(([field, value]): [string, string] => {
-    const text = value instanceof Uint8Array ? toBinary(value) : "\n";
-    if (!/^[a-z0-9!#$%&'*+.^_`|~-]{1,64}$/.test(field) || /[\r\n\0]/.test(text)) throw odd();
-    return [field, text];
-  });
   const status = numberOf(dict, "status");
-  if (fields.length > maxFrameFields || status < 200 || status > 599) throw odd();
-  return { status, headers: Object.fromEntries(fields) };
+  if (status < 200 || status > 599) throw odd();
+  return { status, headers: fieldsOf(dict) };
+}
+
+/** The payload of a request, as far as who answers it looks. */
+export function readHead(payload: Uint8Array): Omit<RequestHead, "length"> {
+  const dict = decode(payload);
+  const text = (key: string): string => toBinary(bytesOf(dict, key) ?? new Uint8Array(0));
+  return { method: text("method"), path: text("path"), headers: fieldsOf(dict) };
+}
+
+function fieldsOf(dict: Dict): Readonly<Record<string, string>> {
+  return readFields([...(dictOf(dict, "headers") ?? [])].map(([field, value]) => [field, value instanceof Uint8Array ? toBinary(value) : value]));
 }

@@ -59,8 +59,7 @@ export function signedPart(draft: Draft, key: string): string {
 /** Signs a draft with a seed of 32 bytes. What would not read as it was meant is refused: a User of two lines, say. */
 export function signDraft(draft: Draft, seed: Uint8Array): Document | Refusal {
   const key = toHex(publicKey(seed));
-  const odd = headersOf(draft, key).find(([name, value]) => !isHeader(name, value));
-  if (odd !== undefined) return refusal("bad-header", `${odd[0]} cannot be written on one line as it is`);
+  if (!headersOf(draft, key).every(([name, value]) => isHeader(name, value))) return refusal("bad-header");
   const message = utf8(signedPart(draft, key));
   return parseDocument(concat([utf8(`Signature: ${toHex(sign(message, seed))}\n`), message]), draft.place);
 }

@@ -3,7 +3,7 @@
 
 import { concat, equal, readVarint, utf8 } from "./bytes.ts";
 import { type Cid, cidBytes, cidLength, readCid } from "./cid.ts";
-import { Lie } from "./lie.ts";
+import { Lie, must } from "./lie.ts";
 import { sha256 } from "./sha256.ts";
 import { maxNode } from "./unixfs.ts";
 
@@ -11,6 +11,7 @@ import { maxNode } from "./unixfs.ts";
 export const maxCar = 256 << 20;
 /** What a CAR has before its first block. */
 export const maxCarHeader = 128;
+const cut = "a CAR that was cut, or is none";
 // A length is a varint of a number below maxNode + 36: three bytes.
 const maxLength = 3;
 // The CID in the header.
@@ -41,7 +42,7 @@ export async function openCar(chunks: AsyncIterable<Uint8Array>, maxBytes = maxC
   const header = length !== undefined && length <= maxCarHeader ? (source.taken(length) ?? (await source.take(length))) : new Uint8Array(0);
   // What is read as the root must give the same header.
   const root = readCid(header.subarray(rootAt));
-  if (root === undefined || !equal(header, carHeader(root))) throw new Lie("a CAR that was cut, or is none");
+  must(root !== undefined && equal(header, carHeader(root)), cut);
   return { root, blocks: readBlocks(source, maxBytes) };
 }
 
@@ -52,11 +53,11 @@ async function* readBlocks(source: Source, maxBytes: number): AsyncGenerator<Blo
     if (length === undefined) return;
     const section = length <= maxNode + 36 ? (source.taken(length) ?? (await source.take(length))) : new Uint8Array(0);
     const cid = readCid(section);
-    if (cid === undefined || section.length < length) throw new Lie("a CAR that was cut, or is none");
+    must(cid !== undefined && section.length >= length, cut);
     const bytes = section.subarray(cidLength(cid.version));
     total += bytes.length;
     if (total > maxBytes) throw new Lie(`a CAR of more than ${maxBytes} bytes of blocks`);
-    if (!equal(sha256(bytes), cid.digest)) throw new Lie("a block that is not the one of its CID");
+    must(equal(sha256(bytes), cid.digest), "a block that is not the one of its CID");
     yield { cid, bytes };
   }
 }
@@ -103,6 +104,6 @@ async function takeVarint(source: Source): Promise<number | undefined> {
     bytes = concat([bytes, next]);
   }
   const length = readVarint(bytes, 0);
-  if (length === undefined) throw new Lie("a CAR that was cut, or is none");
+  must(length !== undefined, cut);
   return length.value;
 }

@@ -11,7 +11,7 @@ import { type ServerEvent, readEvents } from "./events.ts";
 import { type Folder, openFolder } from "./folder.ts";
 import { type Hash, hashOf, type Place, placeText } from "./hash.ts";
 import { type Hello, maxHello, openHello } from "./hello.ts";
-import { Lie } from "./lie.ts";
+import { Lie, must } from "./lie.ts";
 import { maxProblem, parseProblem } from "./problem.ts";
 import type { Verifier } from "./verifier.ts";
 
@@ -31,7 +31,7 @@ export async function getId(server: Server, community: Hash, topic: Hash | undef
   const response = await ask(server, path, { headers: { Accept: "text/plain" }, signal });
   if (await isUnknown(response)) return undefined;
   const id = parseCid(await readLine(response));
-  if (id === undefined) throw new Lie("an id that is no CID of this protocol");
+  must(id !== undefined, "an id");
   return id;
 }
 
@@ -46,7 +46,7 @@ export async function getFolder(server: Server, place: Place, signal: AbortSigna
 export async function getComment(server: Server, place: Place, id: Hash, signal: AbortSignal): Promise<Uint8Array> {
   const response = await accepted(await ask(server, `${placeText(place)}/${id}`, { signal }));
   const bytes = await readBody(response, maxDocument);
-  if (hashOf(bytes) !== id) throw new Lie("a comment that is not the one of its name");
+  must(hashOf(bytes) === id, "a comment's name");
   return bytes;
 }
 
@@ -54,7 +54,7 @@ export async function getComment(server: Server, place: Place, id: Hash, signal:
 export async function postDocument(server: Server, place: Place, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> {
   const body = Uint8Array.from(bytes);
   const response = await accepted(await ask(server, placeText(place), { method: "POST", body, signal }));
-  if ((await readLine(response)) !== hashOf(bytes)) throw new Lie("a comment that was taken for another one");
+  must((await readLine(response)) === hashOf(bytes), "a comment's name");
   return response.status === 201;
 }
 
@@ -67,11 +67,11 @@ export async function getBlocks(server: Server, cids: readonly Cid[], signal: Ab
   const body = utf8([...asked].join("\n"));
   const response = await accepted(await ask(server, "blocks", { method: "POST", body, signal }));
   const { root, blocks } = await openCar(chunksOf(response), maxBlocks);
-  if (!equalCids(root, first)) throw new Lie("a CAR of other blocks than those asked for");
+  must(equalCids(root, first), "a CAR of other blocks");
   const got: Block[] = [];
   for await (const block of blocks) {
     // Each once: a server that sends more would fill this program's memory.
-    if (!asked.delete(cidText(block.cid))) throw new Lie("a block that was not asked for, or that came twice");
+    must(asked.delete(cidText(block.cid)), "a block that was not asked for, or that came twice");
     got.push(block);
   }
   return got;
@@ -116,7 +116,7 @@ async function isUnknown(response: Response): Promise<boolean> {
 /** A body of one line. */
 async function readLine(response: Response): Promise<string> {
   const text = fromUTF8(await readBody(await accepted(response), maxIdAnswer));
-  if (text?.endsWith("\n") !== true) throw new Lie("an answer that is not one line");
+  must(text?.endsWith("\n") === true, "an answer of one line");
   return text.slice(0, -1);
 }
 

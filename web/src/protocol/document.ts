@@ -25,8 +25,6 @@ export type Code =
 
 export interface Refusal {
   readonly code: Code;
-  /** For people. */
-  readonly detail: string;
 }
 
 /** What a signed document has and plain text has not. */
@@ -116,10 +114,10 @@ export function isDate(text: string): boolean {
   return !Number.isNaN(millis) && new Date(millis).toISOString() === text.replace("Z", ".000Z");
 }
 
-export const badSignature = refusal("bad-signature", "the signature does not verify");
+export const badSignature = refusal("bad-signature");
 
-export function refusal(code: Code, detail: string): Refusal {
-  return { code, detail };
+export function refusal(code: Code): Refusal {
+  return { code };
 }
 
 // What is too large is refused by its size alone, so its hash is not asked for.
@@ -129,11 +127,11 @@ export function sha1OfDocument(bytes: Uint8Array): Sum {
 
 /** All rules but the last, the signature's. */
 export function readDocument(bytes: Uint8Array, place: Place, sum: Sum): Read {
-  if (bytes.length === 0) return refusal("empty", "a document has at least one byte");
-  if (bytes.length > maxDocument) return refusal("too-large", `${bytes.length} bytes; at most ${maxDocument} are allowed`);
-  if (sum.collision) return refusal("sha1-collision", "these bytes look like one half of a SHA-1 collision");
-  if (fromUTF8(bytes) === undefined) return refusal("not-utf8", "a document is UTF-8");
-  if (bytes.includes(0)) return refusal("nul", "a document has no byte 0");
+  if (bytes.length === 0) return refusal("empty");
+  if (bytes.length > maxDocument) return refusal("too-large");
+  if (sum.collision) return refusal("sha1-collision");
+  if (fromUTF8(bytes) === undefined) return refusal("not-utf8");
+  if (bytes.includes(0)) return refusal("nul");
   const id = toHex(sum.hash) as Hash;
   if (!startsWith(bytes, signatureLine)) return { document: { place, id, bytes, bodyAt: 0 } };
   return readSigned(bytes, place, id);
@@ -142,18 +140,16 @@ export function readDocument(bytes: Uint8Array, place: Place, sum: Sum): Read {
 function readSigned(bytes: Uint8Array, place: Place, id: Hash): Read {
   const bodyAt = endOfHeaders(bytes);
   const text = bodyAt === undefined ? undefined : fromUTF8(bytes.subarray(0, bodyAt));
-  if (bodyAt === undefined || text === undefined) {
-    return refusal("bad-header", `no empty line ends the headers within ${maxHeaders} bytes`);
-  }
+  if (bodyAt === undefined || text === undefined) return refusal("bad-header");
   const first = firstLines.exec(text);
-  if (first === null) return refusal("bad-header", "the first two lines are not a Signature and a Public-Key in lower-case hex");
+  if (first === null) return refusal("bad-header");
   const [begin, signature = "", key = ""] = first;
   // The last two are those before and after the empty line's LF.
   const headers = readHeaders(text.slice(begin.length, -1).split("\n").slice(0, -1));
   if ("code" in headers) return headers;
   const topic = headers.get("Topic");
-  if (topic === undefined) return refusal("bad-header", "there is no Topic");
-  if (topic !== placeText(place)) return refusal("wrong-topic", `it is signed for ${topic} and not for ${placeText(place)}`);
+  if (topic === undefined) return refusal("bad-header");
+  if (topic !== placeText(place)) return refusal("wrong-topic");
   const message = bytes.subarray(signedAt);
   const date = headers.get("Date");
   const signed: Signed = { key, act: toHex(sha256(message)), headers, ...(date !== undefined && isDate(date) ? { date } : {}) };
@@ -173,9 +169,9 @@ function readHeaders(lines: readonly string[]): ReadonlyMap<string, string> | Re
   const seen = new Set(["signature", "public-key"]);
   for (const line of lines) {
     const [, name, value] = headerLine.exec(line) ?? [];
-    if (name === undefined || value === undefined) return refusal("bad-header", "a line of the headers is not of the form Name: value");
+    if (name === undefined || value === undefined) return refusal("bad-header");
     const folded = name.toLowerCase();
-    if (seen.has(folded)) return refusal("bad-header", `${name} stands twice`);
+    if (seen.has(folded)) return refusal("bad-header");
     seen.add(folded);
     headers.set(name, value);
   }

@@ -4,7 +4,7 @@
 import { fromUTF8 } from "./bytes.ts";
 import { readFields } from "./fields.ts";
 import { type Hash, parseHash } from "./hash.ts";
-import { Lie } from "./lie.ts";
+import { must } from "./lie.ts";
 
 /** A line, and the data of one event. */
 export const maxEvent = 4096;
@@ -38,13 +38,8 @@ export async function* readEvents(chunks: AsyncIterable<Uint8Array>): AsyncGener
     else if (field === "data") data = data === undefined ? value : `${data}\n${value}`;
     else if (field === "id" && !value.includes("\0")) id = value;
     else if (field === "") yield { kind: "alive", ...at() };
-    if (data !== undefined && data.length > maxEvent) throw tooLong();
-    if (id !== undefined && id.length > maxEventId) throw tooLong();
+    must((data?.length ?? 0) <= maxEvent && (id?.length ?? 0) <= maxEventId, "an event's length");
   }
-}
-
-function tooLong(): Lie {
-  return new Lie("an event that is too long");
 }
 
 function toEvent(type: string, data: string | undefined, at: { id?: string }): ServerEvent {
@@ -65,12 +60,12 @@ async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<str
       afterCR = byte === 0x0d;
       if (isLFofCRLF) continue;
       if (byte !== 0x0a && byte !== 0x0d) {
-        if (line.length >= maxEvent) throw tooLong();
+        must(line.length < maxEvent, "an event's length");
         line.push(byte);
         continue;
       }
       const text = fromUTF8(Uint8Array.from(line));
-      if (text === undefined) throw new Lie("events that are not UTF-8");
+      must(text !== undefined, "the UTF-8 of events");
       yield text;
       line = [];
     }

@@ -1,14 +1,14 @@
 // Folders: what an id stands for. SPEC.md, section 3. A folder that is read is checked to the last byte, so a server
-// can hide comments from a page but never change one; a folder that is made has the id that every server gives it.
+// can hide comments from a page but never change one. make.ts makes them.
 
 import { toHex } from "./bytes.ts";
 import { type Block, maxCar, openCar } from "./car.ts";
-import { type Cid, cidLength, cidOf, equalCids, type Version } from "./cid.ts";
-import { compare, type Hash, hashOf } from "./hash.ts";
-import { Lie } from "./lie.ts";
+import { type Cid, equalCids } from "./cid.ts";
+import type { Hash } from "./hash.ts";
+import { must } from "./lie.ts";
 import { type Sum, sha1 } from "./sha1.ts";
 import { slotOf } from "./slot.ts";
-import { encodeNode, leafBlock, leafBytes, type Link, maxLevels, maxPlain, parseNode } from "./unixfs.ts";
+import { leafBytes, maxLevels, parseNode } from "./unixfs.ts";
 
 export type FolderKind = "topic" | "community";
 
@@ -27,21 +27,21 @@ export interface Found {
 
 /** Checks a directory node, whose block has been checked against its CID, and lists what it leads to, in its order. */
 export function childrenOf(block: Uint8Array, cid: Cid, path: Path, kind: FolderKind): Child[] {
-  if (cid.codec !== "dag-pb") throw new Lie("a folder that is no directory node");
+  must(cid.codec === "dag-pb", "a folder's codec");
   const { sharded, links } = parseNode(block, cid.version);
-  if (!sharded && path.length > 0) throw new Lie("a plain directory within a sharded one");
-  if (sharded && links.length === 0) throw new Lie("a shard without links");
+  must(sharded || path.length === 0, "a plain directory in a shard");
+  must(!sharded || links.length > 0, "an empty shard");
   const codec = kind === "topic" && cid.version === 1 ? "raw" : "dag-pb";
   return links.map((link) => {
     const name = sharded ? link.name.slice(2) : link.name;
     const here = sharded ? [...path, Number.parseInt(link.name.slice(0, 2), 16)] : [];
-    if (link.cid.codec !== (name === "" ? "dag-pb" : codec)) throw new Lie("a link of another codec than this folder's");
+    must(link.cid.codec === (name === "" ? "dag-pb" : codec), "a link's codec");
     if (name === "") {
-      if (here.length >= maxLevels) throw new Lie(`a folder of more than ${maxLevels} levels`);
+      must(here.length < maxLevels, "the number of levels");
       return { cid: link.cid, path: here };
     }
     const slot = sharded ? slotOf(name) : [];
-    if (here.some((index, level) => index !== slot[level])) throw new Lie("a name that stands in another's shard");
+    must(here.every((index, level) => index === slot[level]), "a name in another's shard");
     return { cid: link.cid, name: name as Hash };
   });
 }
@@ -50,7 +50,7 @@ export function childrenOf(block: Uint8Array, cid: Cid, path: Path, kind: Folder
 export function openLeaf(block: Uint8Array, cid: Cid, name: Hash): Found {
   const bytes = leafBytes(block, cid.version);
   const sum = sha1(bytes);
-  if (toHex(sum.hash) !== name) throw new Lie("a comment that is not the one of its name");
+  must(toHex(sum.hash) === name, "a comment's name");
   return { id: name, bytes, sum };
 }
 
@@ -60,100 +60,42 @@ export interface Folder {
   readonly comments: AsyncGenerator<Found>;
 }
 
+/** Who reads a folder. */
+export interface Taker {
+  /** A directory node, which may be kept, and what it leads to. */
+  node(block: Uint8Array, place: { readonly cid: Cid; readonly path: Path }): readonly Child[];
+  /** Whether a comment is wanted. */
+  wants(name: Hash): boolean;
+  /** Called after each block: what it returns is waited for. */
+  pace(): Promise<void> | undefined;
+}
+
+const every: Taker = {
+  node: (block, { cid, path }) => childrenOf(block, cid, path, "topic"),
+  wants: () => true,
+  pace: () => undefined,
+};
+
 /**
  * Opens a topic's folder from its CAR: the one of an id, or the one that the server has now. Comments come as soon as
  * their bytes are there. The CAR is depth first, so at every time it is known what must come next, and what is kept
  * meanwhile is the links still to come.
  */
-export async function openFolder(chunks: AsyncIterable<Uint8Array>, id?: Cid, maxBytes = maxCar): Promise<Folder> {
+export async function openFolder(chunks: AsyncIterable<Uint8Array>, id?: Cid, maxBytes = maxCar, taker = every): Promise<Folder> {
   const { root, blocks } = await openCar(chunks, maxBytes);
-  if (id !== undefined && !equalCids(root, id)) throw new Lie("a CAR of another folder than the one asked for");
-  return { root, comments: readComments(root, blocks) };
+  must(id === undefined || equalCids(root, id), "a CAR of another folder");
+  return { root, comments: readComments(root, blocks, taker) };
 }
 
-/** Takes what must come next off what is expected, the last first: it is this block. */
-export function takeNext(expected: Child[], { cid }: Block): Child {
-  const next = expected.pop();
-  if (next === undefined || !equalCids(next.cid, cid)) throw new Lie("a CAR with a block that is not the folder's next one");
-  return next;
-}
-
-export function mustBeEmpty(expected: readonly Child[]): void {
-  if (expected.length > 0) throw new Lie("a CAR that ends before its folder does");
-}
-
-async function* readComments(root: Cid, blocks: AsyncIterable<Block>): AsyncGenerator<Found> {
+async function* readComments(root: Cid, blocks: AsyncIterable<Block>, { node, wants, pace }: Taker): AsyncGenerator<Found> {
   const expected: Child[] = [{ cid: root, path: [] }];
-  for await (const block of blocks) {
-    const next = takeNext(expected, block);
-    if ("name" in next) {
-      yield openLeaf(block.bytes, block.cid, next.name);
-      continue;
-    }
-    for (const child of childrenOf(block.bytes, block.cid, next.path, "topic").reverse()) expected.push(child);
+  for await (const { cid, bytes } of blocks) {
+    const next = expected.pop();
+    must(next !== undefined && equalCids(next.cid, cid), "the next block of a folder");
+    if ("path" in next) for (const child of [...node(bytes, next)].reverse()) expected.push(child);
+    else if (wants(next.name)) yield openLeaf(bytes, cid, next.name);
+    const rest = pace();
+    if (rest !== undefined) await rest;
   }
-  mustBeEmpty(expected);
-}
-
-/** What a folder that is made has under a name. */
-export interface Entry {
-  readonly name: Hash;
-  readonly cid: Cid;
-  /** The bytes of the block and of all below it. */
-  readonly size: number;
-}
-
-/**
- * The id of the folder of entries whose slots differ, and its size; emit gets its directory nodes, those below first.
- * See listed for entries whose slots may be equal.
- */
-export function makeFolder(entries: readonly Entry[], version: Version, emit?: (block: Block) => void): Omit<Entry, "name"> {
-  const node = (sharded: boolean, links: readonly Link[]): Omit<Entry, "name"> => {
-    const bytes = encodeNode({ sharded, links });
-    const cid = cidOf(bytes, version, "dag-pb");
-    emit?.({ cid, bytes });
-    return { cid, size: links.reduce((sum, { size }) => sum + size, bytes.length) };
-  };
-  const sorted = [...entries].sort((a, b) => compare(a.name, b.name));
-  if (sorted.length * (40 + cidLength(version)) <= maxPlain) return node(false, sorted);
-  // As deep as slots are long, so it may call itself.
-  const shard = (slotted: readonly { slot: Uint8Array; entry: Entry }[], level: number): Omit<Entry, "name"> => {
-    const places = new Map<number, { slot: Uint8Array; entry: Entry }[]>();
-    for (const each of slotted) {
-      const index = each.slot[level];
-      if (index === undefined) throw new RangeError("two names of one slot in a folder");
-      places.set(index, [...(places.get(index) ?? []), each]);
-    }
-    const links = [...places].sort(([a], [b]) => a - b).map(([index, here]): Link => {
-      const name = index.toString(16).toUpperCase().padStart(2, "0");
-      const [first] = here;
-      if (first !== undefined && here.length === 1) return { ...first.entry, name: name + first.entry.name };
-      return { ...shard(here, level + 1), name };
-    });
-    return node(true, links);
-  };
-  return shard(sorted.map((entry) => ({ slot: slotOf(entry.name), entry })), 0);
-}
-
-/** What a topic's folder has for a comment, and the block for a CAR. */
-export function leafOf(bytes: Uint8Array, version: Version): { entry: Entry; block: Block } {
-  const block = leafBlock(bytes, version);
-  const cid = cidOf(block, version, version === 1 ? "raw" : "dag-pb");
-  return { entry: { name: hashOf(bytes), cid, size: block.length }, block: { cid, bytes: block } };
-}
-
-/** The comments that a topic's folder lists: of those with one slot the one of the smallest name. */
-export function listed(entries: readonly Entry[]): Entry[] {
-  const bySlot = new Map<string, Entry>();
-  for (const entry of entries) {
-    const slot = toHex(slotOf(entry.name));
-    const other = bySlot.get(slot);
-    if (other === undefined || entry.name < other.name) bySlot.set(slot, entry);
-  }
-  return [...bySlot.values()];
-}
-
-/** The id of the folder of a topic's comments. */
-export function topicId(comments: Iterable<Uint8Array>, version: Version): Cid {
-  return makeFolder(listed([...comments].map((bytes) => leafOf(bytes, version).entry)), version).cid;
+  must(expected.length === 0, "a folder that ends early");
 }

@@ -2,8 +2,9 @@
 
 import { concat, fromHex, fromUTF8, toHex, urlOf, utf8 } from "./bytes.ts";
 import { encodeBase58 } from "./cid.ts";
+import { type Fields, fieldsOf, readFields } from "./fields.ts";
 import { type Hash, parseHash } from "./hash.ts";
-import { Lie } from "./lie.ts";
+import { must } from "./lie.ts";
 import { sha256 } from "./sha256.ts";
 import { slowVerifier, type Verifier } from "./verifier.ts";
 
@@ -80,15 +81,14 @@ export async function openHello(
   { nonce, origin, now }: Asked,
   verifier: Verifier = slowVerifier,
 ): Promise<Hello> {
-  must(answer.length <= maxHello, `of ${answer.length} bytes`);
-  const outer = object(parse(fromUTF8(answer)), "the answer");
+  must(answer.length <= maxHello, "length");
+  const outer = readFields(fromUTF8(answer));
   const text = outer["hello"];
-  must(typeof text === "string", "that is none");
+  must(typeof text === "string", "text");
   const signature = string(outer, "signature");
   const signed = string(outer, "origin");
-  must(string(outer, "nonce") === nonce, "for another nonce");
-  must(canonicalOrigin(signed) === signed, "whose origin is not in its one spelling");
-  must(origin === undefined || canonicalOrigin(origin) === signed, `of ${signed}, not of where it was fetched from`);
+  must(string(outer, "nonce") === nonce, "nonce");
+  must(canonicalOrigin(signed) === signed && signed === canonicalOrigin(origin ?? signed), `origin ${signed}`);
   return openSigned(text, signature, nonce, signed, now, verifier);
 }
 
@@ -104,44 +104,35 @@ export async function openChannelHello(
   { nonce, origin, now }: Required<Asked>,
   verifier: Verifier = slowVerifier,
 ): Promise<Hello> {
-  must(hello.length <= maxHello, `of ${hello.length} bytes`);
-  const text = fromUTF8(hello);
-  must(text !== undefined, "that is not UTF-8");
-  return openSigned(text, toHex(signature), nonce, origin, now, verifier);
+  must(hello.length <= maxHello, "length");
+  return openSigned(fromUTF8(hello) ?? "", toHex(signature), nonce, origin, now, verifier);
 }
 
 async function openSigned(text: string, signature: string, nonce: string, origin: string, now: number, verifier: Verifier): Promise<Hello> {
-  const inner = object(parse(text), "the hello");
-  must(inner["protocol"] === 1, "of another protocol");
-  const hello = readHello(inner, now);
+  const hello = readHello(readFields(text), now);
   const isHex = /^[0-9a-f]{128}$/.test(signature);
-  must(isHex && (await verifier(fromHex(hello.key), helloMessage(nonce, origin, text), fromHex(signature))), "whose signature does not verify");
+  must(isHex && (await verifier(fromHex(hello.key), helloMessage(nonce, origin, text), fromHex(signature))), "signature");
   return hello;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function must(holds: boolean, otherwise: string): asserts holds {
-  if (!holds) throw new Lie(`a hello ${otherwise}`);
-}
-
 function readHello(fields: Fields, now: number): Hello {
+  must(fields["protocol"] === 1, "protocol");
   const key = string(fields, "key");
-  must(/^[0-9a-f]{64}$/.test(key), "without a key");
+  must(/^[0-9a-f]{64}$/.test(key), "key");
   const peerId = string(fields, "peerId");
-  must(peerId === peerIdOf(key), "whose peerId is not its key's");
+  must(peerId === peerIdOf(key), "peerId");
   const expires = string(fields, "expires");
   const end = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(expires) ? Date.parse(expires) : Number.NaN;
-  must(end > now && end <= now + maxLifeMillis + maxClockMillis, "that has expired, or lasts too long");
+  must(end > now && end <= now + maxLifeMillis + maxClockMillis, "expires");
   const { cidVersion } = fields;
-  must(cidVersion === 0 || cidVersion === 1, "without a cidVersion");
+  must(cidVersion === 0 || cidVersion === 1, "cidVersion");
   const communities = list(fields, "communities").map(parseHash);
-  must(communities.every((hash) => hash !== undefined), "with a community that is no hash");
+  must(communities.every((hash) => hash !== undefined), "communities");
   const multiaddrs = list(fields, "multiaddrs");
-  must(multiaddrs.every((addr) => addr.endsWith(`/p2p/${peerId}`)), "with another peer's address");
-  const limits = object(fields["limits"], "limits");
+  must(multiaddrs.every((addr) => addr.endsWith(`/p2p/${peerId}`)), "multiaddrs");
+  const limits = fieldsOf(fields["limits"]);
   const webtransport = fields["webtransport"];
-  must(webtransport == null || JSON.stringify(webtransport).length <= maxWebTransport, "that says too much of WebTransport");
+  must(webtransport == null || JSON.stringify(webtransport).length <= maxWebTransport, "webtransport");
   return {
     software: string(fields, "software"),
     key,
@@ -164,38 +155,24 @@ function readHello(fields: Fields, now: number): Hello {
   };
 }
 
-function parse(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    throw new Lie("a hello that is not JSON");
-  }
-}
-
-function object(value: unknown, what: string): Fields {
-  must(typeof value === "object" && value !== null && !Array.isArray(value), `in which ${what} is no object`);
-  return value as Fields;
-}
-
 function isString(value: unknown): value is string {
   return typeof value === "string" && utf8(value).length <= maxString && !/\p{Cc}/u.test(value);
 }
 
 function string(fields: Fields, name: string): string {
   const value = fields[name];
-  must(isString(value), `whose ${name} is no string of at most ${maxString} bytes without control characters`);
+  must(isString(value), name);
   return value;
 }
 
 function number(fields: Fields, name: string, absent?: number): number {
   const value = fields[name] ?? absent;
-  must(typeof value === "number" && value >= 0, `whose ${name} is no number`);
+  must(typeof value === "number" && value >= 0, name);
   return value;
 }
 
 function list(fields: Fields, name: keyof typeof maxEntries): string[] {
   const value = fields[name];
-  const isList = Array.isArray(value) && value.length <= maxEntries[name] && value.every(isString);
-  must(isList, `whose ${name} is no list of at most ${maxEntries[name]} strings`);
+  must(Array.isArray(value) && value.length <= maxEntries[name] && value.every(isString), name);
   return value as string[];
 }

@@ -5,3 +5,8 @@
 export class Lie extends Error {
   override readonly name = "Lie";
 }
+
+/** What is asked of bytes from elsewhere. */
+export function must(holds: boolean, what: string): asserts holds {
+  if (!holds) throw new Lie(`not as it must be: ${what}`);
+}

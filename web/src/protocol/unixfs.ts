@@ -1,18 +1,16 @@
 // The blocks of a folder: leaves and directory nodes, in the one encoding that SPEC.md, section 3, gives them. What
-// is read must be in that encoding to the byte: else one set of files would have many ids.
+// is read must be in that encoding to the byte: else one set of files would have many ids. make.ts writes it.
 
-import { type Bytes, concat, equal, readVarint, startsWith, utf8, varint } from "./bytes.ts";
-import { type Cid, cidBytes, cidLength, readCid, type Version } from "./cid.ts";
+import { type Bytes, concat, equal, readVarint, startsWith, varint } from "./bytes.ts";
+import { type Cid, cidLength, readCid, type Version } from "./cid.ts";
 import { maxDocument } from "./document.ts";
-import { Lie } from "./lie.ts";
+import { must } from "./lie.ts";
 
 /** The block of a leaf: a document and what version 0 puts around it. */
 export const maxLeaf = maxDocument + 32;
 export const maxNode = 524288;
 /** The levels of shards, one for each byte of a slot. */
 export const maxLevels = 8;
-/** n names make a sharded folder if n x (40 + CID length) is greater. */
-export const maxPlain = 262144;
 
 export interface Link {
   /** Of a shard: the index as two upper-case hex digits, then the name, if it is no shard below. */
@@ -31,32 +29,23 @@ export interface Node {
 const plainNode = Uint8Array.of(0x0a, 0x02, 0x08, 0x01);
 
 /** A field of protobuf that holds bytes. */
-function field(tag: number, ...parts: readonly Uint8Array[]): Uint8Array[] {
+export function field(tag: number, ...parts: readonly Uint8Array[]): Uint8Array[] {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   return [Uint8Array.of(tag, ...varint(length)), ...parts];
 }
 
-function numberField(tag: number, n: number): Uint8Array {
-  return Uint8Array.of(tag, ...varint(n));
-}
-
-/** The one block of a comment. */
-export function leafBlock(document: Uint8Array, version: Version): Uint8Array {
-  return version === 1 ? document : concat([leafHead(document.length), document, leafTail(document.length)]);
-}
-
 /** What version 0 puts before and behind a document of so many bytes. */
-function leafHead(n: number): Bytes {
+export function leafHead(n: number): Bytes {
   const inner = [0x08, 0x02, 0x12, ...varint(n)];
   return Uint8Array.of(0x0a, ...varint(inner.length + n + leafTail(n).length), ...inner);
 }
-function leafTail(n: number): Bytes {
+export function leafTail(n: number): Bytes {
   return Uint8Array.of(0x18, ...varint(n));
 }
 
 /** The comment in a leaf's block. */
 export function leafBytes(block: Uint8Array, version: Version): Uint8Array {
-  if (block.length > maxLeaf) throw new Lie(`a leaf of ${block.length} bytes`);
+  must(block.length <= maxLeaf, "a leaf's size");
   if (version === 1) return block;
   // 0a <length> 08 02 12 <n> <bytes> 18 <n>: what is found by that must give the same block.
   const outer = block[0] === 0x0a ? readVarint(block, 1) : undefined;
@@ -64,19 +53,13 @@ export function leafBytes(block: Uint8Array, version: Version): Uint8Array {
   const n = inner?.value ?? 0;
   const head = leafHead(n);
   const document = block.subarray(head.length, head.length + n);
-  if (!startsWith(block, head) || !equal(block.subarray(head.length + n), leafTail(n))) throw new Lie("a block that is no leaf of version 0");
+  must(startsWith(block, head) && equal(block.subarray(head.length + n), leafTail(n)), "a leaf");
   return document;
 }
 
-export function encodeNode({ sharded, links }: Node): Bytes {
-  const fields = links.flatMap(({ name, cid, size }) =>
-    field(0x12, concat([...field(0x0a, cidBytes(cid)), ...field(0x12, utf8(name)), numberField(0x18, size)])),
-  );
-  return concat([...fields, ...(sharded ? field(0x0a, shardData(links)) : [plainNode])]);
-}
-
-/** UnixFS of a shard: which of the 256 places have a link, the hash function and the fan-out. */
-function shardData(links: readonly Link[]): Bytes {
+/** What a node has behind its links: of a shard, which of the 256 places have one, the hash function and the fan-out. */
+export function dataOf({ sharded, links }: Node): Bytes {
+  if (!sharded) return plainNode;
   // As a number with a bit for each index, without the zeros before it.
   const bits = new Uint8Array(32);
   for (const { name } of links) {
@@ -85,7 +68,7 @@ function shardData(links: readonly Link[]): Bytes {
   }
   const first = bits.findIndex((byte) => byte !== 0);
   const bitfield = first < 0 ? new Uint8Array(0) : bits.subarray(first);
-  return concat([Uint8Array.of(0x08, 0x05), ...field(0x12, bitfield), Uint8Array.of(0x28, 0x22, 0x30, 0x80, 0x02)]);
+  return concat(field(0x0a, Uint8Array.of(0x08, 0x05), ...field(0x12, bitfield), Uint8Array.of(0x28, 0x22, 0x30, 0x80, 0x02)));
 }
 
 /**
@@ -93,12 +76,12 @@ function shardData(links: readonly Link[]): Bytes {
  * encodeNode would write, so encoding the node again gives the block.
  */
 export function parseNode(block: Uint8Array, version: Version): Node {
-  if (block.length > maxNode) throw new Lie(`a directory node of ${block.length} bytes`);
+  must(block.length <= maxNode, "a node's size");
   const links: Link[] = [];
   let at = 0;
   while (block[at] === 0x12) {
     const length = readVarint(block, at + 1);
-    if (length === undefined) throw notCanonical();
+    must(length !== undefined, encoding);
     at = length.end + length.value;
     links.push(parseLink(block.subarray(length.end, at), version));
   }
@@ -106,7 +89,7 @@ export function parseNode(block: Uint8Array, version: Version): Node {
   const sharded = !equal(rest, plainNode);
   const node: Node = { sharded, links };
   checkNames(node);
-  if (sharded && !equal(rest, concat(field(0x0a, shardData(links))))) throw notCanonical();
+  must(equal(rest, dataOf(node)), encoding);
   return node;
 }
 
@@ -114,12 +97,12 @@ export function parseNode(block: Uint8Array, version: Version): Node {
 function parseLink(bytes: Uint8Array, version: Version): Link {
   const nameAt = 2 + cidLength(version);
   const cid = bytes[0] === 0x0a && bytes[1] === cidLength(version) ? readCid(bytes.subarray(2, nameAt)) : undefined;
-  if (cid === undefined || cid.version !== version) throw new Lie(`a link without a CID of version ${version}`);
+  must(cid?.version === version, "a link's version");
   // A name of the form that checkNames asks for has 42 bytes at most, so its length is a single byte.
   const length = bytes[nameAt + 1] ?? 0;
   const sizeAt = nameAt + 2 + length;
   const size = readVarint(bytes, sizeAt + 1);
-  if (bytes[nameAt] !== 0x12 || length > 42 || bytes[sizeAt] !== 0x18 || size?.end !== bytes.length) throw notCanonical();
+  must(bytes[nameAt] === 0x12 && length <= 42 && bytes[sizeAt] === 0x18 && size?.end === bytes.length, encoding);
   return { name: String.fromCharCode(...bytes.subarray(nameAt + 2, sizeAt)), cid, size: size.value };
 }
 
@@ -128,14 +111,12 @@ function checkNames({ sharded, links }: Node): void {
   const form = sharded ? /^[0-9A-F]{2}([0-9a-f]{40})?$/ : /^[0-9a-f]{40}$/;
   let before = "";
   for (const { name } of links) {
-    if (!form.test(name)) throw new Lie("a directory node with a name of another form");
+    must(form.test(name), "the form of names");
     // Of a shard the index alone is the order, and no two links have one.
     const key = sharded ? name.slice(0, 2) : name;
-    if (key <= before) throw new Lie("a directory node whose names are not in order");
+    must(key > before, "the order of names");
     before = key;
   }
 }
 
-function notCanonical(): Lie {
-  return new Lie("a block that is no directory node in the one encoding");
-}
+const encoding = "a node's encoding";

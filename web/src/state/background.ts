@@ -2,30 +2,41 @@
 // those that come while he is elsewhere, and notices when the page itself was replaced.
 
 import { effect } from "./signals.ts";
-import { packFiles } from "../keep/pack.ts";
 import { changeTopic, keptTopics } from "../keep/topics.ts";
-import type { TopicReader } from "../net/net.ts";
 import { type Place, placeText } from "../protocol/hash.ts";
 import { menu } from "../strings/en-later.ts";
 import { page } from "../strings/en.ts";
 import { current } from "../ui/app.tsx";
-import { openChannel } from "../workers/pool.ts";
-import { muted, notifies, people } from "./me.ts";
-import { keeping, looked, net, tell } from "./page.ts";
+import { showNotes } from "../ui/waits.tsx";
+import type { Reply } from "../workers/messages.ts";
+import { keepCopy, renewCopy } from "./copy.ts";
+import { startHelping } from "./helping.ts";
+import { muted, people } from "./me.ts";
+import { markIcon, tellOf } from "./notify.ts";
+import { startOutbox } from "./outbox.ts";
+import { keeping, looked, tell, unseen } from "./page.ts";
+import { openQuiet, readOnce } from "./rounds.ts";
 
 /** Topics that are looked at in one round, those visited last first; one after the other. */
 export const maxLooked = 20;
 const roundMillis = 5 * 60_000;
 /** A topic that takes longer waits for the next round. */
 const lookMillis = 20_000;
+/** What a visit read is as old as this at most. */
+const seenMillis = 60_000;
 /** The page's own address is asked again when it was not looked at for so long. */
 const updateMillis = 60 * 60_000;
 
 export function startBackground(): void {
+  startOutbox();
+  showNotes();
   void round();
   setInterval(() => void round(), roundMillis);
-  notifyOfReplies();
+  followReplies();
+  rememberSeen();
+  markIcon();
   noticeUpdates();
+  void startHelping();
 }
 
 async function round(): Promise<void> {
@@ -33,82 +44,83 @@ async function round(): Promise<void> {
   if (people.peek().length === 0 || !navigator.onLine) return;
   const keep = await keeping;
   const followed = (await keptTopics(keep).catch(() => [])).filter(([, { followed: on }]) => on).slice(0, maxLooked);
-  for (const [place] of followed) {
+  for (const [place, { name }] of followed) {
     const open = current.peek()?.place;
     if (open !== undefined && placeText(open) === placeText(place)) continue;
     const replies = await look(place);
-    if (replies !== undefined) await changeTopic(keep, place, { replies }).catch(() => undefined);
+    if (replies === undefined) continue;
+    await changeTopic(keep, place, { replies: replies.map(({ id }) => id) }).catch(() => undefined);
+    await tellOf(place, name, replies);
   }
   looked.value++;
 }
 
 /** Replies in a topic that came since the last visit. */
-function look(place: Place): Promise<readonly string[] | undefined> {
+function look(place: Place): Promise<readonly Reply[] | undefined> {
   return new Promise((resolve) => {
-    let reader: TopicReader | undefined;
+    let stop = (): void => undefined;
     let live = false;
-    const channel = openChannel((message) => {
+    const quiet = openQuiet(place, { order: "oldest", muted: muted.peek() }, (message) => {
       if (message.kind === "held") {
-        reader = net.peek()?.read(place, new Set(message.ids), {
-          files: (files, server) => {
-            const pack = packFiles(files.map(({ bytes }) => bytes));
-            channel.send({ kind: "files", session: channel.session, server, pack }, [pack]);
-          },
-          total: () => undefined,
-          agreement: () => undefined,
-          onOneServer: () => undefined,
-          folder: () => undefined,
-          state: (state) => {
-            if (state !== "live" && state !== "empty") return;
-            live = true;
-            channel.send({ kind: "live", session: channel.session });
-          },
-        }, message.folder === "" ? undefined : message.folder);
+        stop = readOnce(place, { held: new Set(message.ids), ...(message.folder === "" ? {} : { folder: message.folder }) }, quiet.take(), () => {
+          live = true;
+          quiet.ask("live");
+        });
       }
       if (message.kind === "thread" && live && message.facts.unverified === 0) end(message.facts.replies);
     });
     const timer = setTimeout(() => end(undefined), lookMillis);
-    function end(replies: readonly string[] | undefined): void {
+    function end(replies: readonly Reply[] | undefined): void {
       clearTimeout(timer);
-      reader?.close();
-      channel.send({ kind: "close", session: channel.session });
-      channel.close();
+      stop();
+      quiet.close();
       resolve(replies);
     }
-    const reading = { order: "oldest", mine: people.peek().map(({ key }) => key), muted: muted.peek(), lists: [], showHidden: true } as const;
-    channel.send({ kind: "open", session: channel.session, place, reading, quiet: true });
   });
 }
 
-/** A notification for each reply that comes while the page is open and not looked at. */
-function notifyOfReplies(): void {
-  const told = new Set<string>();
+/** Counts what came in other topics, and tells of what comes to this one. */
+function followReplies(): void {
+  effect(() => {
+    const open = current.value?.place;
+    const now = looked.value;
+    void keeping.then(keptTopics).then((all) => {
+      if (now === looked.peek()) unseen.value = all.filter(([place]) => open === undefined || placeText(place) !== placeText(open)).reduce((sum, [, { replies }]) => sum + replies.length, 0);
+    }, () => undefined);
+  });
   effect(() => {
     const topic = current.value;
-    const replies = topic?.facts.value.replies ?? [];
-    const isNew = replies.filter((id) => !told.has(id));
-    for (const id of isNew) told.add(id);
-    if (isNew.length === 0 || !notifies.peek() || document.visibilityState === "visible") return;
-    try {
-      new Notification(menu.reply(topic?.name.peek() ?? ""), { tag: topic?.place.topic ?? "" });
-    } catch {
-      // Some browsers leave these to service workers.
-    }
+    if (topic !== undefined) void tellOf(topic.place, topic.name.peek(), topic.facts.value.replies);
   });
+}
+
+/** Remembers until when a topic was as servers have it. */
+function rememberSeen(): void {
+  const seen = (): void => {
+    const topic = current.peek();
+    if (topic?.state.peek() === "live") void keeping.then((keep) => changeTopic(keep, topic.place, { seen: Date.now() })).catch(() => undefined);
+  };
+  effect(() => {
+    if (current.value?.state.value === "live") seen();
+  });
+  setInterval(seen, seenMillis);
 }
 
 /** Scripts lie in a folder whose name follows from what is in it: another name is another page. */
 function noticeUpdates(): void {
   const [, folder] = /\/([^/]+)\/[^/]+$/.exec(new URL(import.meta.url).pathname) ?? [];
+  if (folder === undefined) return;
   let asked = Date.now();
-  document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState !== "visible" || folder === undefined || Date.now() - asked < updateMillis) return;
+  async function look(): Promise<void> {
     asked = Date.now();
-    void fetch("./", { headers: { Accept: "text/html" }, cache: "no-cache" })
-      .then(async (response) => (response.ok ? response.text() : folder))
-      .catch(() => folder)
-      .then((index) => {
-        if (!index.includes(folder)) tell({ text: menu.update, action: { label: page.reload, act: () => location.reload() } });
-      });
+    const response = await fetch("./", { headers: { Accept: "text/html" }, cache: "no-cache" });
+    if (!response.ok || (await response.text()).includes(folder as string)) return;
+    await renewCopy().catch(() => undefined);
+    tell({ text: menu.update, action: { label: page.reload, act: () => location.reload() } });
+  }
+  const ask = (): void => void look().catch(() => undefined);
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible" && Date.now() - asked >= updateMillis) ask();
   });
+  void keepCopy(folder, ask).catch(() => undefined);
 }

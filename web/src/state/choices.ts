@@ -2,7 +2,7 @@
 
 import { placeText } from "../protocol/hash.ts";
 import { applyLooks, type Looks, looks, looksName } from "./looks.ts";
-import { activeKey, type ChosenList, keepSetting, lists, maxLists, maxMuted, muted } from "./me.ts";
+import { activeKey, chosen, type ChosenList, keepSetting, maxLists, maxMuted, muted } from "./me.ts";
 
 export function mute(key: string, on: boolean): void {
   const others = muted.value.filter((each) => each !== key);
@@ -11,8 +11,14 @@ export function mute(key: string, on: boolean): void {
 }
 
 export function setLists(next: readonly ChosenList[]): void {
-  lists.value = next.slice(0, maxLists);
-  void keepSetting("lists", lists.value.map(({ place, label }) => `${placeText(place)} ${label}`));
+  chosen.value = next.slice(0, 2 * maxLists);
+  void keepSetting("lists", chosen.value.map(({ place, label, off }) => `${placeText(place)}${off ? "-" : " "}${label}`));
+}
+
+/** Uses a list, or one that is there already otherwise. */
+export function setList(list: ChosenList): void {
+  const isIt = ({ place }: ChosenList): boolean => placeText(place) === placeText(list.place);
+  setLists(chosen.value.some(isIt) ? chosen.value.map((each) => (isIt(each) ? list : each)) : [...chosen.value, list]);
 }
 
 export function setActive(key: string): void {

@@ -3,10 +3,9 @@
 
 import { computed, signal } from "./signals.ts";
 import { type KeptKey, keptKeys } from "../keep/person.ts";
-import type { Place } from "../protocol/hash.ts";
-import { parsePlace } from "../protocol/hash.ts";
+import { parsePlace, type Place, placeText } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
-import { keeping } from "./page.ts";
+import { configured, keeping } from "./page.ts";
 
 export interface Me {
   /** 64 hex digits. */
@@ -18,9 +17,11 @@ export interface ChosenList {
   readonly place: Place;
   /** What the reader calls it. */
   readonly label: string;
+  /** Kept, and not read. */
+  readonly off: boolean;
 }
 
-/** Names that are muted, and lists that are used. */
+/** Names that are muted, and lists that are used; as many more may be off. */
 export const maxMuted = 1000;
 export const maxLists = 16;
 
@@ -28,7 +29,9 @@ export const people = signal<readonly Me[]>([]);
 export const activeKey = signal("");
 export const me = computed(() => people.value.find(({ key }) => key === activeKey.value) ?? people.value[0]);
 export const muted = signal<readonly string[]>([]);
-export const lists = signal<readonly ChosenList[]>([]);
+/** Those that the reader or the site chose, and those that are on. */
+export const chosen = signal<readonly ChosenList[]>([]);
+export const lists = computed(() => chosen.value.filter(({ off }) => !off).slice(0, maxLists));
 export const order = signal<Order>("best");
 /** Notices that were dismissed for good. */
 export const dismissed = signal<readonly string[]>([]);
@@ -47,14 +50,22 @@ export async function loadMe(): Promise<void> {
   people.value = keys.map(([key, kept]) => ({ key, kept }));
   activeKey.value = String(of.get("active") ?? "");
   muted.value = texts(of.get("muted"), maxMuted);
-  lists.value = texts(of.get("lists"), maxLists).flatMap((text) => {
-    const place = parsePlace(text.slice(0, 81));
-    return place === undefined ? [] : [{ place, label: text.slice(82) }];
-  });
+  chosen.value = readLists(texts(of.get("lists"), 2 * maxLists));
   const sorted = String(of.get("order") ?? "");
   if (orders.includes(sorted)) order.value = sorted as Order;
   dismissed.value = texts(of.get("dismissed"), 32);
   notifies.value = of.get("notifies") === true;
+  const site = readLists((await configured).lists);
+  // What the reader said of a list of the site's holds.
+  chosen.value = [...new Map([...site, ...chosen.value].map((list) => [placeText(list.place), list])).values()];
+}
+
+/** "<place> <label>"; one that is off has a "-" between. */
+function readLists(all: readonly string[]): ChosenList[] {
+  return all.flatMap((text) => {
+    const place = parsePlace(text.slice(0, 81));
+    return place === undefined ? [] : [{ place, label: text.slice(82), off: text[81] === "-" }];
+  });
 }
 
 function texts(value: unknown, max: number): string[] {

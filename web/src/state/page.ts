@@ -17,7 +17,12 @@ export const online = signal(navigator.onLine);
 /** The part of the page that lies over the rest. */
 export const panel = signal<"network" | undefined>(undefined);
 
-export const keeping: Promise<Keep> = openKeep();
+let opened: (keep: Keep) => void;
+/** As configured below, from startPage on: in a worker, which has this code, too, nothing begins with it. */
+export const keeping = new Promise<Keep>((resolve) => (opened = resolve));
+
+/** Replies to the reader in topics that are not open. */
+export const unseen = signal(0);
 
 /** Rounds in which it was looked for replies: what is kept of topics is another after each. */
 export const looked = signal(0);
@@ -51,7 +56,8 @@ export function loader<T>(load: () => Promise<T>): () => Promise<T | undefined> 
   };
 }
 
-const configured = loadConfig();
+let read: (config: Config) => void;
+export const configured = new Promise<Config>((resolve) => (read = resolve));
 
 /** Where a topic is looked for before the network is here: the first server that a person or the site chose. */
 export async function firstServer(): Promise<string | undefined> {
@@ -73,8 +79,9 @@ export const startNet = loader(async (): Promise<Net> => {
 });
 
 export async function startPage(): Promise<void> {
+  void openKeep().then(opened);
   addEventListener("hashchange", () => (route.value = readRoute(location.hash)));
   addEventListener("online", () => (online.value = true));
   addEventListener("offline", () => (online.value = false));
-  config.value = await configured;
+  read((config.value = await loadConfig()));
 }

@@ -88,7 +88,7 @@ export function openTopic(place: Place, knownName: string): Topic {
   const onOne = signal<ReadonlySet<Hash>>(new Set<Hash>());
   const byKey = new Map<string, DrawnSection>();
   const readers: TopicReader[] = [];
-  const listReaders = new Map<string, TopicReader>();
+  const listReaders = new Map<string, () => void>();
   let closed = false;
   let opened = false;
   let isLive = false;
@@ -111,26 +111,25 @@ export function openTopic(place: Place, knownName: string): Topic {
     opened = true;
   });
   const stopLists = effect(() => {
-    const made = net.value;
-    if (made === undefined) return;
-    for (const { place: list } of lists.value) readList(list);
+    const used = net.value === undefined ? [] : lists.value;
+    // A list that is off asks nobody, and neither do its delegates'.
+    stopReadingLists();
+    for (const { place: list } of used) void readList(list);
   });
 
   /** Reads a list, or a delegate's. */
-  function readList(where: Place): void {
-    const made = net.peek();
-    if (made === undefined || closed || listReaders.has(placeText(where))) return;
-    listReaders.set(
-      placeText(where),
-      made.read(where, new Set(), {
-        files: (files, server) => sendFiles(files, server, where),
-        total: () => undefined,
-        state: () => undefined,
-        agreement: () => undefined,
-        onOneServer: () => undefined,
-        folder: () => undefined,
-      }),
-    );
+  async function readList(where: Place): Promise<void> {
+    const key = placeText(where);
+    if (closed || listReaders.has(key)) return;
+    const waits = (): void => undefined;
+    listReaders.set(key, waits);
+    const { readAgain } = await import("./rounds.ts");
+    if (listReaders.get(key) === waits) listReaders.set(key, readAgain(where, (files, server) => sendFiles(files, server, where)));
+  }
+
+  function stopReadingLists(): void {
+    for (const stop of listReaders.values()) stop();
+    listReaders.clear();
   }
 
   function sendFiles(files: readonly File[], server: string, list?: Place): void {
@@ -174,11 +173,13 @@ export function openTopic(place: Place, knownName: string): Topic {
         void draw(message.section.key, message.section.rows);
         return;
       case "delegates":
-        for (const where of message.places) readList(where);
+        for (const where of message.places) void readList(where);
         return;
+      case "lists":
       case "refused":
       case "found":
       case "wanted":
+      case "full":
         return;
     }
   }
@@ -283,7 +284,8 @@ export function openTopic(place: Place, knownName: string): Topic {
     close() {
       closed = true;
       for (const stop of stops) stop();
-      for (const reader of [...readers, ...listReaders.values()]) reader.close();
+      for (const reader of readers) reader.close();
+      stopReadingLists();
       channel.send({ kind: "close", session });
       channel.close();
       const [known, comments] = [name.peek(), facts.peek().total];

@@ -1,40 +1,25 @@
-// Writing: keys, signing, work, sending. A document is shown as soon as it is signed; it is on its way until a server
-// says that it is on its disk.
+// Writing: keys, and what is said with them. A document is shown as soon as it is signed; it is the outbox's until a
+// server says that it is on its disk.
 
 import { changeTopic } from "../keep/topics.ts";
 import type { KeptKey } from "../keep/person.ts";
-import { dropWaiting, keepKey, keepWaiting, keptWaiting } from "../keep/writing.ts";
-import { type PostOutcome } from "../net/net.ts";
-import { type Draft, signDraft } from "../protocol/build.ts";
+import { keepKey } from "../keep/writing.ts";
+import type { Draft } from "../protocol/build.ts";
 import { toHex } from "../protocol/bytes.ts";
-import { type Document, isRefusal, maxDocument } from "../protocol/document.ts";
-import type { Hash, Place } from "../protocol/hash.ts";
-import { listTopic } from "../protocol/kinds.ts";
-import { hashOfName } from "../protocol/hash.ts";
+import { maxDocument } from "../protocol/document.ts";
+import { type Hash, hashOfName } from "../protocol/hash.ts";
 import { publicKey } from "../protocol/signature.ts";
 import { voteWork } from "../protocol/work.ts";
 import type { Row } from "../workers/messages.ts";
-import { payWork } from "../workers/working.ts";
-import { setActive, setLists } from "./choices.ts";
-import { activeKey, lists, type Me, me, people } from "./me.ts";
-import { keeping, servers, startNet } from "./page.ts";
+import { setActive } from "./choices.ts";
+import { sayFull } from "./full.ts";
+import { activeKey, type Me, me, people } from "./me.ts";
+import { type Item, maxFreeWork, outbox, post as postItem, postLater, sign, takeBack, type Tell } from "./outbox.ts";
+import { keeping, servers } from "./page.ts";
 import type { Topic } from "./topic.ts";
 
-/** Servers that a document is given to; they give it to the others. */
-export const wantedServers = 2;
 /** A delete can be taken back so long. */
 export const undoMillis = 10_000;
-/** Work that is paid without being asked twice: some seconds of it. */
-export const maxFreeWork = 24;
-
-/** Codes of posts that reached nobody: they say nothing of the document. */
-const outOfReach = new Set(["no-server", "unreachable", "timeout", "broke", "lied", "stopped", "stopping"]);
-
-export type SendState =
-  | { readonly at: "sending" }
-  | { readonly at: "working"; readonly part: number }
-  | { readonly at: "saved"; readonly servers: number; readonly done: boolean }
-  | { readonly at: "failed"; readonly code: string; readonly detail: string; readonly retryAfter: number };
 
 /** Makes a key; nobody is asked, nothing is sent. */
 export async function makeKey(name: string): Promise<Me> {
@@ -56,7 +41,10 @@ export async function addKey(seed: Uint8Array, name: string, saved: boolean): Pr
 
 export async function changeKey({ key, kept }: Me, change: Partial<KeptKey>): Promise<void> {
   const next = { ...kept, ...change };
-  await keepKey(await keeping, key, next);
+  await keepKey(await keeping, key, next).catch((error: unknown) => {
+    if (error instanceof RangeError) throw error;
+    sayFull();
+  });
   const others = people.peek().filter((each) => each.key !== key);
   people.value = [...others, { key, kept: next }].sort((a, b) => a.kept.made - b.kept.made);
 }
@@ -88,71 +76,26 @@ function draftOf(topic: Topic, author: Me, said: Said): Draft {
   };
 }
 
-async function pay(draft: Draft, author: Me, bits: number, tell: (part: number) => void, signal: AbortSignal): Promise<Draft> {
-  const nonce = await payWork({ draft, key: author.key, bits }, (tried) => tell(1 - Math.exp(-tried / 2 ** bits)), signal);
-  return { ...draft, nonce };
-}
-
-function signed(draft: Draft, author: Me): Document {
-  const document = signDraft(draft, author.kept.seed);
-  if (isRefusal(document)) throw new RangeError(document.detail);
-  return document;
-}
-
 /** What the servers that are used ask of every post. */
 function usualWork(): number {
   return Math.max(0, ...servers.peek().filter(({ state }) => state === "working").map(({ limits }) => limits?.work ?? 0));
 }
 
-/** Documents that this visit sends, or will send when their time has come. */
-const underWay = new Set<Hash>();
+/** No two are written at one time: it is their order. */
+let lastAt = 0;
 
-/** Signs, pays, shows and sends. Resolves when all is known; whether a server has it. */
-async function send(topic: Topic, author: Me, unpaid: Draft, least: number, tell: (state: SendState) => void, signal: AbortSignal): Promise<boolean> {
-  const keep = await keeping;
-  let bits = Math.max(least, Math.min(usualWork(), maxFreeWork));
-  for (let round = 0; ; round++) {
-    tell({ at: "sending" });
-    const working = (part: number): void => tell({ at: "working", part });
-    const draft = bits === 0 ? unpaid : await pay(unpaid, author, bits, working, signal);
-    const document = signed(draft, author);
-    topic.own(document.bytes);
-    underWay.add(document.id);
-    await keepWaiting(keep, topic.place, document.id, { bytes: document.bytes, at: Date.now(), due: 0 }).catch(() => undefined);
-    const { saved, refused } = await deliver(topic.place, document.bytes, (count) => {
-      if (count === 1) topic.sent(document.id);
-      tell({ at: "saved", servers: count, done: false });
-    }, signal).finally(() => underWay.delete(document.id));
-    await dropWaiting(keep, topic.place, document.id).catch(() => undefined);
-    if (saved > 0) {
-      tell({ at: "saved", servers: saved, done: true });
-      return true;
-    }
-    topic.undo(document.id);
-    const asks = Math.max(0, ...refused.filter(({ code }) => code === "work-needed").map(({ work }) => work));
-    if (asks > bits && asks <= maxFreeWork && round < 3) {
-      bits = asks;
-      continue;
-    }
-    const why = refused.find(({ code }) => !outOfReach.has(code)) ?? refused[0];
-    tell({ at: "failed", code: why?.code ?? "no-server", detail: why?.detail ?? "", retryAfter: why?.retryAfter ?? 0 });
-    return false;
-  }
+/** Pays and signs what is to wait until it is sent, or until it is due. */
+async function itemOf(draft: Draft, author: Me, least: number, due: number, tell: Tell, signal: AbortSignal): Promise<Item> {
+  const bits = Math.max(least, Math.min(usualWork(), maxFreeWork));
+  const { id, bytes } = await sign(draft, author, bits, tell, signal);
+  const { place, target } = draft;
+  lastAt = Math.max(Date.now(), lastAt + 1);
+  return { id, place, bytes, draft, key: author.key, at: lastAt, due, ...(target !== undefined ? { target } : {}) };
 }
 
-type Refused = Extract<PostOutcome, { ok: false }>;
-
-async function deliver(place: Place, bytes: Uint8Array, tell: (saved: number) => void, signal: AbortSignal): Promise<{ saved: number; refused: Refused[] }> {
-  let saved = 0;
-  const refused: Refused[] = [];
-  const made = await startNet();
-  await made?.post(place, bytes, wantedServers, (outcome) => {
-    if (outcome.ok) tell(++saved);
-    else refused.push(outcome);
-  }, signal).catch((error: unknown) => {
-    if (signal.aborted) throw error;
-  });
-  return { saved, refused };
+/** Signs and sends; whether it is in good hands: see outbox.ts, post. */
+export async function send(draft: Draft, author: Me, least: number, tell: Tell, signal = new AbortController().signal): Promise<boolean> {
+  return postItem(await itemOf(draft, author, least, 0, tell, signal), tell, signal);
 }
 
 /** Who posts: the name that is in use, made now if there is none. */
@@ -163,12 +106,13 @@ export async function author(): Promise<Me> {
 export type Writing = { readonly kind: "comment" } | { readonly kind: "reply" | "edit"; readonly row: Row };
 
 /** Posts what was written. */
-export async function post(topic: Topic, about: Writing, body: string, tell: (state: SendState) => void, signal: AbortSignal): Promise<boolean> {
+export async function post(topic: Topic, about: Writing, body: string, tell: Tell, signal: AbortSignal): Promise<boolean> {
   const who = about.kind === "edit" ? ownerOf(about.row) : await author();
   if (who === undefined) throw new Error("another key's comment");
   const said: Said =
     about.kind === "edit" ? { kind: "edit", target: about.row.id, body } : about.kind === "reply" ? { parent: about.row.id, body } : { body };
-  const done = await send(topic, who, draftOf(topic, who, said), 0, tell, signal);
+  tell({ at: "sending" });
+  const done = await send(draftOf(topic, who, said), who, 0, tell, signal);
   if (done && !topic.followed.peek()) topic.follow(true);
   if (done) await changeTopic(await keeping, topic.place, { name: topic.name.peek() }).catch(() => undefined);
   return done;
@@ -187,32 +131,10 @@ export function tooLong(topic: Topic, body: string): number {
 }
 
 /** Votes, which costs a second or so of work. */
-export async function vote(topic: Topic, row: Row, say: "up" | "down" | "none", tell: (state: SendState) => void): Promise<boolean> {
+export async function vote(topic: Topic, row: Row, say: "up" | "down" | "none", tell: Tell): Promise<boolean> {
   const who = await author();
-  const draft = draftOf(topic, who, { kind: "vote", target: row.id, body: say });
-  return send(topic, who, draft, voteWork, tell, new AbortController().signal);
+  return send(draftOf(topic, who, { kind: "vote", target: row.id, body: say }), who, voteWork, tell);
 }
-
-/** The tag of the list on which a reader hides things. */
-export const ownTag = "hidden";
-
-/** Hides a comment on the reader's own list, which others may use, too. */
-export async function hide(topic: Topic, row: Row, label: string): Promise<boolean> {
-  const who = await author();
-  const list: Place = { community: topic.place.community, topic: listTopic(who.key, ownTag) };
-  const draft: Draft = { place: list, date: new Date(), kind: "hide", target: row.id, tag: ownTag, body: "" };
-  const bits = Math.min(usualWork(), maxFreeWork);
-  const signal = new AbortController().signal;
-  const document = signed(bits === 0 ? draft : await pay(draft, who, bits, () => undefined, signal), who);
-  // Sent first: a list that no server has is asked for in vain.
-  const { saved } = await deliver(list, document.bytes, () => undefined, signal);
-  if (!lists.peek().some(({ place }) => place.topic === list.topic)) setLists([...lists.peek(), { place: list, label }]);
-  topic.own(document.bytes, list);
-  return saved > 0;
-}
-
-const timers = new Map<Hash, ReturnType<typeof setTimeout>>();
-const deletes = new Map<Hash, Hash>();
 
 /** Deletes a comment in ten seconds. What is closed meanwhile does it when it is opened again. */
 export async function remove(topic: Topic, row: Row, failed: () => void): Promise<void> {
@@ -223,55 +145,23 @@ export async function remove(topic: Topic, row: Row, failed: () => void): Promis
     ...(row.parent !== undefined ? { parent: row.parent } : {}),
     ...(row.date !== undefined ? { date: new Date(row.date) } : {}),
   };
-  const draft = draftOf(topic, who, said);
-  const bits = Math.min(usualWork(), maxFreeWork);
   const due = Date.now() + undoMillis;
   topic.going.value = new Map(topic.going.peek()).set(row.id, due);
-  const paid = bits === 0 ? draft : await pay(draft, who, bits, () => undefined, new AbortController().signal);
-  const document = signed(paid, who);
-  deletes.set(row.id, document.id);
-  underWay.add(document.id);
-  const keep = await keeping;
-  await keepWaiting(keep, topic.place, document.id, { bytes: document.bytes, at: Date.now(), due }).catch(() => undefined);
-  timers.set(row.id, setTimeout(() => void go(), Math.max(0, due - Date.now())));
-
-  async function go(): Promise<void> {
-    timers.delete(row.id);
-    topic.own(document.bytes);
-    stopGoing(topic, row.id);
-    const { saved } = await deliver(topic.place, document.bytes, (count) => {
-      if (count === 1) topic.sent(document.id);
-    }, new AbortController().signal);
-    // What no server took stays in the outbox, and is sent again.
-    underWay.delete(document.id);
-    if (saved > 0) await dropWaiting(keep, topic.place, document.id).catch(() => undefined);
-    else failed();
-  }
+  const item = await itemOf(draftOf(topic, who, said), who, 0, due, () => undefined, new AbortController().signal);
+  // Undone while it was paid for.
+  if (!topic.going.peek().has(row.id)) return;
+  let isTold = false;
+  await postLater(item, ({ at }) => {
+    if (at === "saved" || isTold) return;
+    isTold = true;
+    failed();
+  });
 }
 
 export async function undoRemove(topic: Topic, id: Hash): Promise<void> {
-  clearTimeout(timers.get(id));
-  timers.delete(id);
-  stopGoing(topic, id);
-  const document = deletes.get(id);
-  if (document === undefined) return;
-  underWay.delete(document);
-  await dropWaiting(await keeping, topic.place, document).catch(() => undefined);
-}
-
-function stopGoing(topic: Topic, id: Hash): void {
+  const item = outbox.peek().find(({ target, due }) => target === id && due > Date.now());
+  if (item !== undefined) return takeBack(item.id);
   const next = new Map(topic.going.peek());
   next.delete(id);
   topic.going.value = next;
-}
-
-/** Sends what was left: deletes that no server took, and what was on its way when the page was closed. */
-export async function sendWaiting(): Promise<void> {
-  const keep = await keeping;
-  for (const [place, id, { bytes, due }] of await keptWaiting(keep).catch(() => [])) {
-    if (due > Date.now() || underWay.has(id as Hash)) continue;
-    const { saved, refused } = await deliver(place, bytes, () => undefined, new AbortController().signal);
-    const settled = saved > 0 || (refused.length > 0 && refused.every(({ code }) => !outOfReach.has(code) && code !== "rate-limited" && code !== "busy"));
-    if (settled) await dropWaiting(keep, place, id).catch(() => undefined);
-  }
 }

@@ -4,7 +4,7 @@
 import { number, rules, translate } from "./spoken.ts";
 
 /** For languages that have two forms, of which one is for 1. */
-export const plural = (n: number, one: string, many: string): string => `${number(n)} ${rules.select(n) === "one" ? one : many}`;
+export const plural = (n: number, one: string, many = `${one}s`): string => `${number(n)} ${rules.select(n) === "one" ? one : many}`;
 
 export const page = {
   /** How short "3 minutes ago" is: Intl.RelativeTimeFormat's style. */
@@ -14,8 +14,10 @@ export const page = {
   you: "You",
   help: "Help",
   search: "Search",
+  desk: "Desk",
+  list: "List",
   skip: "Skip to the content",
-  servers: (n: number): string => plural(n, "server", "servers"),
+  servers: (n: number): string => plural(n, "server"),
   noServers: "No servers",
   offline: "Offline",
   network: (state: string): string => `Network: ${state}`,
@@ -30,7 +32,7 @@ export const page = {
 export const thread = {
   /** The composer's line. */
   write: "Write a comment",
-  comments: (n: number): string => plural(n, "comment", "comments"),
+  comments: (n: number): string => plural(n, "comment"),
   fresh: (n: number): string => `${number(n)} new`,
   sort: "Sort",
   orders: { best: "Best first", newest: "Newest first", oldest: "Oldest first", discussed: "Most discussed" },
@@ -41,17 +43,12 @@ export const thread = {
   unnamed: (hash: string): string => `Topic ${hash.slice(0, 8)}`,
   searching: "Looking for servers…",
   addServer: "Add a server",
-  reading: (have: number, all: number): string => (all > have ? `Reading ${plural(all, "comment", "comments")}…` : "Reading…"),
-  checking: (n: number): string => `Checking ${plural(n, "signature", "signatures")}…`,
+  reading: (have: number, all: number): string => (all > have ? `Reading ${plural(all, "comment")}…` : "Reading…"),
+  checking: (n: number): string => `Checking ${plural(n, "signature")}…`,
   empty: "No comments yet.",
   beFirst: "Write the first",
-  noneFound: "No server was found. Somebody who runs one can tell you its address.",
-  unreachable: "No server answers. The page goes on trying.",
-  offline: "You are offline. What was read here before is shown.",
-  retry: "Try again",
   missing: "This comment is not here, or not yet.",
-  pending: (n: number): string => `${number(n)} new`,
-  showPending: (n: number): string => `Show ${plural(n, "new comment", "new comments")}`,
+  showPending: (n: number): string => `Show ${plural(n, "new comment")}`,
   hiddenBy: (n: number, who: string): string => `${number(n)} hidden by ${who}`,
   hiddenMuted: (n: number): string => `${number(n)} from names you muted`,
   show: "Show",

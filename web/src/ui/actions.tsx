@@ -2,19 +2,23 @@
 
 import type { VNode } from "preact";
 import { shared } from "../gateway.ts";
+import type { Yes } from "../protocol/kinds.ts";
 import { writeRoute } from "../route.ts";
 import { mute } from "../state/choices.ts";
 import { composing } from "../state/composing.ts";
+import { isHidden, wordOf } from "../state/lists.ts";
 import { muted } from "../state/me.ts";
-import { panel, route, servers, tell } from "../state/page.ts";
+import { listIn, loaded, makeList, mine, noteOf, openOwn, ownTag, say, writeOn } from "../state/moderate.ts";
+import { route, servers, tell } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
-import { hide, ownerOf, remove, undoRemove, vote } from "../state/write.ts";
-import { comment as commentText, page } from "../strings/en.ts";
-import { compose, menu as t, report } from "../strings/en-later.ts";
+import { ownerOf, remove, undoRemove, vote } from "../state/write.ts";
+import { comment as commentText } from "../strings/en.ts";
+import { away, compose, lists, menu as t, report } from "../strings/en-later.ts";
+import { shownName } from "../strings/name.ts";
 import type { Row } from "../workers/messages.ts";
 import { toggleCollapsed } from "./besides.ts";
-import { useEffect, useRef } from "./component.ts";
 import { render } from "./draw.ts";
+import { Dialog, Shown } from "./forms.tsx";
 import { goTo } from "./thread.tsx";
 
 export function act(topic: Topic, what: string, row: Row, element: HTMLElement): void {
@@ -27,7 +31,7 @@ export function act(topic: Topic, what: string, row: Row, element: HTMLElement):
       void undoRemove(topic, row.id).then(() => goTo(row.id));
       return;
     case "more":
-      openMenu(topic, row, element);
+      void openMenu(topic, row, element);
       return;
   }
 }
@@ -45,9 +49,10 @@ async function cast(topic: Topic, row: Row, what: "up" | "down", element: HTMLEl
   if (!done) tell({ text: compose.voteFailed, lasts: 6000 });
 }
 
+/** Without an act it is what those below it are of. */
 interface Item {
   readonly label: string;
-  readonly act: () => void;
+  readonly act?: () => void;
 }
 
 function itemsOf(topic: Topic, row: Row): Item[] {
@@ -71,14 +76,38 @@ function itemsOf(topic: Topic, row: Row): Item[] {
       if (!isMuted) tell({ text: t.muted, action: { label: commentText.undo, act: () => mute(key, false) }, lasts: 8000 });
     });
   }
-  add(owner === undefined && row.hidden === undefined && !shared, t.hide, () => {
-    void hide(topic, row, t.ownList).then(
-      (saved) => tell({ text: saved ? t.hidden : t.hiddenHere, lasts: 4000 }),
-      () => tell({ text: t.hideFailed, lasts: 6000 }),
-    );
-  });
+  const said = shared ? [] : acts(topic, row);
+  // What is done on a list stands together, below all else.
+  if (said.length === 1) items.push(...said.splice(0));
   add(owner === undefined, t.report, () => openReport(row));
-  return items;
+  return [...items, ...said];
+}
+
+/** What can be said of a comment on the reader's list, if he keeps one. */
+function acts(topic: Topic, row: Row): Item[] {
+  const { community, topic: whole } = topic.place;
+  const { id, key } = row;
+  const list = listIn(community);
+  const note = { place: topic.place, text: noteOf(row) };
+  if (list === undefined) {
+    return row.mine || row.hidden !== undefined ? [] : [{
+      label: t.hide, act: () => void makeList(community, ownTag).then((made) => made && say(made, [{ about: "hide", yes: true, thing: id, note }])),
+    }];
+  }
+  const view = openOwn(list).view.value;
+  const one = (about: Yes, is: boolean | undefined, thing: string, of = (verb: string): string => verb, said = note): Item => ({
+    label: of(lists.verbs[about][is === true ? 0 : 1]), act: () => void say(list, [{ about, yes: is !== true, thing, note: said }]),
+  });
+  return [
+    { label: shownName(list.tag) },
+    one("hide", isHidden(view, id, key), id),
+    one("pin", wordOf(view, "pin", id), id),
+    one("lock", wordOf(view, "lock", id), id),
+    one("lock", wordOf(view, "lock", whole), whole, lists.ofTopic, { ...note, text: topic.name.peek() }),
+    ...(key === undefined || ownerOf(row) !== undefined ? [] : [one("ban", wordOf(view, "ban", key), key, lists.ofAuthor, { ...note, text: row.user ?? "" })]),
+    // Another list of his is the one that is written on from then on.
+    ...mine.value.filter((each) => each !== list && each.place.community === community).map((each) => ({ label: lists.writeOn(shownName(each.tag)), act: () => writeOn(each) })),
+  ];
 }
 
 function linkOf(row: Row): string {
@@ -98,87 +127,78 @@ async function copyLink(row: Row): Promise<void> {
   }
 }
 
-/** A menu below its button; it goes when anything else is done. */
-function openMenu(topic: Topic, row: Row, button: HTMLElement): void {
+/** Draws what lies over the page, in its landmark, until it is closed. */
+function over(draw: (close: () => void) => VNode): void {
   const place = document.createElement("div");
-  // In the landmark that it belongs to.
   (document.getElementById("main") ?? document.body).append(place);
-  const close = (): void => {
+  render(draw(() => {
     render(null, place);
     place.remove();
-    if (button.isConnected) button.focus();
-  };
-  render(<Menu items={itemsOf(topic, row)} button={button} close={close} />, place);
+  }), place);
 }
 
-function Menu({ items, button, close }: { readonly items: readonly Item[]; readonly button: HTMLElement; readonly close: () => void }): VNode {
-  const list = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const box = list.current as HTMLDivElement;
+async function openMenu(topic: Topic, row: Row, button: HTMLElement): Promise<void> {
+  await loaded;
+  // It is what gets the focus back.
+  button.focus();
+  over((close) => <Menu topic={topic} row={row} button={button} close={close} />);
+}
+
+interface MenuProps {
+  readonly topic: Topic;
+  readonly row: Row;
+  readonly button: Element;
+  readonly close: () => void;
+}
+
+function Menu({ topic, row, button, close }: MenuProps): VNode {
+  /** Below its button, or above where there is no room. */
+  function place(box: HTMLDialogElement): void {
     const { left, right, bottom, top } = button.getBoundingClientRect();
-    const start = document.dir === "rtl" ? right - box.offsetWidth : left;
-    const below = bottom + box.offsetHeight < innerHeight;
-    box.style.left = `${Math.max(8, Math.min(start, innerWidth - box.offsetWidth - 8))}px`;
-    box.style.top = `${below ? bottom + 4 : Math.max(8, top - box.offsetHeight - 4)}px`;
+    const { offsetWidth, offsetHeight, style } = box;
+    const start = document.dir === "rtl" ? right - offsetWidth : left;
+    style.left = `${Math.max(8, Math.min(start, innerWidth - offsetWidth - 8))}px`;
+    style.top = `${bottom + offsetHeight < innerHeight ? bottom + 4 : Math.max(8, top - offsetHeight - 4)}px`;
     box.querySelector("button")?.focus();
-    const out = (event: Event): void => {
-      if (!box.contains(event.target as Node)) close();
-    };
-    addEventListener("pointerdown", out, true);
-    // What moves a little by itself, as when a part above goes, is not the reader's scrolling.
-    const from = scrollY;
-    const scrolled = (): void => {
-      if (Math.abs(scrollY - from) > 24) close();
-    };
-    addEventListener("scroll", scrolled, { passive: true });
-    return () => {
-      removeEventListener("pointerdown", out, true);
-      removeEventListener("scroll", scrolled);
-    };
-  }, []);
+    addEventListener("resize", () => box.close(), { once: true });
+  }
   function move(event: KeyboardEvent): void {
-    const all = [...(list.current as HTMLDivElement).querySelectorAll("button")];
+    const all = [...(event.currentTarget as Element).querySelectorAll("button")];
     const at = all.indexOf(document.activeElement as HTMLButtonElement);
-    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
-    if (to !== undefined) all[(to + all.length) % all.length]?.focus();
-    else if (event.key === "Escape" || event.key === "Tab") close();
-    else return;
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
+    if (to === undefined) return;
     event.preventDefault();
-    event.stopPropagation();
+    all.at(to % all.length)?.focus();
   }
   return (
-    <div ref={list} class="menu" role="menu" aria-label={commentText.more} onKeyDown={move}>
-      {items.map(({ label, act: does }) => (
-        <button key={label} role="menuitem" tabIndex={-1} onClick={() => { close(); does(); }}>{label}</button>
-      ))}
-    </div>
+    <Dialog kind="menu" title={commentText.more} close={close} shown={place}>
+      <div role="menu" onKeyDown={move}>
+        {itemsOf(topic, row).map(({ label, act: does }, i) => (does === undefined ? <p key={i} class="meta" role="presentation"><bdi>{label}</bdi></p>
+          : <button key={i} role="menuitem" onClick={(event) => { event.currentTarget.closest("dialog")?.close(); does(); }}>{label}</button>
+        ))}
+      </div>
+    </Dialog>
   );
+}
+
+/** A contact is what a server says: a link to write to if it is one, and else text. */
+function contactOf(contact: string, row: Row): VNode {
+  const [, to] = /^(mailto:[^?#]+|https:\/\/.+)$/is.exec(contact) ?? [];
+  if (to === undefined) return <bdi>{contact}</bdi>;
+  const isMail = /^mailto:/i.test(to);
+  const href = isMail ? `${to}?subject=${encodeURIComponent(report.subject)}&body=${encodeURIComponent(`${linkOf(row)}\n${row.id}`)}` : to;
+  return <a href={href} {...(isMail ? {} : { target: "_blank", rel: "noopener noreferrer nofollow" })}><bdi>{contact.replace(/^mailto:/i, "")}</bdi></a>;
 }
 
 /** Tells who decides what servers keep. */
 function openReport(row: Row): void {
-  const dialog = document.createElement("dialog");
-  dialog.className = "sheet";
-  dialog.setAttribute("aria-labelledby", "report-title");
-  document.body.append(dialog);
-  dialog.addEventListener("close", () => {
-    render(null, dialog);
-    dialog.remove();
-  });
   const known = servers.peek().filter(({ state }) => state === "working");
-  render(
-    <form method="dialog">
-      <h2 id="report-title">{report.title}</h2>
-      <p>{report.text}</p>
-      {known.length === 0 ? <p class="meta">{report.none}</p> : (
-        <ul class="plain">{known.map(({ id, origin, contact }) => <li key={id}><bdi>{origin ?? id.slice(0, 12)}</bdi>: {contact === "" ? <span class="meta">{report.noContact}</span> : <bdi>{contact}</bdi>}</li>)}</ul>
-      )}
+  over((close) => (
+    <Dialog kind="sheet" title={report.title} close={close}>
+      <p>{known.length === 0 ? away.unreachable : report.text}</p>
+      <ul class="plain">{known.map(({ id, origin, contact }) => <li key={id}><bdi>{origin ?? id.slice(0, 12)}</bdi>: {contact === "" ? <span class="meta">{report.noContact}</span> : contactOf(contact, row)}</li>)}</ul>
       <p>{report.link}</p>
-      <p><input readOnly dir="ltr" aria-label={report.link} value={linkOf(row)} onFocus={(event) => event.currentTarget.select()} /></p>
-      <p class="actions"><button class="primary">{page.close}</button></p>
-    </form>,
-    dialog,
-  );
-  dialog.showModal();
-  panel.value = undefined;
+      <p><Shown label={report.link} value={linkOf(row)} /></p>
+    </Dialog>
+  ));
 }

@@ -4,7 +4,7 @@ import { signal } from "../state/signals.ts";
 import type { VNode } from "preact";
 import { hashOfPart, writeRoute } from "../route.ts";
 import { dismiss, dismissed } from "../state/me.ts";
-import { config, net, notice, online, panel, route, tell, working } from "../state/page.ts";
+import { config, net, notice, online, panel, route, tell, unseen, working } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
 import { page as t, thread as threadText } from "../strings/en.ts";
 import { number } from "../strings/spoken.ts";
@@ -12,11 +12,8 @@ import { lazy } from "./lazy.tsx";
 import { useSignalEffect } from "./component.ts";
 import { Thread } from "./thread.tsx";
 
-const screens = () => import("./screens.ts");
-const Home = lazy(async () => (await screens()).Home);
-const You = lazy(async () => (await screens()).You);
-const Help = lazy(async () => (await screens()).Help);
-const Search = lazy(async () => (await screens()).Search);
+const screens = () => import("./screens.tsx");
+const Screen = lazy(async () => (await screens()).Screen);
 const Network = lazy(async () => (await screens()).Network);
 
 /** The topic that is read now. */
@@ -27,18 +24,17 @@ export function App(): VNode {
   useSignalEffect(() => {
     const { value } = route;
     const topic = current.value;
-    const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen];
-    const news = topic?.facts.value.pending ?? 0;
+    const name = value.screen === "thread" ? (topic?.name.value || threadText.unnamed(hashOfPart(value.topic))) : t[value.screen.split("/")[0] as "list"];
+    const news = (topic?.facts.value.pending ?? 0) + unseen.value;
     document.title = `${news > 0 ? `(${number(news)}) ` : ""}${name} · ${t.title}`;
   });
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => skip(event)}>{t.skip}</a>
+      <a class="skip sr" href="#main" onClick={(event) => skip(event)}>{t.skip}</a>
       <Bar />
       {!dismissed.value.includes("first") && <First />}
       {here.screen === "thread" ? <Thread route={here} />
-        : here.screen === "home" ? <Home community={here.community ?? config.value.community} />
-        : here.screen === "you" ? <You /> : here.screen === "help" ? <Help /> : <Search />}
+        : <Screen route={here} />}
       {panel.value === "network" && <Network />}
       <NoticeLine />
     </>

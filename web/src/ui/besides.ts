@@ -5,7 +5,8 @@
 import { shared } from "../gateway.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { composing } from "../state/composing.ts";
-import { loader } from "../state/page.ts";
+import { whenIdle } from "../state/idle.ts";
+import { loader, net } from "../state/page.ts";
 import { effect } from "../state/signals.ts";
 import type { Topic } from "../state/topic.ts";
 import type { Row } from "../workers/messages.ts";
@@ -21,77 +22,70 @@ const pairMillis = 1500;
 /** What says "a minute ago" is to be true. */
 const datesMillis = 60_000;
 
+/** The IPFS node comes when all of a thread is shown and the page rests, and goes when the page is hidden for so long. */
+const hiddenMillis = 5 * 60_000;
+
 export function begin(): void {
   document.addEventListener("keydown", onKey);
   setInterval(() => refreshDates(Date.now()), datesMillis);
+  runNode();
 }
+
+function runNode(): void {
+  const start = (): void => void whenIdle().then(() => !document.hidden && net.peek()?.useIPFS(true));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = effect(() => {
+    // What still comes is more urgent; when no server answers, the network starts it at once.
+    if (current.value?.state.value !== "live") return;
+    queueMicrotask(() => stop());
+    start();
+    document.addEventListener("visibilitychange", () => {
+      clearTimeout(timer);
+      if (document.hidden) timer = setTimeout(() => net.peek()?.useIPFS(false), hiddenMillis);
+      else start();
+    });
+  });
+}
+
+/** Where keys lead: those behind a g, and those by themselves. */
+const afterGs: Readonly<Record<string, string>> = { h: "#/", y: "#you", s: "#search", d: "#desk" };
+const alone: Readonly<Record<string, string>> = { "/": "#search", "?": "#help" };
+/** What keys do with the comment that has the focus. */
+const acts: Readonly<Record<string, string>> = { r: "reply", c: "collapse", u: "up", d: "down", p: "parent", m: "more" };
 
 function onKey(event: KeyboardEvent): void {
   if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.defaultPrevented) return;
   const target = event.target as HTMLElement;
-  const writes = target.matches("input, textarea, select, [contenteditable]");
-  if (event.key === "Escape") {
-    escape(target);
-    return;
-  }
-  if (writes || document.querySelector("dialog[open], [role=menu]") !== null) return;
-  const second = event.timeStamp - afterG < pairMillis;
-  afterG = Number.NEGATIVE_INFINITY;
-  if (second && go(event.key)) return event.preventDefault();
-  if (key(event, target)) event.preventDefault();
+  if (event.key === "Escape") escape(target);
+  else if (!target.matches("input, textarea, select, [contenteditable]") && document.querySelector("dialog[open]") === null && key(event, target)) event.preventDefault();
 }
 
-function go(letter: string): boolean {
-  const screen = { h: "#/", y: "#you", s: "#search" }[letter];
+function key({ key, timeStamp }: KeyboardEvent, target: HTMLElement): boolean {
+  const screen = (timeStamp - afterG < pairMillis && afterGs[key]) || alone[key];
+  afterG = key === "g" ? timeStamp : Number.NEGATIVE_INFINITY;
   if (screen !== undefined) location.hash = screen;
-  return screen !== undefined;
-}
-
-function key(event: KeyboardEvent, target: HTMLElement): boolean {
-  switch (event.key) {
-    case "g":
-      afterG = event.timeStamp;
-      return true;
-    case "/":
-      location.hash = "#search";
-      return true;
-    case "?":
-      location.hash = "#help";
-      return true;
-  }
+  if (screen !== undefined || key === "g") return true;
   const topic = current.peek();
   if (topic === undefined) return false;
   const article = target.closest("article");
-  switch (event.key) {
-    case "j":
-    case "k":
-      return step(article, event.key === "j" ? 1 : -1, "article.comment");
-    case "n":
-      return step(article, 1, "article.fresh");
-    case "w":
-      document.querySelector<HTMLElement>(".composer textarea")?.focus();
-      return true;
-    case ".":
-      showPending(topic);
-      return true;
-  }
-  const act = { r: "reply", c: "collapse", u: "up", d: "down", p: "parent", m: "more" }[event.key];
-  if (act === undefined || article === null) return false;
-  const button = article.querySelector<HTMLElement>(`[data-act=${act}]`);
-  run(topic, act, article.id.slice(2) as Hash, button ?? article);
+  const by = { j: 1, k: -1, n: 1 }[key];
+  const act = acts[key];
+  if (by !== undefined) step(article, by, key === "n" ? "article.fresh" : "article.comment");
+  else if (key === "w") document.querySelector<HTMLElement>(".composer textarea")?.focus();
+  else if (key === ".") showPending(topic);
+  else if (act === undefined || article === null) return false;
+  else run(topic, act, article.id.slice(2) as Hash, article.querySelector<HTMLElement>(`[data-act=${act}]`) ?? article);
   return true;
 }
 
 /** The focus on the next or the previous of some articles: from the one that has it, or from the top of the window. */
-function step(article: Element | null, by: 1 | -1, selector: string): boolean {
+export function step(article: Element | null, by: number, selector: string): void {
   const all = [...document.querySelectorAll<HTMLElement>(selector)];
-  const follows = (each: HTMLElement): boolean =>
-    article === null ? each.getBoundingClientRect().top >= 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_FOLLOWING) !== 0;
-  const precedes = (each: HTMLElement): boolean => each !== article && !follows(each);
-  const next = by === 1 ? all.find(follows) : all.reverse().find(precedes);
+  const isBefore = (each: HTMLElement): boolean =>
+    article === null ? each.getBoundingClientRect().top < 48 : (article.compareDocumentPosition(each) & Node.DOCUMENT_POSITION_PRECEDING) > 0;
+  const next = by < 0 ? all.reverse().find(isBefore) : all.find((each) => each !== article && !isBefore(each));
   next?.focus({ preventScroll: true });
   next?.scrollIntoView({ block: "nearest" });
-  return true;
 }
 
 function escape(target: HTMLElement): void {
@@ -117,13 +111,11 @@ export function showPending(topic: Topic): void {
 
 /** Each line beside a comment belongs to one of those above it: the one that was clicked is collapsed. */
 function collapseLine(topic: Topic, row: Row, element: HTMLElement, event: MouseEvent | undefined): void {
-  const lines = element.getBoundingClientRect();
   const step = Number.parseFloat(getComputedStyle(element).getPropertyValue("--indent"));
-  const shown = Math.max(1, Math.round(lines.width / step));
-  const fromStart = document.dir === "rtl" ? lines.right - (event?.clientX ?? 0) : (event?.clientX ?? 0) - lines.left;
-  const level = Math.min(shown - 1, Math.max(0, Math.floor(fromStart / step)));
+  const last = Math.max(0, Math.round(element.clientWidth / step) - 1);
+  const level = Math.min(last, Math.max(0, Math.floor((event?.offsetX ?? 0) / step)));
   // Of those deeper than there are lines, the last line is the parent's.
-  const depth = level === shown - 1 ? row.depth - 1 : level;
+  const depth = level === last ? row.depth - 1 : level;
   let above: Row | undefined;
   for (const each of allRows(topic)) {
     if (each.id === row.id) break;
@@ -160,25 +152,12 @@ const writes: readonly string[] = ["reply", "up", "down"];
 export function run(topic: Topic, act: string, id: Hash, element: HTMLElement, event?: MouseEvent): void {
   const row = rowOf(topic, id);
   if (row === undefined || (shared && writes.includes(act))) return;
-  switch (act) {
-    case "expand":
-      toggleCollapsed(topic, id, false);
-      return;
-    case "collapse":
-      toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
-      return;
-    case "line":
-      collapseLine(topic, row, element, event);
-      return;
-    case "reply":
-      composing.value = { kind: "reply", row };
-      return;
-    case "parent":
-      if (row.parent !== undefined) goTo(row.parent);
-      return;
-    default:
-      void actions().then((loaded) => loaded?.act(topic, act, row, element));
-  }
+  if (act === "expand") toggleCollapsed(topic, id, false);
+  else if (act === "collapse") toggleCollapsed(topic, id, !topic.collapsed.peek().has(id));
+  else if (act === "line") collapseLine(topic, row, element, event);
+  else if (act === "reply") composing.value = { kind: "reply", row };
+  else if (act === "parent") row.parent !== undefined && goTo(row.parent);
+  else void actions().then((loaded) => loaded?.act(topic, act, row, element));
 }
 
 /** Brings the dates on the page up to now; those of far rows are made when these come near. */

@@ -102,7 +102,7 @@ function expand(row: Row): VNode {
 function when(date: string | undefined, near: boolean): VNode {
   if (date === undefined) return <>{t.undated}</>;
   const millis = Date.parse(date);
-  return <time dateTime={date} title={near ? fullDate(millis) : undefined}>{ago(millis, Date.now())}</time>;
+  return <time dateTime={date} title={near ? fullDate(millis) : undefined}>{ago(millis)}</time>;
 }
 
 /** The buttons that rows have, by what they are: made once, and copied, since they are half of what a row consists of. */

@@ -6,17 +6,19 @@ import { draftKey, keptDraft } from "../keep/person.ts";
 import { keepDraft } from "../keep/writing.ts";
 import { type Composing, composing } from "../state/composing.ts";
 import { dismissed, me } from "../state/me.ts";
-import { keeping, panel } from "../state/page.ts";
+import type { SendState } from "../state/outbox.ts";
+import { keeping } from "../state/page.ts";
 import type { Topic } from "../state/topic.ts";
-import { author, changeKey, makeKey, ownerOf, post, type SendState, tooLong, type Writing } from "../state/write.ts";
+import { author, changeKey, makeKey, ownerOf, post, tooLong, type Writing } from "../state/write.ts";
 import { thread } from "../strings/en.ts";
-import { compose as t, network } from "../strings/en-later.ts";
+import { compose as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
 import { knownTree, treeOf } from "../workers/pool.ts";
 import type { Tree } from "../workers/trees.ts";
 import { around } from "./around.tsx";
 import { body } from "./body.tsx";
 import { nameOf } from "./comment.tsx";
+import { refusal } from "./forms.tsx";
 import { KeepName } from "./keepname.tsx";
 import { useEffect, useRef, useSignal } from "./component.ts";
 
@@ -49,15 +51,11 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   const isBusy = state.value?.at === "sending" || state.value?.at === "working";
 
   useEffect(() => {
-    const isTyped = (typed?.peek() ?? "") !== "";
-    const wasFocused = about !== undefined || isTyped || document.activeElement === document.body;
-    if (wasFocused && (about !== undefined || typed !== undefined)) {
-      if (about !== undefined || isTyped || openedByFocus()) field.current?.focus();
-    }
+    // The stub that was focused is gone, and with it the focus: it is the body's.
+    if (about !== undefined || text.peek() !== "" || document.activeElement === document.body) field.current?.focus();
     void keeping.then((keep) => keptDraft(keep, key)).catch(() => "").then((draft) => {
       if (text.peek() === "") text.value = draft || (about?.kind === "edit" ? about.row.body : "");
       if (text.peek() !== "") open.value = true;
-      requestAnimationFrame(() => grow(field.current));
     });
     if (about !== undefined) requestAnimationFrame(() => box.current?.scrollIntoView({ block: "nearest" }));
     return () => {
@@ -76,7 +74,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
   function input(value: string): void {
     text.value = value;
     if (state.peek() !== undefined && !isBusy) state.value = undefined;
-    grow(field.current);
     clearTimeout(timer.current);
     timer.current = setTimeout(keepNow, draftMillis);
   }
@@ -88,8 +85,17 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     stop.current = new AbortController();
     tab.value = "write";
     try {
-      const done = await post(topic, writing, body, (next) => (state.value = next), stop.current.signal);
+      let isSent = false;
+      const done = await post(topic, writing, body, (next) => {
+        if (isSent && next.at !== "saved") return;
+        state.value = next;
+        if (next.at !== "saved" || !next.done) return;
+        setTimeout(() => {
+          if (state.peek() === next) state.value = undefined;
+        }, savedMillis);
+      }, stop.current.signal);
       if (!done) return;
+      isSent = true;
     } catch {
       state.value = stop.current.signal.aborted ? undefined : { at: "failed", code: "failed", detail: "", retryAfter: 0 };
       return;
@@ -100,11 +106,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
     if (about !== undefined && !asks.peek()) leave();
     else {
       open.value = false;
-      requestAnimationFrame(() => grow(field.current));
-      const saved = state.peek();
-      setTimeout(() => {
-        if (state.peek() === saved) state.value = undefined;
-      }, savedMillis);
     }
   }
 
@@ -137,9 +138,9 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
         }}
       >
         {isOpen && (
-          <div class="tabs" role="tablist" aria-label={label}>
+          <div class="tabs meta" role="tablist" aria-label={label}>
             {(["write", "preview"] as const).map((each) => (
-              <button key={each} type="button" role="tab" aria-selected={tab.value === each} onClick={() => (tab.value = each)}>{t[each]}</button>
+              <button key={each} type="button" role="tab" class="link quiet" aria-selected={tab.value === each} onClick={() => (tab.value = each)}>{t[each]}</button>
             ))}
             <button type="button" class="icon shut" aria-label={t.cancel} title={t.cancel} onClick={close} />
           </div>
@@ -165,19 +166,6 @@ export function Composer({ topic, about, typed }: ComposerProps): VNode {
       {asks.value && me.value !== undefined && <KeepName who={me.value} after close={() => { asks.value = false; close(); }} />}
     </>
   );
-}
-
-/** The stub that was focused is gone, and with it the focus: it is the body's. */
-function openedByFocus(): boolean {
-  return document.activeElement === document.body || document.activeElement === null;
-}
-
-/** As high as its text, up to what the window allows. */
-function grow(field: HTMLTextAreaElement | null): void {
-  if (field === null) return;
-  field.style.height = "auto";
-  if (field.value !== "") field.style.height = `${Math.min(field.scrollHeight + 2, Math.max(120, innerHeight * 0.5))}px`;
-  else field.style.height = "";
 }
 
 function Preview({ text }: { readonly text: string }): VNode {
@@ -227,17 +215,17 @@ export function Outcome({ state, retry }: { readonly state: SendState; readonly 
   switch (state.at) {
     case "sending":
       return <>{t.sending}</>;
+    case "waits":
+      return <span class="warn">{t.waits}</span>;
     case "working":
       return <>{t.working(state.part)}</>;
     case "saved":
       return <span class="ok">{t.saved(state.servers)}</span>;
     case "failed": {
       const again = <button type="button" class="link" onClick={retry}>{t.retry}</button>;
-      if (state.code === "no-server") return <span class="error">{t.noServers} <button type="button" class="link" onClick={() => (panel.value = "network")}>{t.addServer}</button></span>;
+      if (state.code === "outbox-full") return <span class="error">{t.outboxFull}</span>;
       if (state.code === "rate-limited" || state.code === "busy") return <span class="error">{t.limited(Math.max(1, state.retryAfter))} {again}</span>;
-      if (["unreachable", "timeout", "broke"].includes(state.code)) return <span class="error">{t.unreachable} {again}</span>;
-      const why = (network.reasons as Readonly<Record<string, string>>)[state.code];
-      return <span class="error">{state.detail === "" ? t.failed : around(t.refused, why ?? <q lang="en" dir="auto">{state.detail}</q>)} {again}</span>;
+      return <span class="error">{state.detail === "" ? t.failed : refusal(state)} {again}</span>;
     }
   }
 }

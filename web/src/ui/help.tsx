@@ -13,12 +13,14 @@ export function Help(): VNode {
           {texts.map((text) => <p key={text}>{text}</p>)}
         </section>
       ))}
-      <section>
-        <h2>{t.keys}</h2>
-        <dl class="keys">
-          {t.keyList.map(([key, what]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{what}</dd></div>)}
-        </dl>
-      </section>
+      {([[t.keys, t.keyList], [t.desk, t.deskList]] as const).map(([title, list]) => (
+        <section key={title}>
+          <h2>{title}</h2>
+          <dl class="keys">
+            {list.map(([key, what]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{what}</dd></div>)}
+          </dl>
+        </section>
+      ))}
     </main>
   );
 }

@@ -5,10 +5,10 @@ import { dismiss, type Me } from "../state/me.ts";
 import { loader } from "../state/page.ts";
 import { changeKey } from "../state/write.ts";
 import { unpack, wordsOf } from "../state/words.ts";
-import { page } from "../strings/en.ts";
 import { keepName as t } from "../strings/en-later.ts";
 import { sealInWorker } from "../workers/working.ts";
-import { useEffect, useRef, useSignal } from "./component.ts";
+import { useSignal } from "./component.ts";
+import { Dialog } from "./forms.tsx";
 
 /** All words that there are. */
 export const wordlist = loader(async () => unpack((await import("../state/wordlist.ts")).packed));
@@ -21,11 +21,9 @@ export interface KeepNameProps {
 }
 
 export function KeepName({ who, after, close }: KeepNameProps): VNode {
-  const dialog = useRef<HTMLDialogElement>(null);
   const shown = useSignal("");
   const pass = useSignal("");
   const said = useSignal("");
-  useEffect(() => dialog.current?.showModal(), []);
 
   /** Empty where they do not come, which is told. */
   async function words(): Promise<string> {
@@ -52,11 +50,7 @@ export function KeepName({ who, after, close }: KeepNameProps): VNode {
   }
 
   return (
-    <dialog ref={dialog} class="sheet" aria-labelledby="keep" onClose={close}>
-      <header>
-        <h2 id="keep">{t.title}</h2>
-        <button class="icon shut" aria-label={page.close} title={page.close} onClick={() => dialog.current?.close()} />
-      </header>
+    <Dialog kind="sheet" title={t.title} close={close}>
       {after && <p>{t.after}</p>}
       <p>{t.text}</p>
       {shown.value !== "" ? (
@@ -74,10 +68,10 @@ export function KeepName({ who, after, close }: KeepNameProps): VNode {
         <p class="meta" role="status">{said.value}</p>
       </form>
       <p class="meta">{t.warning}</p>
-      <p class="actions">
-        <button onClick={() => { dismiss("keep"); dialog.current?.close(); }}>{t.later}</button>
-        <button class="primary" disabled={shown.value === "" && said.value !== t.saved} onClick={() => { void changeKey(who, { saved: true }); dialog.current?.close(); }}>{t.done}</button>
-      </p>
-    </dialog>
+      <form method="dialog" class="actions">
+        <button onClick={() => dismiss("keep")}>{t.later}</button>
+        <button class="primary" disabled={shown.value === "" && said.value !== t.saved} onClick={() => void changeKey(who, { saved: true })}>{t.done}</button>
+      </form>
+    </Dialog>
   );
 }

@@ -1,12 +1,12 @@
 // Search over what this browser holds. Nothing is asked of anybody.
 
 import type { VNode } from "preact";
-import { writeRoute } from "../route.ts";
-import { comment as commentText, thread as threadText } from "../strings/en.ts";
+import { comment, thread } from "../strings/en.ts";
 import { search as t } from "../strings/en-later.ts";
 import type { Found } from "../workers/messages.ts";
 import { openChannel } from "../workers/pool.ts";
 import { useEffect, useRef, useSignal } from "./component.ts";
+import { linkTo, titleOf } from "./forms.tsx";
 import { ago } from "./when.ts";
 
 /** Words are looked for when the typing pauses. */
@@ -47,15 +47,14 @@ export function Search(): VNode {
     <main id="main" tabIndex={-1}>
       <h1 class="sr">{t.title}</h1>
       <form class="box" role="search" onSubmit={(event) => event.preventDefault()}>
-        <label class="sr" for="words">{t.box}</label>
-        <input id="words" ref={box} type="search" dir="auto" placeholder={t.box} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
+        <input id="words" ref={box} type="search" dir="auto" aria-label={t.box} placeholder={t.box} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
       </form>
-      <p class="meta state" role="status">{!some ? "" : !done.value ? t.searching : found.value.length === 0 ? t.none : t.found(found.value.length)}</p>
+      <p class="meta state" role="status">{!some ? "" : !done.value ? t.searching : found.value.length === 0 ? t.none : thread.comments(found.value.length)}</p>
       <ul class="plain results">
         {found.value.map(({ place, id, topic, user, text, date }) => (
           <li key={id}>
-            <a href={writeRoute({ screen: "thread", community: place.community, topic: topic === "" ? place.topic : topic, comment: id })}>
-              <span class="meta"><bdi>{user === "" ? commentText.unsigned : user}</bdi> · <bdi>{topic === "" ? threadText.unnamed(place.topic) : topic}</bdi>{date !== "" && <> · {ago(Date.parse(date), Date.now())}</>}</span>
+            <a href={linkTo(place, topic, id)}>
+              <span class="meta"><bdi>{user || comment.unsigned}</bdi> · <bdi>{titleOf(place, topic)}</bdi>{date !== "" && <> · {ago(Date.parse(date))}</>}</span>
               <span class="excerpt" dir="auto">{text}</span>
             </a>
           </li>

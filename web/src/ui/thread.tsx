@@ -8,9 +8,9 @@ import { pacer } from "../net/pacer.ts";
 import type { Hash } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 import { placeOf, type Route, writeRoute } from "../route.ts";
-import { composing } from "../state/composing.ts";
+import { composing, notes } from "../state/composing.ts";
 import { lists, setOrder } from "../state/me.ts";
-import { keeping, loader, net, online, panel, servers } from "../state/page.ts";
+import { keeping, loader, online, panel } from "../state/page.ts";
 import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
 import { thread as t } from "../strings/en.ts";
 import { current } from "./app.tsx";
@@ -21,6 +21,7 @@ import { useComputed, useEffect, useMemo, useRef, useSignal, useSignalEffect } f
 import { Fragment } from "./draw.ts";
 
 const Composer = lazy(async () => (await import("./composer.tsx")).Composer);
+const Away = lazy(async () => (await import("./away.tsx")).Away);
 const Shared = lazy(async () => (await import("./shared.tsx")).Shared);
 const besides = loader(() => import("./besides.ts"));
 
@@ -167,6 +168,7 @@ function SectionView({ topic, section, hiddenRows, route }: {
   const collapsed = useComputed(() => section.rows.value.filter(({ row }) => topic.collapsed.value.has(row.id)).map(({ row }) => row.id).join());
   const going = useComputed(() => section.rows.value.filter(({ row }) => topic.going.value.has(row.id)).map(({ row }) => row.id).join());
   const alone = useComputed(() => section.rows.value.filter(({ row }) => topic.onOne.value.has(row.id)).map(({ row }) => row.id).join());
+  const noted = useComputed(() => section.rows.value.filter(({ row }) => notes.value.has(row.shown)).map(({ row }) => row.shown).join());
   const rows = section.rows.value.filter(({ row }) => !hiddenRows.has(row.id));
   // The first is what is looked at first.
   const near = useSignal(topic.sections.peek()[0] === section);
@@ -174,7 +176,7 @@ function SectionView({ topic, section, hiddenRows, route }: {
   const isThere = rows.length > 0;
   useEffect(() => (isThere && !near.peek() ? whenNear(place.current as HTMLElement, () => (near.value = true)) : undefined), [isThere]);
   const labels = lists.value.map(({ label }) => label);
-  const key = [rows, writing.value, collapsed.value, going.value, alone.value, route.comment, near.value, labels] as const;
+  const key = [rows, writing.value, collapsed.value, going.value, alone.value, noted.value, route.comment, near.value, labels] as const;
   const drawn = useMemo(() => {
     const shut = collapsed.value.split(",");
     const leaving = going.value.split(",");
@@ -192,7 +194,7 @@ function SectionView({ topic, section, hiddenRows, route }: {
         focused: route.comment === row.id,
         listNames: labels,
         editing: write?.kind === "edit",
-        below: write === undefined ? undefined : <Composer topic={topic} about={write} />,
+        below: write === undefined ? notes.peek().get(row.shown) : <Composer topic={topic} about={write} />,
       });
     });
   }, [section.rows.value, hiddenRows, ...key.slice(1)]);
@@ -286,12 +288,7 @@ function State({ topic }: { readonly topic: Topic }): VNode | null {
       {text} {label !== undefined && act !== undefined && <button class="link" onClick={act}>{label}</button>}
     </p>
   );
-  const retry = (): void => topic.retry();
-  if (!online.value) return say(t.offline, t.retry, retry);
-  if (state === "unreachable") {
-    if (net.value !== undefined && servers.value.length === 0) return say(t.noneFound, t.addServer, () => (panel.value = "network"));
-    return say(t.unreachable, t.retry, retry);
-  }
+  if (!online.value || state === "unreachable") return <Away topic={topic} />;
   if (state === "empty" && !has && topic.drawn.value) {
     return say(t.empty, t.beFirst, () => document.querySelector<HTMLElement>(".composer textarea")?.focus());
   }
@@ -324,7 +321,7 @@ function Pill({ topic }: { readonly topic: Topic }): VNode {
   const n = topic.facts.value.pending;
   return (
     <div class="pill" role="status">
-      {n > 0 && <button onClick={() => void besides().then((loaded) => loaded?.showPending(topic))} aria-label={t.showPending(n)}>{t.pending(n)}</button>}
+      {n > 0 && <button onClick={() => void besides().then((loaded) => loaded?.showPending(topic))} aria-label={t.showPending(n)}>{t.fresh(n)}</button>}
     </div>
   );
 }

@@ -18,7 +18,7 @@ const steps: readonly (readonly [seconds: number, unit: Intl.RelativeTimeFormatU
 ];
 
 /** How long ago; from a month on, the day. date: milliseconds since 1970. */
-export function ago(date: number, now: number): string {
+export function ago(date: number, now = Date.now()): string {
   const [relative, day] = (made ??= formats());
   const seconds = Math.round((date - now) / 1000);
   let before = 1;

@@ -1,32 +1,35 @@
 // You: names, lists, who is muted, how the page looks, what it keeps.
 
 import type { VNode } from "preact";
-import { dropFiles, keptTopics } from "../keep/topics.ts";
-import { parsePlace } from "../protocol/hash.ts";
-import { choose, mute, setActive, setLists, setLooks } from "../state/choices.ts";
-import { keepSetting, lists, type Me, me, muted, notifies, people } from "../state/me.ts";
+import { choose, mute, setActive, setLooks } from "../state/choices.ts";
+import { type Me, me, muted, notifies, people } from "../state/me.ts";
 import { keptChoice, looks } from "../state/looks.ts";
-import { keeping, tell } from "../state/page.ts";
+import { setNotifies } from "../state/notify.ts";
+import { tell } from "../state/page.ts";
 import { seedOfWords } from "../state/words.ts";
 import { addKey, changeKey, forgetKey, makeKey } from "../state/write.ts";
-import { compose, you as t } from "../strings/en-later.ts";
+import { compose, keepName, lists, menu, storage, you as t } from "../strings/en-later.ts";
 import { shownName } from "../strings/name.ts";
-import { number } from "../strings/spoken.ts";
 import { unsealInWorker } from "../workers/working.ts";
 import { KeepName, wordlist } from "./keepname.tsx";
+import { Lists } from "./lists.tsx";
 import { mark, shortKey } from "./mark.tsx";
-import { useEffect, useSignal } from "./component.ts";
+import { useSignal } from "./component.ts";
+import { Check, Choice, who } from "./forms.tsx";
+import { Storage } from "./storage.tsx";
+import { Outbox } from "./waits.tsx";
 
 export function You(): VNode {
   const keeps = useSignal<Me | undefined>(undefined);
   return (
     <main id="main" class="prose" tabIndex={-1}>
       <h1>{t.title}</h1>
+      <Outbox />
       <section>
         <h2>{t.names}</h2>
         {people.value.length === 0 && <p class="meta">{t.noNames}</p>}
         <ul class="plain people">
-          {people.value.map((who) => <li key={who.key}><Person who={who} keep={() => (keeps.value = who)} /></li>)}
+          {people.value.map((each) => <li key={each.key}><Person person={each} keep={() => (keeps.value = each)} /></li>)}
         </ul>
         <p><button onClick={() => void makeKey("")}>{t.add}</button></p>
         <Bring />
@@ -40,23 +43,21 @@ export function You(): VNode {
   );
 }
 
-function Person({ who, keep }: { readonly who: Me; readonly keep: () => void }): VNode {
-  const { key, kept } = who;
+function Person({ person, keep }: { readonly person: Me; readonly keep: () => void }): VNode {
+  const { key, kept } = person;
   const isUsed = me.value?.key === key;
-  const id = `name-${key.slice(0, 12)}`;
   return (
     <>
       <p class="line">
         {mark(key)}
-        <label class="sr" for={id}>{t.name}</label>
-        <input id={id} dir="auto" value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(who, { name: shownName(event.currentTarget.value) })} />
+        <input dir="auto" aria-label={t.name} value={kept.name} placeholder={compose.noName} maxLength={48} onChange={(event) => void changeKey(person, { name: shownName(event.currentTarget.value) })} />
       </p>
       <p class="line meta">
         <code class="key">{shortKey(key)}</code>
-        {isUsed ? <span>{t.used}</span> : <button class="link" onClick={() => setActive(key)}>{t.use}</button>}
+        {isUsed ? <span>{lists.used}</span> : <button class="link" onClick={() => setActive(key)}>{t.use}</button>}
         <span class={kept.saved ? "" : "warn"}>{kept.saved ? t.kept : t.notKept}</span>
-        <button class="link" onClick={keep}>{t.keep}</button>
-        <button class="link error" onClick={() => { if (confirm(t.forgetAsk)) void forgetKey(who); }}>{t.forget}</button>
+        <button class="link" onClick={keep}>{keepName.title}</button>
+        <button class="link error" onClick={() => { if (confirm(storage.namesGone)) void forgetKey(person); }}>{t.forget}</button>
       </p>
     </>
   );
@@ -98,47 +99,10 @@ function Bring(): VNode {
         <textarea id="bring-words" rows={3} dir="ltr" autocapitalize="off" autocomplete="off" spellcheck={false} value={words.value} onInput={(event) => (words.value = event.currentTarget.value)} />
         <label for="bring-file">{t.file}</label>
         <input id="bring-file" type="file" onChange={(event) => (file.value = event.currentTarget.files?.[0])} />
-        {file.value !== undefined && <input type="password" dir="auto" autocomplete="current-password" aria-label={t.passphrase} placeholder={t.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />}
+        {file.value !== undefined && <input type="password" dir="auto" autocomplete="current-password" aria-label={keepName.passphrase} placeholder={keepName.passphrase} value={pass.value} onInput={(event) => (pass.value = event.currentTarget.value)} />}
         <p class="line"><button class="primary" disabled={words.value.trim() === "" && file.value === undefined}>{t.bringIt}</button> <span class="meta" role="status">{said.value}</span></p>
       </form>
     </details>
-  );
-}
-
-function Lists(): VNode {
-  const label = useSignal("");
-  const where = useSignal("");
-  const said = useSignal("");
-  function add(event: Event): void {
-    event.preventDefault();
-    const place = parsePlace(where.value.trim());
-    if (place === undefined) {
-      said.value = t.listBad;
-      return;
-    }
-    setLists([...lists.value.filter((each) => each.place.topic !== place.topic), { place, label: shownName(label.value) || place.topic.slice(0, 8) }]);
-    label.value = where.value = said.value = "";
-  }
-  return (
-    <section>
-      <h2>{t.lists}</h2>
-      <p class="meta">{t.listsText}</p>
-      {lists.value.length === 0 ? <p class="meta">{t.noLists}</p> : (
-        <ul class="plain">{lists.value.map((each) => (
-          <li key={each.place.topic} class="line"><bdi>{each.label}</bdi> <code class="key">{each.place.topic.slice(0, 12)}</code> <button class="link" onClick={() => setLists(lists.value.filter((other) => other !== each))}>{t.stop}</button></li>
-        ))}</ul>
-      )}
-      <details>
-        <summary>{t.listAdd}</summary>
-        <form onSubmit={add}>
-          <label for="list-label">{t.listLabel}</label>
-          <input id="list-label" dir="auto" value={label.value} onInput={(event) => (label.value = event.currentTarget.value)} />
-          <label for="list-place">{t.listPlace}</label>
-          <input id="list-place" dir="ltr" autocapitalize="off" autocomplete="off" spellcheck={false} value={where.value} onInput={(event) => (where.value = event.currentTarget.value)} />
-          <p class="line"><button class="primary" disabled={where.value.trim() === ""}>{t.listAdd}</button> <span class="meta" role="status">{said.value}</span></p>
-        </form>
-      </details>
-    </section>
   );
 }
 
@@ -148,7 +112,7 @@ function Muted(): VNode {
       <h2>{t.muted}</h2>
       {muted.value.length === 0 ? <p class="meta">{t.noMuted}</p> : (
         <ul class="plain">{muted.value.map((key) => (
-          <li key={key} class="line">{mark(key)} <code class="key">{shortKey(key)}</code> <button class="link" onClick={() => mute(key, false)}>{t.unmute}</button></li>
+          <li key={key} class="line">{who(key)} <button class="link" onClick={() => mute(key, false)}>{menu.unmute}</button></li>
         ))}</ul>
       )}
     </section>
@@ -161,22 +125,11 @@ const languages = [["en", "English"], ["de", "Deutsch"], ["ar", "العربية"
 function Looks(): VNode {
   return (
     <section>
-      <h2 id="looks">{t.looks}</h2>
-      <div role="radiogroup" aria-labelledby="looks" class="line">
-        {(["auto", "light", "dark"] as const).map((each) => (
-          <label key={each}><input type="radio" name="looks" checked={looks.value === each} onChange={() => setLooks(each)} /> {t[each]}</label>
-        ))}
-      </div>
-      <p class="line">
-        <label for="language">{t.language}</label>
-        <select id="language" value={keptChoice("language")} onChange={(event) => setLanguage(event.currentTarget.value)}>
-          <option value="">{t.byBrowser}</option>
-          {languages.map(([value, label]) => <option key={value} value={value} lang={value}>{label}</option>)}
-        </select>
-      </p>
-      <p class="meta">{t.languageText}</p>
+      <h2>{t.looks}</h2>
+      <Choice label={t.theme} value={looks.value} options={[["auto", t.auto], ["light", t.light], ["dark", t.dark]]} set={setLooks} />
+      <Choice label={t.language} value={keptChoice("language")} options={[["", t.auto], ...languages.map(([tag, name]) => [tag, name, tag] as const)]} set={setLanguage} />
       {"Notification" in globalThis && (
-        <p><label><input type="checkbox" checked={notifies.value} onChange={(event) => void notify(event.currentTarget.checked)} /> {t.notify}</label></p>
+        <p><Check on={notifies.value} set={(on) => void setNotifies(on)}>{t.notify}</Check></p>
       )}
     </section>
   );
@@ -184,39 +137,5 @@ function Looks(): VNode {
 
 function setLanguage(next: string): void {
   if (choose("language", next)) location.reload();
-  else tell({ text: t.notLasting, lasts: 6000 });
-}
-
-async function notify(on: boolean): Promise<void> {
-  notifies.value = on && (await Notification.requestPermission()) === "granted";
-  await keepSetting("notifies", notifies.value);
-}
-
-function Storage(): VNode {
-  const stored = useSignal<{ bytes: number; topics: number; lasting: boolean } | undefined>(undefined);
-  async function count(): Promise<void> {
-    const keep = await keeping;
-    const all = await keptTopics(keep);
-    stored.value = { bytes: all.reduce((sum, [, { bytes }]) => sum + bytes, 0), topics: all.filter(([, { bytes }]) => bytes > 0).length, lasting: keep.lasting };
-  }
-  useEffect(() => void count().catch(() => undefined), []);
-  async function clear(): Promise<void> {
-    const keep = await keeping;
-    for (const [place] of await keptTopics(keep)) await dropFiles(keep, place);
-    await count();
-    tell({ text: t.cleared, lasts: 3000 });
-  }
-  const now = stored.value;
-  return (
-    <section>
-      <h2>{t.storage}</h2>
-      {now !== undefined && <p>{now.lasting ? t.stored(size(now.bytes), now.topics) : t.notLasting}</p>}
-      {now !== undefined && now.bytes > 0 && <p><button onClick={() => void clear()}>{t.clear}</button></p>}
-    </section>
-  );
-}
-
-function size(bytes: number): string {
-  const unit = bytes < 1e6 ? ["kilobyte", 1e3] as const : ["megabyte", 1e6] as const;
-  return number(bytes / unit[1], { style: "unit", unit: unit[0], maximumFractionDigits: 1 });
+  else tell({ text: storage.notLasting, lasts: 6000 });
 }

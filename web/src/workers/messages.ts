@@ -1,5 +1,6 @@
 // What the page and its workers say to one another. All of it is plain data.
 
+import type { IPFSView } from "../net/net.ts";
 import type { Hash, Place } from "../protocol/hash.ts";
 import type { Order } from "../protocol/sort.ts";
 
@@ -46,6 +47,15 @@ export interface Section {
   readonly rows: readonly Row[];
 }
 
+/** An answer to one of the reader's comments. */
+export interface Reply {
+  readonly id: Hash;
+  /** Fit to be shown, or empty. */
+  readonly user: string;
+  /** Its first words. */
+  readonly text: string;
+}
+
 export interface ThreadFacts {
   /** In clear, if a document proves it. */
   readonly name: string;
@@ -62,7 +72,7 @@ export interface ThreadFacts {
   /** Comments that are new to him. */
   readonly fresh: number;
   /** Answers to the reader's own comments that he has not seen before this visit. */
-  readonly replies: readonly Hash[];
+  readonly replies: readonly Reply[];
 }
 
 /** How the reader reads. */
@@ -103,11 +113,26 @@ export type ToThread =
   /** Show what waits. */
   | { readonly kind: "apply"; readonly session: number }
   | { readonly kind: "close"; readonly session: number }
+  /** Asks what the lists say; answered by "lists". */
+  | { readonly kind: "lists"; readonly session: number }
   /** Searches what is kept; answered by "found". */
   | { readonly kind: "search"; readonly session: number; readonly words: string }
   | { readonly kind: "helpers"; readonly ports: readonly MessagePort[] }
   /** Makes this worker a helper that only checks signatures. */
   | { readonly kind: "help"; readonly port: MessagePort };
+
+/** What a list says, for who keeps one. Things are as in "hide <id>", "ban <key>", "delegate <key> <tag>". */
+export interface FilterView {
+  /** Absent while no act is known. */
+  readonly key?: string;
+  readonly tag?: string;
+  /** The owner's words, and their dates. */
+  readonly own: ReadonlyMap<string, { readonly yes: boolean; readonly date: string }>;
+  /** What delegates say yes to and the owner says nothing of, and whose list that is. */
+  readonly theirs: ReadonlyMap<string, string>;
+  /** Delegates beyond those that are heard. */
+  readonly unheard: number;
+}
 
 export interface Found {
   readonly place: Place;
@@ -130,10 +155,13 @@ export type FromThread =
   | { readonly kind: "section"; readonly session: number; readonly section: Section }
   /** Other places whose documents a list needs. */
   | { readonly kind: "delegates"; readonly session: number; readonly list: Place; readonly places: readonly Place[] }
+  | { readonly kind: "lists"; readonly session: number; readonly filters: readonly FilterView[] }
   | { readonly kind: "refused"; readonly session: number; readonly server: string; readonly count: number }
   | { readonly kind: "found"; readonly session: number; readonly found: readonly Found[]; readonly done: boolean }
   /** This browser checks signatures slowly, or there are many: more workers are wanted. */
-  | { readonly kind: "wanted" };
+  | { readonly kind: "wanted" }
+  /** It has no room to keep more of what is read. */
+  | { readonly kind: "full" };
 
 /** A signature to check, for helpers. */
 export interface Claim {
@@ -141,3 +169,18 @@ export interface Claim {
   readonly message: Uint8Array;
   readonly signature: Uint8Array;
 }
+
+/** Asks the IPFS node: without a root for the id that the site names of a topic's folder, else for blocks of that one. */
+export interface ToPeer {
+  readonly n: number;
+  readonly topic: string;
+  readonly root?: string;
+  readonly cids: readonly string[];
+  /** Multiaddrs of servers' nodes. */
+  readonly nodes: readonly string[];
+}
+
+export type FromPeer =
+  /** car: those of the blocks that came. */
+  | { readonly n: number; readonly id?: string; readonly car?: ArrayBuffer }
+  | { readonly view: IPFSView };

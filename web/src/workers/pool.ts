@@ -11,18 +11,21 @@ interface Policies {
   createPolicy(name: string, rules: { createScriptURL(url: string): string }): Policy;
 }
 
-// The one policy of the page: scripts that lie beside this one, by their names, and nothing else.
+// The one policy of the page: scripts that lie beside this one, by their names, the service worker, and nothing else.
 const policy = (globalThis as { trustedTypes?: Policies }).trustedTypes?.createPolicy("comntr", {
   createScriptURL(url) {
-    if (!/^[a-z]+\.js$/.test(url)) throw new TypeError(`no script of this page: ${url}`);
+    if (!/^([a-z]+|\.\.\/sw)\.js$/.test(url)) throw new TypeError(`no script of this page: ${url}`);
     return new URL(url, import.meta.url).href;
   },
 });
 
-/** Starts a worker of this page, by its file's name. */
+/** The address of a worker of this page, by its file's name. */
+export function workerURL(name: string): URL {
+  return (policy === undefined ? new URL(`${name}.js`, import.meta.url) : policy.createScriptURL(`${name}.js`)) as URL;
+}
+
 export function startWorker(name: string): Worker {
-  const url = policy === undefined ? new URL(`${name}.js`, import.meta.url) : policy.createScriptURL(`${name}.js`);
-  return new Worker(url as URL, { type: "module" });
+  return new Worker(workerURL(name === "thread" ? "main" : name), { type: "module", name });
 }
 
 let thread: Worker | undefined;
@@ -33,7 +36,8 @@ function threadWorker(): Worker {
   const worker = startWorker("thread");
   thread = worker;
   worker.onmessage = ({ data }: MessageEvent<FromThread>) => {
-    if (data.kind === "wanted") void import("./helpers.ts").then(({ addHelpers }) => addHelpers(worker)).catch(() => undefined);
+    if (data.kind === "full") void import("../state/full.ts").then(({ sayFull }) => sayFull()).catch(() => undefined);
+    else if (data.kind === "wanted") void import("./helpers.ts").then(({ addHelpers }) => addHelpers(worker)).catch(() => undefined);
     else listeners.get(data.session)?.(data);
   };
   return worker;

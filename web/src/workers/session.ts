@@ -5,13 +5,15 @@
 import { fold, type Comment, type Thread } from "../protocol/thread.ts";
 import { readFilter, type Filter } from "../protocol/filter.ts";
 import { fromHex } from "../protocol/bytes.ts";
-import { type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
-import { type Hash, type Place, placeText } from "../protocol/hash.ts";
-import { kindOf, listTopic, parentOf, tagOf, targetKeyOf, targetOf, targetTagOf, voteOf } from "../protocol/kinds.ts";
+import { bodyText, type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
+import type { Hash, Place } from "../protocol/hash.ts";
+import { kindOf, parentOf, targetOf, userOf, voteOf } from "../protocol/kinds.ts";
 import { isNewer } from "../protocol/living.ts";
 import { shownName } from "../strings/name.ts";
-import type { Claim, FromThread, Reading, Row, Section, ThreadFacts } from "./messages.ts";
+import type { Claim, FromThread, Reading, Reply, Row, Section, ThreadFacts } from "./messages.ts";
 
+/** Characters of a reply that are told of. */
+const maxReplyText = 120;
 /** Rows that are drawn as one; a section grows to maxSection before it is cut. */
 export const sectionSize = 50;
 export const maxSection = 75;
@@ -33,6 +35,8 @@ const minDrawn = 250;
 export const manyUnverified = 1000;
 /** Files that come one after the other are parsed before more than the first screen is verified. */
 const quietMillis = 30;
+/** Lists are read a moment after the thread: what they pin goes first for so long after all of that is here. */
+const liftMillis = 5000;
 /** Where signatures could not be checked, that is tried again after so long. */
 const againMillis = 1000;
 // Without word that all is here, so long is waited for more files before the first fold.
@@ -66,7 +70,7 @@ interface Unverified {
   readonly document: Document;
   readonly claim: Claim;
   /** It came when all that the network had was here already. */
-  readonly news?: boolean;
+  readonly news: boolean;
 }
 
 export interface Session {
@@ -83,6 +87,8 @@ export interface Session {
   live(): void;
   folder(id: string): void;
   apply(): void;
+  /** What the lists say, in the reader's order. */
+  filters(): readonly Filter[];
   close(): void;
 }
 
@@ -90,6 +96,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   let reading = first;
   let closed = false;
   let settled = false;
+  let liftsUntil = 0;
   let isLive = false;
   let visited = false;
   let shownOnce = false;
@@ -135,15 +142,14 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   const isHere = ({ topic, community }: Place): boolean => topic === place.topic && community === place.community;
 
   /** Parses a file; its signature is left for later. */
-  async function parse(bytes: Uint8Array, where: Place, id?: Hash): Promise<Document | Unverified | undefined> {
+  async function parse(bytes: Uint8Array, where: Place, id?: Hash): Promise<{ readonly document: Document; readonly claim: Claim | undefined } | undefined> {
     const sum = id === undefined ? undefined : { hash: fromHex(id), collision: false };
     let claim: Claim | undefined;
     const verdict = await judgeDocument(bytes, where, async (key, message, signature) => {
       claim = { key, message, signature };
       return true;
     }, sum);
-    if (isRefusal(verdict)) return undefined;
-    return claim === undefined ? verdict : { document: verdict, claim };
+    return isRefusal(verdict) ? undefined : { document: verdict, claim };
   }
 
   function enter(document: Document, how: "restored" | "came" | "news" | "own"): void {
@@ -175,7 +181,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   function decide(some: readonly Unverified[], verdicts: readonly boolean[]): void {
     some.forEach(({ document, news }, i) => {
       unverified.delete(document.id);
-      if (verdicts[i] === true) enter(document, news === true ? "news" : "came");
+      if (verdicts[i] === true) enter(document, news ? "news" : "came");
     });
   }
 
@@ -317,30 +323,26 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   }
 
   /** What is new and answers one of the reader's comments. */
-  function replies(): Hash[] {
+  function replies(): Reply[] {
     if (fresh.size === 0) return [];
     const mine = (id: Hash | undefined): boolean => {
       const key = id === undefined ? undefined : documents.get(id)?.signed?.key;
       return key !== undefined && reading.mine.includes(key);
     };
-    return [...fresh].filter((id) => {
+    return [...fresh].flatMap((id) => {
       const document = documents.get(id);
-      return document !== undefined && mine(parentOf(document)) && !reading.muted.includes(document.signed?.key ?? "");
+      if (document === undefined || !mine(parentOf(document)) || reading.muted.includes(document.signed?.key ?? "")) return [];
+      return [{ id, user: shownName(userOf(document) ?? ""), text: bodyText(document).slice(0, maxReplyText) }];
     });
   }
 
   function readLists(): void {
-    const all = [...listDocuments.values(), ...documents.values()];
+    // A topic may be a list itself.
+    const all = reading.lists.length === 0 ? [] : [...listDocuments.values(), ...documents.values()];
     filters = reading.lists.map((list) => readFilter(list, all, now()));
-    for (const list of reading.lists) {
-      const places = all.flatMap((document): Place[] => {
-        if (placeText(document.place) !== placeText(list) || kindOf(document) !== "delegate") return [];
-        const [key, tag] = [targetKeyOf(document), targetTagOf(document)];
-        return key === undefined || tag === undefined || tagOf(document) === undefined
-          ? []
-          : [{ community: list.community, topic: listTopic(key, tag) }];
-      });
-      if (places.length > 0) tell({ kind: "delegates", list, places: places.slice(0, maxDelegates) });
+    // Of a filter, and not of what is posted to a list: anybody may post there, and would have others read for him.
+    for (const { list, delegates } of filters) {
+      if (delegates.length > 0) tell({ kind: "delegates", list, places: delegates.slice(0, maxDelegates).map((each) => each.place) });
     }
   }
 
@@ -349,7 +351,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     if (closed) return;
     clearTimeout(drawTimer);
     drawTimer = undefined;
-    if (reading.lists.length > 0) readLists();
+    readLists();
     const here = [...documents.values()].filter(({ id }) => !later.has(id));
     let thread = foldAll(here.filter(({ id }) => !pending.has(id)));
     let waiting = 0;
@@ -382,7 +384,10 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     }
     if (comments.length > 0 || isLive) shownOnce = true;
     // From here on all that comes is news, and the order stays.
-    if (isLive && unverified.size === 0) settled = isWholeShown = true;
+    if (isLive && unverified.size === 0) {
+      if (!settled) liftsUntil = now() + liftMillis;
+      settled = isWholeShown = true;
+    }
     drawnSize = Math.max(here.length, minDrawn);
     drawnAt = now();
     keepNow();
@@ -410,12 +415,15 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       const places = new Map(topOrder.map((id, i) => [id, i]));
       // New ones go where they are looked for: at the end of what is read oldest first, else at the beginning.
       const none = reading.order === "oldest" ? Number.POSITIVE_INFINITY : -1;
-      const at = (branch: readonly Comment[]): number => places.get(topOf(branch)) ?? none;
+      const lifts = now() < liftsUntil;
+      const at = (branch: readonly Comment[]): number => (lifts && isPinned(branch[0] as Comment) ? Number.NEGATIVE_INFINITY : (places.get(topOf(branch)) ?? none));
       branches.sort((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)));
     }
     topOrder = branches.map(topOf);
     return branches.flat();
   }
+
+  const isPinned = ({ pinned, hidden, deleted }: Comment): boolean => pinned !== undefined && hidden === undefined && deleted !== true;
 
   const isMuted = ({ key }: Comment): boolean => key !== undefined && reading.muted.includes(key) && !reading.mine.includes(key);
 
@@ -535,9 +543,8 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       for (const bytes of files) {
         const parsed = await parse(bytes, place);
         if (parsed === undefined) continue;
-        const document = "claim" in parsed ? parsed.document : parsed;
-        seen.add(document.id);
-        enter(document, "restored");
+        seen.add(parsed.document.id);
+        enter(parsed.document, "restored");
       }
       kept = documents.size;
       if (kept > 0) isEarly = false;
@@ -563,10 +570,10 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
           refused++;
           continue;
         }
-        const document = "claim" in parsed ? parsed.document : parsed;
+        const { document, claim } = parsed;
         if (seen.has(document.id)) continue;
         seen.add(document.id);
-        if ("claim" in parsed) unverified.set(document.id, { ...parsed, news: isLive });
+        if (claim !== undefined) unverified.set(document.id, { document, claim, news: isLive });
         else {
           enter(document, isLive ? "news" : "came");
           plain = true;
@@ -579,9 +586,8 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     async own(bytes, list) {
       const parsed = await parse(bytes, list ?? place);
       if (parsed === undefined) return;
-      const document = "claim" in parsed ? parsed.document : parsed;
-      seen.add(document.id);
-      enter(document, "own");
+      seen.add(parsed.document.id);
+      enter(parsed.document, "own");
       draw();
     },
     undo(id) {
@@ -610,6 +616,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     },
     settle() {
       settled = true;
+      liftsUntil = 0;
       // What comes after the rows that he sees.
       if (isEarly && shownOnce && pumping === undefined) drawAll();
       isEarly = false;
@@ -636,6 +643,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       pending.clear();
       draw();
     },
+    filters: () => filters,
     close() {
       closed = true;
       clearTimeout(firstTimer);

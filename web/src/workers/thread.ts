@@ -1,14 +1,14 @@
 // The worker that reads topics: parsing, signatures, folds, what is kept of files, and search over it.
 
-import { openKeep } from "../keep/keep.ts";
+import { type Keep, openKeep } from "../keep/keep.ts";
 import { addFiles, changeTopic, keptFiles, keptTopic, replaceFiles } from "../keep/topics.ts";
 import { unpackFiles } from "../keep/pack.ts";
 import { silentMillis } from "../protocol/ask.ts";
 import { fromUTF8 } from "../protocol/bytes.ts";
-import { makeChecker } from "./check.ts";
+import { type Checker, makeChecker } from "./check.ts";
 import { type First, readFirst } from "./first.ts";
 import type { FromThread, ToThread } from "./messages.ts";
-import { openSession, type Session } from "./session.ts";
+import { maxDelegates, openSession, type Session } from "./session.ts";
 import { toPlainTree } from "./trees.ts";
 
 interface Scope {
@@ -18,8 +18,8 @@ interface Scope {
 }
 const scope = globalThis as unknown as Scope;
 
-const keeping = openKeep();
-const checker = makeChecker(scope.crypto.subtle as SubtleCrypto | undefined, () => scope.postMessage({ kind: "wanted" }));
+let keeping: Promise<Keep>;
+let checker: Checker;
 const sessions = new Map<number, Session>();
 // What changes one topic's packs happens one after the other.
 let writing: Promise<unknown> = Promise.resolve();
@@ -51,7 +51,10 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
         .then(async () => (all ? replaceFiles : addFiles)(await keeping, place, files))
         .then((kept) => (keptAll &&= kept))
         // A full disk costs the memory of this topic, and not the reading of it.
-        .catch(() => (keptAll = false));
+        .catch(() => {
+          keptAll = false;
+          scope.postMessage({ kind: "full" });
+        });
     },
     keepFolder: (folder) => {
       if (quiet) return;
@@ -114,6 +117,10 @@ async function take(message: ToThread): Promise<void> {
     case "live": return session?.live();
     case "folder": return session?.folder(message.id);
     case "apply": return session?.apply();
+    case "lists": {
+      const { viewOf } = await import("./views.ts");
+      return scope.postMessage({ kind: "lists", session: message.session, filters: (session?.filters() ?? []).map((each) => viewOf(each, maxDelegates)) });
+    }
     case "close":
       session?.close();
       sessions.delete(message.session);
@@ -121,9 +128,13 @@ async function take(message: ToThread): Promise<void> {
   }
 }
 
-scope.onmessage = ({ data }) => {
-  // What a person waits for does not wait for what the network brings.
-  if (data.kind === "search" || data.kind === "help" || data.kind === "helpers") void take(data);
-  else if (data.kind === "first") void look(data);
-  else void inTurn(() => take(data));
-};
+export function readTopics(): void {
+  keeping = openKeep();
+  checker = makeChecker(scope.crypto.subtle as SubtleCrypto | undefined, () => scope.postMessage({ kind: "wanted" }));
+  scope.onmessage = ({ data }) => {
+    // What a person waits for does not wait for what the network brings.
+    if (data.kind === "search" || data.kind === "help" || data.kind === "helpers") void take(data);
+    else if (data.kind === "first") void look(data);
+    else void inTurn(() => take(data));
+  };
+}

@@ -1,7 +1,10 @@
-// The worker for what takes seconds: it pays work, seals files and opens them. Each question has a worker of its own.
+// The worker for what takes seconds: it pays work, seals files and opens them, makes a folder for other readers. Each
+// question has a worker of its own.
 
 import { type Draft, payWork } from "../protocol/build.ts";
 import { seal, unseal } from "./age.ts";
+import { carOfKept, type FolderQuestion } from "./folder.ts";
+import { role } from "./role.ts";
 
 export interface WorkQuestion {
   readonly draft: Draft;
@@ -9,31 +12,27 @@ export interface WorkQuestion {
   readonly key: string;
   readonly bits: number;
 }
-/** tried: nonces tried; the chance that so many suffice is 1 - e^(-tried / 2^bits). */
-export type WorkAnswer = { readonly tried: number } | { readonly nonce: string };
-
 export interface SealQuestion {
   /** What to seal, or a file to open. */
   readonly text: string | Uint8Array;
   readonly passphrase: string;
 }
-export interface SealAnswer {
-  readonly text: string | undefined;
-}
+
+export type Question = WorkQuestion | SealQuestion | FolderQuestion;
+/** done: a nonce, a text that was sealed or opened, a folder's CAR. tried: nonces tried; the chance that so many suffice is 1 - e^(-tried / 2^bits). */
+export type Answer = { readonly tried: number } | { readonly done: string | Uint8Array | undefined };
 
 const scope = globalThis as unknown as {
-  postMessage(message: WorkAnswer | SealAnswer): void;
-  onmessage: ((event: MessageEvent<WorkQuestion | SealQuestion>) => void) | null;
+  postMessage(message: Answer): void;
+  onmessage: ((event: MessageEvent<Question>) => void) | null;
 };
 
-if ("onmessage" in globalThis) {
+if (role === "work") {
+  const tell = (done: string | Uint8Array | undefined): void => scope.postMessage({ done });
+  // What is thrown here, and not in a promise, ends the worker, of which the page hears.
   scope.onmessage = ({ data }) => {
-    if ("passphrase" in data) {
-      const { text, passphrase } = data;
-      return scope.postMessage({ text: typeof text === "string" ? seal(text, passphrase) : unseal(text, passphrase) });
-    }
-    // Tries nonces until the act has enough leading zero bits, and tells how far it is.
-    const { nonce = "" } = payWork(data.draft, data.key, data.bits, (tried) => scope.postMessage({ tried }));
-    scope.postMessage({ nonce });
+    if ("names" in data) void carOfKept(data).then(tell);
+    else if ("draft" in data) tell(payWork(data.draft, data.key, data.bits, (tried) => scope.postMessage({ tried })).nonce ?? "");
+    else tell(typeof data.text === "string" ? seal(data.text, data.passphrase) : unseal(data.text, data.passphrase));
   };
 }

@@ -1,10 +1,11 @@
 // The page's side of work.ts.
 
+import type { FolderQuestion } from "./folder.ts";
 import { startWorker } from "./pool.ts";
-import type { SealAnswer, SealQuestion, WorkAnswer, WorkQuestion } from "./work.ts";
+import type { Answer, Question, WorkQuestion } from "./work.ts";
 
-/** isLast: whether an answer is the one that was asked for. */
-function ask<Last>(question: WorkQuestion | SealQuestion, failure: string, isLast: (answer: WorkAnswer | SealAnswer) => boolean, signal?: AbortSignal): Promise<Last> {
+/** tell hears how many nonces were tried, while it is work that is paid. */
+function ask<T>(question: Question, tell = (_tried: number): void => undefined, signal?: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const worker = startWorker("work");
     const end = (error: unknown): void => {
@@ -12,33 +13,20 @@ function ask<Last>(question: WorkQuestion | SealQuestion, failure: string, isLas
       reject(error);
     };
     signal?.addEventListener("abort", () => end(signal.reason));
-    worker.onerror = () => end(new Error(failure));
-    worker.onmessage = ({ data }: MessageEvent<WorkAnswer | SealAnswer>) => {
-      if (!isLast(data)) return;
+    worker.onerror = () => end(new Error("a worker failed: no memory, most likely"));
+    worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+      if ("tried" in data) return tell(data.tried);
       worker.terminate();
-      resolve(data as Last);
+      resolve(data.done as T);
     };
     worker.postMessage(question);
   });
 }
 
-export async function payWork(question: WorkQuestion, tell: (tried: number) => void, signal: AbortSignal): Promise<string> {
-  const isLast = (answer: WorkAnswer | SealAnswer): boolean => {
-    if ("tried" in answer) tell(answer.tried);
-    return "nonce" in answer;
-  };
-  return (await ask<{ nonce: string }>(question, "the work cannot be done", isLast, signal)).nonce;
-}
+export const payWork = (question: WorkQuestion, tell: (tried: number) => void, signal: AbortSignal): Promise<string> => ask(question, tell, signal);
 
-async function askSealer(question: SealQuestion): Promise<string | undefined> {
-  // No memory for scrypt, most likely.
-  return (await ask<SealAnswer>(question, "this browser cannot seal files", () => true)).text;
-}
+export const sealInWorker = (text: string, passphrase: string): Promise<string> => ask({ text, passphrase });
 
-export async function sealInWorker(text: string, passphrase: string): Promise<string> {
-  return (await askSealer({ text, passphrase })) as string;
-}
+export const unsealInWorker = (text: Uint8Array, passphrase: string): Promise<string | undefined> => ask({ text, passphrase });
 
-export function unsealInWorker(text: Uint8Array, passphrase: string): Promise<string | undefined> {
-  return askSealer({ text, passphrase });
-}
+export const folderInWorker = (question: FolderQuestion): Promise<Uint8Array> => ask(question);

@@ -90,7 +90,7 @@ test("says how much work a server wants, and posts when it is paid", async () =>
   expect(net.servers()[0]).toMatchObject({ limits: { work: 8 }, state: "working" });
   const seed = new Uint8Array(32).fill(7);
   const signed = signDraft(payWork({ place, body: "paid" }, toHex(publicKey(seed)), 8), seed);
-  if (isRefusal(signed)) throw new Error(signed.detail);
+  if (isRefusal(signed)) throw new Error(signed.code);
   expect(await posted(net, place, signed.bytes, 1)).toMatchObject([{ ok: true }]);
 });
 

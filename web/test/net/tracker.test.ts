@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createNet, type NetHost } from "../../src/net/index.ts";
 import type { Net } from "../../src/net/net.ts";
 import { type Connection, type DataChannel, fingerprintOf, withoutPrivate } from "../../src/net/rtc.ts";
-import { type Answer, announcement, maxMessage, maxMessages, maxSDP, openTracker, readTold, type TrackerHost } from "../../src/net/tracker.ts";
+import { type Answer, announcement, maxId, maxMessage, maxMessages, maxSDP, openTracker, readTold, type Seed, type TrackerHost } from "../../src/net/tracker.ts";
 import { fromBinary, toBinary } from "../../src/net/wire.ts";
 import { fromHex, toHex, utf8 } from "../../src/protocol/bytes.ts";
 import { hashOfName } from "../../src/protocol/hash.ts";
@@ -32,12 +32,18 @@ test("an announce, to the letter", () => {
 
 describe("what a tracker says", () => {
   const answer = { action: "announce", info_hash: binary, peer_id: "x", offer_id: "0011", answer: { type: "answer", sdp: "v=0" } };
+  const offer = { action: "announce", info_hash: binary, peer_id: "-CM0100-abcdefghijkl", offer_id: "0011", offer: { type: "offer", sdp: "v=0" } };
 
   test.each<[string, unknown, ReturnType<typeof readTold>]>([
     ["an interval", { action: "announce", info_hash: binary, interval: 120, complete: 1 }, { interval: 120 }],
     ["an answer", answer, { answer: { infohash: reddit, id: "0011", sdp: "v=0" } }],
     ["a failure", { "failure reason": "x".repeat(1000) }, { failure: "x".repeat(200) }],
-    ["an offer, which is not for a page", { ...answer, answer: undefined, offer: { type: "offer", sdp: "v=0" } }, undefined],
+    ["an offer", offer, { offer: { infohash: reddit, id: "0011", sdp: "v=0", from: "-CM0100-abcdefghijkl" } }],
+    ["an offer of nobody", { ...offer, peer_id: "x" }, undefined],
+    ["an offer that is none", { ...offer, offer: { type: "answer", sdp: "v=0" } }, undefined],
+    ["an offer too long", { ...offer, offer: { type: "offer", sdp: "x".repeat(maxSDP + 1) } }, undefined],
+    ["an offer with too long an id", { ...offer, offer_id: "x".repeat(maxId + 1) }, undefined],
+    ["an offer with the longest id", { ...offer, offer_id: "x".repeat(maxId) }, { offer: { infohash: reddit, id: "x".repeat(maxId), sdp: "v=0", from: "-CM0100-abcdefghijkl" } }],
     ["an answer in another swarm", { ...answer, info_hash: "x".repeat(20) }, undefined],
     ["an answer that is none", { ...answer, answer: { type: "offer", sdp: "v=0" } }, undefined],
     ["an answer too long", { ...answer, answer: { type: "answer", sdp: "x".repeat(maxSDP + 1) } }, undefined],
@@ -88,13 +94,14 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function tracker(): { tracker: ReturnType<typeof openTracker>; answers: Answer[] } {
+function tracker(seed?: Seed): { tracker: ReturnType<typeof openTracker>; answers: Answer[] } {
   const answers: Answer[] = [];
   const host: TrackerHost = {
     WebSocket: Socket as unknown as TrackerHost["WebSocket"],
     peerId,
     offers: async () => [{ id: "0011", sdp: "v=0" }],
     answered: (answer) => answers.push(answer),
+    seed,
     changed: () => undefined,
     failed: () => undefined,
     forbidden: undefined,
@@ -105,6 +112,28 @@ function tracker(): { tracker: ReturnType<typeof openTracker>; answers: Answer[]
 }
 
 describe("a tracker", () => {
+  test("passes offers to a seed, and its answers back", async () => {
+    let isSeed = true;
+    const { tracker: one } = tracker({ gives: () => isSeed, answer: async ({ sdp }) => (sdp === "v=0" ? "answered" : undefined) });
+    one.look(true);
+    newest().open();
+    await vi.advanceTimersByTimeAsync(0);
+    const [{ left, event } = {}] = newest().sent.map((text) => JSON.parse(text));
+    expect([left, event]).toEqual([0, "started"]);
+    const offer = { action: "announce", info_hash: binary, peer_id: "-CM0100-00000000000b", offer_id: "id", offer: { type: "offer", sdp: "v=0" } };
+    newest().say({ ...offer, offer: { type: "offer", sdp: "v=1" } });
+    newest().say(offer);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(newest().sent.slice(1).map((text) => JSON.parse(text))).toEqual([
+      { action: "announce", info_hash: binary, peer_id: "-CM0100-abcdefghijkl", to_peer_id: "-CM0100-00000000000b", offer_id: "id", answer: { type: "answer", sdp: "answered" } },
+    ]);
+    isSeed = false;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(JSON.parse(newest().sent.at(-1) ?? "").left).toBe(1);
+    one.close();
+    expect(JSON.parse(newest().sent.at(-1) ?? "").event).toBe("stopped");
+  });
+
   test("is asked when it is needed, and left when it is not", async () => {
     const { tracker: one, answers } = tracker();
     expect(Socket.made).toEqual([]);
@@ -208,6 +237,9 @@ class Idle implements Connection {
   }
   async createOffer(): Promise<{ type: string; sdp: string }> {
     return { type: "offer", sdp: `a=fingerprint:sha-256 ${print}\r\n` };
+  }
+  async createAnswer(): Promise<{ type: string; sdp: string }> {
+    return { type: "answer", sdp: `a=fingerprint:sha-256 ${print}\r\n` };
   }
   async setLocalDescription({ sdp }: { sdp: string }): Promise<void> {
     this.localDescription = { sdp };

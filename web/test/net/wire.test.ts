@@ -1,18 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { openChannel, type Port } from "../../src/net/channel.ts";
+import { infohashOf } from "../../src/net/pages.ts";
 import {
   creditOf, decode, encode, extension, type Frame, frameTypes, frameWindow, greeting, handshake, isHandshake, maxAnswer, maxFrameBody, maxFrameData, readAnswer, readMessage, toBinary,
   writeFrame, writeHead,
 } from "../../src/net/wire.ts";
 import { concat, fromHex, fromUTF8, toHex, utf8 } from "../../src/protocol/bytes.ts";
-import { type Hash, hashOfName } from "../../src/protocol/hash.ts";
+import { type Hash, hashOfName, parsePlace, type Place } from "../../src/protocol/hash.ts";
 import { channelOrigin, helloMessage, openChannelHello } from "../../src/protocol/hello.ts";
 import { Lie } from "../../src/protocol/lie.ts";
 import { publicKey } from "../../src/protocol/signature.ts";
 import { readVectors } from "../vectors.ts";
 
 interface Vectors {
-  readonly handshakes: { readonly infohash: Hash; readonly peerId: string; readonly extended: boolean; readonly hex: string }[];
+  readonly handshakes: { readonly infohash: Hash; readonly peerId: string; readonly extended: boolean; readonly topic?: string; readonly hex: string }[];
   readonly extended: { readonly why: string; readonly extension: number; readonly nonce?: string; readonly hello?: string; readonly signature?: string; readonly hex: string }[];
   readonly hello: Record<"seed" | "nonce" | "server" | "asker" | "now" | "origin" | "message" | "hello" | "signature", string>;
   readonly frames: {
@@ -37,7 +38,8 @@ const reddit = hashOfName("reddit");
 
 describe("the vectors", () => {
   test("handshakes", () => {
-    for (const { infohash, peerId, extended, hex } of vectors.handshakes) {
+    for (const { infohash, peerId, extended, topic, hex } of vectors.handshakes) {
+      if (topic !== undefined) expect(infohashOf(parsePlace(topic) as Place)).toBe(infohash);
       const bytes = fromHex(hex);
       expect(isHandshake(bytes, infohash)).toBe(extended);
       expect(isHandshake(bytes, hashOfName("other"))).toBe(false);

@@ -1,1 +1,0 @@
-import{i as e,n as t,r as n}from"./sign.js";const r=globalThis;`onmessage`in globalThis&&(r.onmessage=({data:i})=>{if(`passphrase`in i){let{text:e,passphrase:a}=i;return r.postMessage({text:typeof e==`string`?t(e,a):n(e,a)})}let{nonce:a=``}=e(i.draft,i.key,i.bits,e=>r.postMessage({tried:e}));r.postMessage({nonce:a})});

@@ -1,0 +1,103 @@
+// What waits for a server: where it is shown meanwhile, in what order it goes, and what is taken back.
+
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
+import type { PostOutcome } from "../src/net/net.ts";
+import { signal } from "../src/state/signals.ts";
+
+const posted: string[] = [];
+/** What a server answers; nobody does. */
+let answer: PostOutcome | undefined;
+const online = signal(true);
+const working = signal(0);
+vi.mock("../src/state/page.ts", async () => {
+  const { memoryKeep } = await import("../src/keep/keep.ts");
+  return {
+    keeping: Promise.resolve(memoryKeep()), servers: signal([]), online, working, tell: vi.fn(),
+    startNet: async () => ({
+      async post(_place: Place, bytes: Uint8Array, _wanted: number, told: (outcome: PostOutcome) => void) {
+        if (answer === undefined) return;
+        posted.push(new TextDecoder().decode(bytes));
+        told(answer);
+      },
+    }),
+  };
+});
+vi.mock("../src/ui/app.tsx", () => ({ current }));
+vi.mock("../src/state/me.ts", () => ({ lists, people: signal([]) }));
+vi.mock("../src/workers/working.ts", () => ({ payWork: vi.fn() }));
+vi.stubGlobal("navigator", {});
+const current = signal<unknown>(undefined);
+const lists = signal<readonly { place: Place }[]>([]);
+
+const { outbox, post, sendWaiting, showIn, takeBack } = await import("../src/state/outbox.ts");
+
+const place = (name: string): Place => ({ community: hashOfName("reddit"), topic: hashOfName(name) });
+let at = 0;
+function item(name: string, where: Place) {
+  return { id: hashOfName(name), place: where, bytes: new TextEncoder().encode(name), at: ++at, due: 0 };
+}
+const view = () => ({ own: vi.fn(), undo: vi.fn(), sent: vi.fn() });
+const shownBy = ({ own }: ReturnType<typeof view>): string[] => own.mock.calls.map(([bytes]) => new TextDecoder().decode(bytes));
+const never = new AbortController().signal;
+const saved = { ok: true } as PostOutcome;
+const refused = { ok: false, code: "denied", detail: "no", work: 0, retryAfter: 0 } as unknown as PostOutcome;
+
+beforeEach(async () => {
+  answer = saved;
+  await sendWaiting();
+  expect(outbox.value).toEqual([]);
+  answer = undefined;
+  posted.length = 0;
+});
+
+describe("what waits", () => {
+  test("is shown where it belongs, also by who comes later, and goes out in its order", async () => {
+    const [list, other, late] = [view(), view(), view()];
+    const stop = showIn(place("list"), list);
+    showIn(place("other"), other);
+    const told = vi.fn();
+    expect(await post(item("first", place("list")), told, never)).toBe(true);
+    expect(told).toHaveBeenLastCalledWith({ at: "waits" });
+    expect(await post(item("second", place("list")), told, never)).toBe(true);
+    showIn(place("list"), late);
+    expect([shownBy(list), shownBy(other), shownBy(late)]).toEqual([["first", "second"], [], ["first", "second"]]);
+    expect(list.own).toHaveBeenCalledWith(expect.anything(), place("list"));
+    answer = saved;
+    await sendWaiting();
+    expect(posted).toEqual(["first", "second"]);
+    expect(told).toHaveBeenLastCalledWith({ at: "saved", servers: 1, done: true });
+    expect(list.sent.mock.calls).toEqual([[hashOfName("first")], [hashOfName("second")]]);
+    expect(list.undo).not.toHaveBeenCalled();
+    stop();
+    await post(item("third", place("list")), told, never);
+    expect([shownBy(list).length, shownBy(late).length]).toEqual([2, 3]);
+  });
+
+  test("on a list that is used is shown in the topic that is read", async () => {
+    const topic = { ...view(), place: place("topic"), going: signal(new Map<Hash, number>()) };
+    current.value = topic;
+    await post(item("an act", place("mods")), () => undefined, never);
+    expect(topic.own).not.toHaveBeenCalled();
+    lists.value = [{ place: place("mods") }];
+    expect(topic.own).toHaveBeenCalledWith(new TextEncoder().encode("an act"), place("mods"));
+    await takeBack(hashOfName("an act"));
+    expect(topic.undo).toHaveBeenCalledWith(hashOfName("an act"));
+    current.value = undefined;
+    lists.value = [];
+  });
+
+  test("is taken back where it was shown, and so is what is refused", async () => {
+    const list = view();
+    showIn(place("list"), list);
+    await post(item("regretted", place("list")), () => undefined, never);
+    await takeBack(hashOfName("regretted"));
+    answer = refused;
+    const told = vi.fn();
+    expect(await post(item("unwanted", place("list")), told, never)).toBe(false);
+    expect(told).toHaveBeenLastCalledWith({ at: "failed", code: "denied", detail: "no", retryAfter: 0 });
+    expect(list.undo.mock.calls).toEqual([[hashOfName("regretted")], [hashOfName("unwanted")]]);
+    expect(list.sent).not.toHaveBeenCalled();
+    expect(outbox.value).toEqual([]);
+  });
+});
