@@ -60,11 +60,11 @@ type edit struct {
 	v     comntr.Version
 	load  func(cid.Cid) (sized, error)
 	nodes map[cid.Cid]sized
-	made  map[digest][]byte
+	made  map[digest]sized
 }
 
 func newEdit(v comntr.Version, load func(cid.Cid) (sized, error)) *edit {
-	return &edit{v: v, load: load, nodes: map[cid.Cid]sized{}, made: map[digest][]byte{}}
+	return &edit{v: v, load: load, nodes: map[cid.Cid]sized{}, made: map[digest]sized{}}
 }
 
 func (e *edit) node(c cid.Cid) (sized, error) {
@@ -89,7 +89,7 @@ func (e *edit) put(n *comntr.Node) (cid.Cid, uint64) {
 	if _, ok := e.nodes[c]; !ok {
 		e.nodes[c] = sized{n, len(block)}
 	}
-	e.made[digestOf(c)] = block
+	e.made[digestOf(c)] = e.nodes[c]
 	return c, n.Size(len(block))
 }
 
