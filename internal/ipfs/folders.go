@@ -528,7 +528,7 @@ func (f *Folders) store(b *pebble.Batch, key []byte, rec record, l level, change
 	if err != nil {
 		return rec, err
 	}
-	d := diff{load: e.node, refs: map[digest]int{}}
+	d := diff{load: e.look, refs: map[digest]int{}}
 	if err := d.folder(rec.root, t.root, l, nil); err != nil {
 		return rec, err
 	}

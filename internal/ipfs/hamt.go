@@ -68,6 +68,16 @@ func newEdit(v comntr.Version, load func(cid.Cid) (sized, error)) *edit {
 }
 
 func (e *edit) node(c cid.Cid) (sized, error) {
+	n, err := e.look(c)
+	if err == nil {
+		e.nodes[c] = n
+	}
+	return n, err
+}
+
+// look is node for those that are looked at once: of a community that is built
+// anew they are all there are.
+func (e *edit) look(c cid.Cid) (sized, error) {
 	if n, ok := e.nodes[c]; ok {
 		return n, nil
 	}
@@ -79,7 +89,6 @@ func (e *edit) node(c cid.Cid) (sized, error) {
 	if err != nil {
 		return sized{}, err
 	}
-	e.nodes[c] = n
 	return n, nil
 }
 
