@@ -103,6 +103,11 @@ type Source interface {
 	// with Damaged() bool that the file is not what it was, one with Denied()
 	// bool that the operator denies it.
 	Read(topic, comment comntr.Hash) ([]byte, error)
+	// Number is that of the change that listed a comment last, !ok where there is
+	// none. At is the comment that a change of that number listed, for as long as
+	// anything is known of it.
+	Number(topic, comment comntr.Hash) (seq uint64, ok bool)
+	At(topic comntr.Hash, seq uint64) (comment comntr.Hash, ok bool)
 	// Held tells whether Read would give the comment, as far as is known
 	// without reading its file, and how many bytes.
 	Held(topic, comment comntr.Hash) (size int, held bool)
@@ -216,7 +221,7 @@ func cache[K comparable, V any](size int) *lru.Cache[K, V] {
 // that contradicts itself is emptied.
 func (f *Folders) open() error {
 	for try := 0; ; try++ {
-		db, err := openNodes(f.dir, f.lock, f.version, f.src.Epoch(), f.room, func() { f.damaged.Store(true) })
+		db, err := openNodes(f.dir, f.lock, f.version, f.src, f.room, func() { f.damaged.Store(true) })
 		if err != nil {
 			return err
 		}
@@ -264,7 +269,7 @@ func (f *Folders) Close() error {
 	f.closed = true
 	var err error
 	if f.db != nil {
-		err = f.db.db.Close()
+		err = f.db.close()
 		f.db = nil
 	}
 	return errors.Join(err, f.lock.Close())
@@ -468,7 +473,12 @@ func (f *Folders) flushTopic(ctx context.Context, topic comntr.Hash, rec record,
 	for from := 0; ; {
 		to := min(from+f.limits.chunk, len(names))
 		b := f.db.db.NewBatch()
-		changes, missed, err := f.readLeaves(ctx, b, topic, names[from:to], len(removed)-from)
+		err := f.db.number(b, topic, &rec)
+		var changes []change
+		var missed []comntr.Hash
+		if err == nil {
+			changes, missed, err = f.readLeaves(ctx, b, topic, rec.number, names[from:to], len(removed)-from)
+		}
 		if err == nil && lost {
 			err = f.unmark(b)
 		}
@@ -518,7 +528,7 @@ func (f *Folders) store(b *pebble.Batch, key []byte, rec record, l level, change
 	if err != nil {
 		return rec, err
 	}
-	d := diff{load: e.node, refs: map[digest]int{}}
+	d := diff{load: e.look, refs: map[digest]int{}}
 	if err := d.folder(rec.root, t.root, l, nil); err != nil {
 		return rec, err
 	}
@@ -536,7 +546,7 @@ func (f *Folders) store(b *pebble.Batch, key []byte, rec record, l level, change
 	if err == nil && len(e.made) <= cachedNodes/4 {
 		// Not what a rebuild makes: it would only push the others out.
 		for c, n := range e.nodes {
-			if k := digestOf(c); e.made[k] != nil && d.refs[k] > 0 {
+			if k := digestOf(c); e.made[k].Node != nil && d.refs[k] > 0 {
 				f.parsed.Add(c, n)
 			}
 		}
@@ -554,6 +564,7 @@ func (f *Folders) node(c cid.Cid) (sized, error) {
 
 // leaf is what becomes of one added comment.
 type leaf struct {
+	seq     uint64    // the source's number of it
 	digests [2]digest // of its block in CID version 0 and 1
 	length  int       // of its block in our version
 	err     error
@@ -561,7 +572,7 @@ type leaf struct {
 
 // readLeaves reads the added among names, all but the first removed ones, puts
 // their places into b, and returns what changes in the folder.
-func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.Hash, names []comntr.Hash, removed int) (changes []change, missed []comntr.Hash, err error) {
+func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.Hash, number uint32, names []comntr.Hash, removed int) (changes []change, missed []comntr.Hash, err error) {
 	removed = min(max(removed, 0), len(names))
 	changes = make([]change, 0, len(names))
 	for _, c := range names[:removed] {
@@ -570,11 +581,16 @@ func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.
 	names = names[removed:]
 	leaves := make([]leaf, len(names))
 	read := func(i int) {
+		seq, listed := f.src.Number(topic, names[i]) // before it is read: what goes then is told as removed
 		doc, err := f.src.Read(topic, names[i])
+		if err == nil && !listed {
+			err = errors.New("it is listed no more")
+		}
 		if err != nil {
 			leaves[i].err = err
 			return
 		}
+		leaves[i].seq = seq
 		for v := range comntr.Version(2) {
 			block := v.LeafBlock(doc)
 			leaves[i].digests[v] = sha256.Sum256(block)
@@ -619,7 +635,7 @@ func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.
 			continue
 		}
 		for v, d := range l.digests {
-			if err := b.Set(leafKey(byte(v), d, topic, c), nil, nil); err != nil {
+			if err := b.Set(leafKey(byte(v), d, number, l.seq), nil, nil); err != nil {
 				return nil, nil, err
 			}
 		}

@@ -89,7 +89,10 @@ func (f *Folders) Interrupt(topic comntr.Hash, n int) error {
 	}
 	b := f.db.db.NewBatch()
 	defer b.Close()
-	changes, _, err := f.readLeaves(context.Background(), b, topic, names[:n], 0)
+	if err := f.db.number(b, topic, &rec); err != nil {
+		return err
+	}
+	changes, _, err := f.readLeaves(context.Background(), b, topic, rec.number, names[:n], 0)
 	if err != nil {
 		return err
 	}
@@ -198,3 +201,30 @@ func (f *Folders) Forget() {
 
 // DropOldMarks forgets the marks that no longer hold.
 func (f *Folders) DropOldMarks() error { return f.use(f.dropOldMarks) }
+
+// Pack is how a node lies in the database; Unpack reads it and gives its block.
+func Pack(n *comntr.Node) (packed []byte, size int) {
+	s := sized{n, len(n.Encode())}
+	return s.pack(), s.packed()
+}
+
+func Unpack(b []byte) (block []byte, size int, err error) {
+	n, err := unpack(b)
+	if err != nil {
+		return nil, 0, err
+	}
+	return n.Encode(), n.block, nil
+}
+
+// Misplace notes a comment as one that a leaf may be made of.
+func (f *Folders) Misplace(c cid.Cid, topic, comment comntr.Hash) error {
+	rec, err := f.storedRecord(topic)
+	if err != nil {
+		return err
+	}
+	seq, _ := f.src.Number(topic, comment)
+	return f.db.db.Set(leafKey(leafKind(c), digestOf(c), rec.number, seq), nil, pebble.NoSync)
+}
+
+// FlushPeriod is a bound, for a test of it.
+const FlushPeriod = flushPeriod

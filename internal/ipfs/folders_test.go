@@ -293,6 +293,32 @@ func (s *feed) Listing(t comntr.Hash, since uint64, fn func(comntr.Hash, bool) e
 	return topic.seq, nil
 }
 
+// Number is that of the line of the log.
+func (s *feed) Number(t, id comntr.Hash) (seq uint64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range slices.Backward(s.topics[t].log) {
+		if e.comment == id && !e.removed {
+			return e.seq, true
+		}
+	}
+	return 0, false
+}
+
+func (s *feed) At(t comntr.Hash, seq uint64) (comntr.Hash, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.topics[t] == nil {
+		return comntr.Hash{}, false
+	}
+	log := s.topics[t].log
+	i, ok := slices.BinarySearchFunc(log, seq, func(e feedEvent, seq uint64) int { return cmp.Compare(e.seq, seq) })
+	if !ok || log[i].removed {
+		return comntr.Hash{}, false
+	}
+	return log[i].comment, true
+}
+
 func (s *feed) Read(t, id comntr.Hash) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

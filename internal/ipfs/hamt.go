@@ -60,14 +60,24 @@ type edit struct {
 	v     comntr.Version
 	load  func(cid.Cid) (sized, error)
 	nodes map[cid.Cid]sized
-	made  map[digest][]byte
+	made  map[digest]sized
 }
 
 func newEdit(v comntr.Version, load func(cid.Cid) (sized, error)) *edit {
-	return &edit{v: v, load: load, nodes: map[cid.Cid]sized{}, made: map[digest][]byte{}}
+	return &edit{v: v, load: load, nodes: map[cid.Cid]sized{}, made: map[digest]sized{}}
 }
 
 func (e *edit) node(c cid.Cid) (sized, error) {
+	n, err := e.look(c)
+	if err == nil {
+		e.nodes[c] = n
+	}
+	return n, err
+}
+
+// look is node for those that are looked at once: of a community that is built
+// anew they are all there are.
+func (e *edit) look(c cid.Cid) (sized, error) {
 	if n, ok := e.nodes[c]; ok {
 		return n, nil
 	}
@@ -79,7 +89,6 @@ func (e *edit) node(c cid.Cid) (sized, error) {
 	if err != nil {
 		return sized{}, err
 	}
-	e.nodes[c] = n
 	return n, nil
 }
 
@@ -89,7 +98,7 @@ func (e *edit) put(n *comntr.Node) (cid.Cid, uint64) {
 	if _, ok := e.nodes[c]; !ok {
 		e.nodes[c] = sized{n, len(block)}
 	}
-	e.made[digestOf(c)] = block
+	e.made[digestOf(c)] = e.nodes[c]
 	return c, n.Size(len(block))
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -22,17 +23,22 @@ import (
 
 // The block database, dir/blocks: a Pebble store. Every node in it is counted:
 // how often it stands in the trees that are kept. A node that stands in none
-// stays for the grace hour. Nothing is synced. After a crash the database is at
-// some earlier moment, whole, because each step of work is one batch.
+// stays for the grace hour. There is no log: what the tables lack is made again
+// from the source. After a crash the database is at some earlier moment, whole,
+// because each step of work is one batch.
 //
 // Keys, by their first byte:
 //
 //	h                                  -> format, CID version, the source's epoch
-//	n digest                           -> a directory node's block
-//	r digest                           -> ref: count, since, size of the block
+//	n digest                           -> a directory node, packed
+//	r digest                           -> ref: count, since, size
 //	g since digest                     -> size: the nodes whose count is 0, oldest first
 //	m digest scope                     -> a mark: merged in that scope
-//	x kind digest topic comment        -> a leaf's place; kind is the CID version
+//	x kind digest(8) topic seq         -> a leaf's place; kind is the CID version, the
+//	                                      digest's rest is that of the leaf made of it,
+//	                                      topic and seq are uvarints: a topic's number
+//	                                      below, and the source's of a comment in it
+//	t number(4)                        -> the topic that has the number
 //	f topic                            -> record of a topic's folder
 //	c                                  -> record of the community's folder
 //	d topic comment                    -> listed, but its bytes could not be read
@@ -45,6 +51,7 @@ const (
 	keyGrace     = 'g'
 	keyMark      = 'm'
 	keyLeaf      = 'x'
+	keyNumber    = 't'
 	keyFolder    = 'f'
 	keyCommunity = 'c'
 	keyMissed    = 'd'
@@ -52,7 +59,7 @@ const (
 	keyLoosened  = 'l'
 
 	// formatVersion changes with any of the above; another one wipes.
-	formatVersion = 1
+	formatVersion = 2
 )
 
 // Bounds of the database.
@@ -60,13 +67,22 @@ const (
 	// grace is how long a node that stands in no kept tree can still be had.
 	grace = time.Hour
 	// maxGrace is how many bytes of such nodes are kept: past it the oldest go
-	// early. A busy folder of 3,500 comments is a new block of 300 KiB for each.
+	// early. A busy folder of 3,000 comments is 160 KiB more for each.
 	maxGrace = 1 << 30
 	// collectBatch is how many nodes one batch of a collection deletes.
 	collectBatch = 1024
 	// maxPlaces is how many places of one leaf are tried: equal comments may
 	// stand in any number of topics.
 	maxPlaces = 64
+	// leafPrefix is how many bytes of a leaf's digest its places have. Two
+	// comments whose leaves share them can be made by 2^32 tries, and do no harm:
+	// each is tried. As many as maxPlaces, to hide another's leaf, cannot.
+	leafPrefix = 8
+	// flushPeriod is how often at most Collect has what is in memory written out,
+	// which a crash would lose: who retained a peer's tree may not get it again.
+	flushPeriod = 10 * time.Minute
+	// flushPatience is how long that may take at Close.
+	flushPatience = 2 * time.Second
 
 	blockCache = 16 << 20 // bytes
 	memTable   = 8 << 20  // bytes
@@ -103,10 +119,14 @@ type nodeDB struct {
 	now   func() time.Time
 	stain func() // called when Pebble finds damage
 	room  *room
+	at    func(topic comntr.Hash, seq uint64) (comment comntr.Hash, ok bool) // Source.At
+
+	numbers atomic.Uint32 // the last one that a topic was given
 
 	// mu is held from reading counts to committing what follows from them.
 	mu         sync.Mutex
-	graceBytes int64 // sum of the blocks under keyGrace
+	flushed    time.Time
+	graceBytes int64 // sum of the sizes under keyGrace
 	maxGrace   int64
 }
 
@@ -114,7 +134,7 @@ type nodeDB struct {
 type ref struct {
 	count uint64
 	since uint64 // Unix seconds at which count fell to 0
-	size  uint64 // bytes of the block
+	size  uint64 // bytes under keyNode
 }
 
 func (r ref) encode() []byte {
@@ -126,7 +146,8 @@ func (r ref) encode() []byte {
 // record is what is known of a folder of our own.
 type record struct {
 	tree
-	seq uint64 // the source's number that the tree is made of
+	number uint32 // of the topic in leaves' places; 0: none yet
+	seq    uint64 // the source's number that the tree is made of
 	// partial: the tree holds only part of what changed. It is compared with
 	// the whole listing the next time, because a list of net changes does not
 	// name what came and went in between.
@@ -138,6 +159,7 @@ func (r record) encode() []byte {
 	if r.partial {
 		b[0] = 1
 	}
+	b = binary.AppendUvarint(b, uint64(r.number))
 	b = binary.AppendUvarint(b, r.seq)
 	b = binary.AppendUvarint(b, uint64(r.count))
 	b = binary.AppendUvarint(b, r.size)
@@ -150,16 +172,16 @@ func decodeRecord(b []byte) (r record, err error) {
 		return r, fail
 	}
 	r.partial = b[0] == 1
-	var count uint64
+	var number, count uint64
 	b = b[1:]
-	for _, v := range []*uint64{&r.seq, &count, &r.size} {
+	for _, v := range []*uint64{&number, &r.seq, &count, &r.size} {
 		n := 0
 		if *v, n = binary.Uvarint(b); n <= 0 {
 			return r, fail
 		}
 		b = b[n:]
 	}
-	r.count = int(count)
+	r.number, r.count = uint32(number), int(count)
 	if r.root, err = cid.Cast(b); err != nil || comntr.CheckCID(r.root) != nil {
 		return r, fail
 	}
@@ -168,10 +190,10 @@ func decodeRecord(b []byte) (r record, err error) {
 
 // openNodes opens dir, and empties it first unless it was made for the same
 // format, CID version and epoch. lock is that of dir.
-func openNodes(dir string, lock *pebble.Lock, v comntr.Version, epoch uint64, room *room, stain func()) (*nodeDB, error) {
-	header := binary.BigEndian.AppendUint64([]byte{formatVersion, byte(v)}, epoch)
+func openNodes(dir string, lock *pebble.Lock, v comntr.Version, src Source, room *room, stain func()) (*nodeDB, error) {
+	header := binary.BigEndian.AppendUint64([]byte{formatVersion, byte(v)}, src.Epoch())
 	log := room.log
-	n := &nodeDB{log: log, now: time.Now, stain: stain, room: room, maxGrace: maxGrace}
+	n := &nodeDB{log: log, now: time.Now, stain: stain, room: room, at: src.At, maxGrace: maxGrace}
 	err := n.open(dir, lock)
 	if err == nil {
 		if err = n.begin(header); err == nil {
@@ -203,7 +225,7 @@ func (n *nodeDB) begin(header []byte) error {
 	case !bytes.Equal(have, header):
 		return errors.New("it was made for another store or version")
 	}
-	return n.sumGrace()
+	return errors.Join(n.loadNumbers(), n.sumGrace())
 }
 
 func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
@@ -213,6 +235,7 @@ func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
 		Lock:               lock,
 		CacheSize:          blockCache,
 		MemTableSize:       memTable,
+		DisableWAL:         true,
 		Logger:             pebbleLog{n.log},
 		EventListener:      n.room.listen(n.stain),
 	}
@@ -224,6 +247,44 @@ func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
 	}
 	n.db, err = pebble.Open(dir, o)
 	return err
+}
+
+// close writes out what is in memory, if there is room for it, and closes.
+func (n *nodeDB) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), flushPatience)
+	defer cancel()
+	return errors.Join(n.flush(ctx), n.db.Close())
+}
+
+// flushDue is flush, but not too often: each makes a table.
+func (n *nodeDB) flushDue(ctx context.Context) error {
+	n.mu.Lock()
+	due := n.now().Sub(n.flushed) >= flushPeriod
+	if due {
+		n.flushed = n.now()
+	}
+	n.mu.Unlock()
+	if !due {
+		return nil
+	}
+	return n.flush(ctx)
+}
+
+// flush writes out what is in memory. Where there is no room for it that is no
+// error: it can be made again.
+func (n *nodeDB) flush(ctx context.Context) error {
+	if n.room.take(0, forDropping) != nil {
+		return nil
+	}
+	done, err := n.db.AsyncFlush()
+	if err != nil {
+		return fmt.Errorf("write out the block database: %w", err)
+	}
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 // wipe removes all but the lock, which is held.
@@ -292,27 +353,28 @@ func (n *nodeDB) scanPrefix(prefix []byte, fn func(k, v []byte) bool) error {
 
 // node reads a directory node; ErrNotHeld where there is none.
 func (n *nodeDB) node(c cid.Cid) (sized, error) {
-	block, err := n.block(c)
-	if err != nil {
-		return sized{}, err
-	}
-	node, err := comntr.ParseNode(block)
-	if err != nil {
-		return sized{}, fmt.Errorf("%w: %s: %w", errDamaged, c, err)
-	}
-	return sized{node, len(block)}, nil
-}
-
-func (n *nodeDB) block(c cid.Cid) ([]byte, error) {
 	if comntr.CheckCID(c) != nil || c.Prefix().Codec != cid.DagProtobuf {
-		return nil, fmt.Errorf("%w: %s", ErrNotHeld, c)
+		return sized{}, fmt.Errorf("%w: %s", ErrNotHeld, c)
 	}
 	d := digestOf(c)
-	block, err := n.get(key(keyNode, d[:]))
-	if err == nil && block == nil {
-		err = fmt.Errorf("%w: %s", ErrNotHeld, c)
+	v, closer, err := n.db.Get(key(keyNode, d[:]))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return sized{}, fmt.Errorf("%w: %s", ErrNotHeld, c)
 	}
-	return block, err
+	if err != nil {
+		return sized{}, fmt.Errorf("read the block database: %w", err)
+	}
+	defer closer.Close()
+	return unpack(v)
+}
+
+// block makes a directory node's block.
+func (n *nodeDB) block(c cid.Cid) ([]byte, error) {
+	node, err := n.node(c)
+	if err != nil {
+		return nil, err
+	}
+	return node.Encode(), nil
 }
 
 func (n *nodeDB) ref(d digest) (r ref, ok bool, err error) {
@@ -345,10 +407,10 @@ func (n *nodeDB) sumGrace() error {
 }
 
 // commit writes b together with what refs, changes of counts, entail. made are
-// the new blocks among those counted. Where a node is counted up that is
+// the new nodes among those counted. Where a node is counted up that is
 // neither held nor made the error is ErrNotHeld, and nothing was changed; nor
 // was it where the error is ErrNoRoom.
-func (n *nodeDB) commit(b *pebble.Batch, refs map[digest]int, made map[digest][]byte, p purpose) error {
+func (n *nodeDB) commit(b *pebble.Batch, refs map[digest]int, made map[digest]sized, p purpose) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := uint64(n.now().Unix())
@@ -362,12 +424,13 @@ func (n *nodeDB) commit(b *pebble.Batch, refs map[digest]int, made map[digest][]
 			return err
 		}
 		if !ok {
-			block := made[d]
-			if block == nil || delta < 0 {
+			node := made[d]
+			if node.Node == nil || delta < 0 {
 				return fmt.Errorf("%w: the node %x", ErrNotHeld, d)
 			}
-			r.size = uint64(len(block))
-			if err := b.Set(key(keyNode, d[:]), block, nil); err != nil {
+			v := node.pack()
+			r.size = uint64(len(v))
+			if err := b.Set(key(keyNode, d[:]), v, nil); err != nil {
 				return err
 			}
 		} else if r.count == 0 {
@@ -412,14 +475,14 @@ func (n *nodeDB) apply(b *pebble.Batch, p purpose) error {
 // park stores nodes that stand in no tree yet. They stay for the grace hour,
 // counted from the last time that they were parked. The error is ErrNoRoom also
 // where they alone would push out most of what waits.
-func (n *nodeDB) park(blocks map[digest][]byte) error {
+func (n *nodeDB) park(nodes map[digest]sized) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	b := n.db.NewBatch()
 	defer b.Close()
 	now := uint64(n.now().Unix())
 	waiting := int64(0)
-	for d, block := range blocks {
+	for d, node := range nodes {
 		r, ok, err := n.ref(d)
 		switch {
 		case err != nil:
@@ -431,9 +494,10 @@ func (n *nodeDB) park(blocks map[digest][]byte) error {
 				return err
 			}
 		default:
-			r.size = uint64(len(block))
+			v := node.pack()
+			r.size = uint64(len(v))
 			waiting += int64(r.size)
-			if err := b.Set(key(keyNode, d[:]), block, nil); err != nil {
+			if err := b.Set(key(keyNode, d[:]), v, nil); err != nil {
 				return err
 			}
 		}
@@ -479,6 +543,7 @@ func (n *nodeDB) collect(upper []byte, bytes int64) (more bool, err error) {
 	b := n.db.NewBatch()
 	defer b.Close()
 	var dead []digest
+	var sizes []uint32
 	freed := int64(0)
 	if err := n.scan([]byte{keyGrace}, upper, func(k, v []byte) bool {
 		if freed >= bytes || len(dead) >= collectBatch {
@@ -487,7 +552,7 @@ func (n *nodeDB) collect(upper []byte, bytes int64) (more bool, err error) {
 		}
 		size, _ := binary.Uvarint(v)
 		freed += int64(size)
-		dead = append(dead, digest(k[len(k)-32:]))
+		dead, sizes = append(dead, digest(k[len(k)-32:])), append(sizes, uint32(size))
 		err = b.Delete(k, nil)
 		return err == nil
 	}); err != nil {
@@ -496,8 +561,9 @@ func (n *nodeDB) collect(upper []byte, bytes int64) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for _, d := range dead {
-		if err := errors.Join(b.Delete(key(keyNode, d[:]), nil), b.Delete(key(keyRef, d[:]), nil)); err != nil {
+	for i, d := range dead {
+		// Its size tells Pebble which tables are worth compacting.
+		if err := errors.Join(b.DeleteSized(key(keyNode, d[:]), sizes[i], nil), b.Delete(key(keyRef, d[:]), nil)); err != nil {
 			return false, err
 		}
 		// A mark says that all below this node was merged. Once the node is
@@ -545,13 +611,60 @@ func (n *nodeDB) collectBefore(ctx context.Context, t time.Time) error {
 	}
 }
 
-// places calls fn for the places of a leaf's block, until it returns false.
+// places calls fn for the places where a leaf's block may be, until it returns
+// false. Only the leaf made of the comment tells.
 func (n *nodeDB) places(c cid.Cid, fn func(topic, comment comntr.Hash) bool) error {
 	d := digestOf(c)
-	return n.scanPrefix(key(keyLeaf, []byte{leafKind(c)}, d[:]), func(k, _ []byte) bool {
-		k = k[len(k)-40:]
-		return fn(comntr.Hash(k[:20]), comntr.Hash(k[20:]))
+	prefix := key(keyLeaf, []byte{leafKind(c)}, d[:leafPrefix])
+	var bad error
+	err := n.scanPrefix(prefix, func(k, _ []byte) bool {
+		number, i := binary.Uvarint(k[len(prefix):])
+		seq, j := binary.Uvarint(k[len(prefix)+max(i, 0):])
+		if i <= 0 || j <= 0 {
+			bad = fmt.Errorf("%w: a leaf's place", errDamaged)
+			return false
+		}
+		var t []byte
+		if t, bad = n.get(numberKey(uint32(number))); bad == nil && len(t) != len(comntr.Hash{}) {
+			bad = fmt.Errorf("%w: no topic has the number of a leaf's place", errDamaged)
+		}
+		if bad != nil {
+			return false
+		}
+		topic := comntr.Hash(t)
+		comment, ok := n.at(topic, seq)
+		return !ok || fn(topic, comment)
 	})
+	return errors.Join(err, bad)
+}
+
+func numberKey(number uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{keyNumber}, number)
+}
+
+// number gives a topic that has none a number.
+func (n *nodeDB) number(b *pebble.Batch, topic comntr.Hash, r *record) error {
+	if r.number > 0 {
+		return nil
+	}
+	r.number = n.numbers.Add(1)
+	return b.Set(numberKey(r.number), topic[:], nil)
+}
+
+// loadNumbers finds the last number given.
+func (n *nodeDB) loadNumbers() error {
+	it, err := n.db.NewIter(&pebble.IterOptions{LowerBound: []byte{keyNumber}, UpperBound: []byte{keyNumber + 1}})
+	if err != nil {
+		return fmt.Errorf("read the block database: %w", err)
+	}
+	n.numbers.Store(0)
+	if it.Last() && len(it.Key()) == 5 {
+		n.numbers.Store(binary.BigEndian.Uint32(it.Key()[1:]))
+	}
+	if err := it.Close(); err != nil {
+		return fmt.Errorf("read the block database: %w", err)
+	}
+	return nil
 }
 
 // leafKind is the CID version whose leaves have c's codec.
@@ -562,6 +675,7 @@ func leafKind(c cid.Cid) byte {
 	return 0
 }
 
-func leafKey(kind byte, d digest, topic, comment comntr.Hash) []byte {
-	return key(keyLeaf, []byte{kind}, d[:], topic[:], comment[:])
+func leafKey(kind byte, d digest, number uint32, seq uint64) []byte {
+	k := key(keyLeaf, []byte{kind}, d[:leafPrefix])
+	return binary.AppendUvarint(binary.AppendUvarint(k, uint64(number)), seq)
 }

@@ -198,7 +198,7 @@ func (f *Folders) PutNodes(blocks map[cid.Cid][]byte) error {
 	if err := f.room.take(0, forPeers); err != nil {
 		return fmt.Errorf("put nodes: %w", err)
 	}
-	nodes := make(map[digest][]byte, len(blocks))
+	nodes := make(map[digest]sized, len(blocks))
 	size := 0
 	for c, block := range blocks {
 		if size += len(block); size > maxPut {
@@ -210,10 +210,11 @@ func (f *Folders) PutNodes(blocks map[cid.Cid][]byte) error {
 		if c.Prefix().Codec != cid.DagProtobuf {
 			return fmt.Errorf("put nodes: %s is no directory node", c)
 		}
-		if _, err := comntr.ParseNode(block); err != nil {
+		n, err := comntr.ParseNode(block)
+		if err != nil {
 			return fmt.Errorf("put nodes: %s: %w", c, err)
 		}
-		nodes[digestOf(c)] = block
+		nodes[digestOf(c)] = sized{n, len(block)}
 	}
 	return f.use(func() error { return f.db.park(nodes) })
 }
@@ -401,10 +402,16 @@ func (f *Folders) dropOldMarks() error {
 	return nil
 }
 
-// Collect deletes the nodes that have stood in no kept tree for an hour. The
-// error is ErrNoRoom where even deletions cannot be written.
+// Collect deletes the nodes that have stood in no kept tree for an hour, and has
+// what a crash would lose written out. The error is ErrNoRoom where even
+// deletions cannot be written.
 func (f *Folders) Collect(now time.Time) error {
-	return f.use(func() error { return f.db.collectBefore(f.ctx, now.Add(-grace)) })
+	return f.use(func() error {
+		if err := f.db.collectBefore(f.ctx, now.Add(-grace)); err != nil {
+			return err
+		}
+		return f.db.flushDue(f.ctx)
+	})
 }
 
 // Roots are the CIDs to provide, each once: our own root, the peers' retained

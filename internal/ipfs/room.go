@@ -32,7 +32,7 @@ const (
 	dropReserve  = 8 << 20
 	dropFraction = 32
 
-	// writeFactor: a batch is written to the log, to a table, and once more when
+	// writeFactor: a batch is written to a table, and once or twice more when
 	// tables are merged.
 	writeFactor = 3
 	spaceFresh  = time.Second // how long a look at the file system counts

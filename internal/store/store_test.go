@@ -443,3 +443,40 @@ func TestAddTopic(t *testing.T) {
 	closeStore(t, s)
 	CheckStore(t, dir, vfs.Default)
 }
+
+// The number of the change that listed a comment leads back to it, also when it
+// has left.
+func TestNumber(t *testing.T) {
+	s := open(t, t.TempDir(), store.Options{})
+	defer closeStore(t, s)
+	one, two := add(t, s, news, "one"), add(t, s, news, "two")
+	first, ok := s.Number(news, one)
+	second, ok2 := s.Number(news, two)
+	if !ok || !ok2 || first == second {
+		t.Fatalf("%d %v and %d %v", first, ok, second, ok2)
+	}
+	for seq, want := range map[uint64]comntr.Hash{first: one, second: two} {
+		if got, ok := s.At(news, seq); !ok || got != want {
+			t.Errorf("%d: %s %v, not %s", seq, got, ok, want)
+		}
+	}
+	if _, ok := s.At(gifs, first); ok {
+		t.Error("a number of another topic")
+	}
+	if _, ok := s.At(news, s.Seq()+1); ok {
+		t.Error("a number to come")
+	}
+	if _, ok := s.Number(news, gifs); ok {
+		t.Error("a comment that was never here")
+	}
+	if n := add(t, s, news, nice1); n != (comntr.Hash{}) { // then one with its slot
+		seq, _ := s.Number(news, n)
+		s.Add(t.Context(), doc(t, news, nice2), "")
+		if got, ok := s.At(news, seq); !ok || got != n {
+			t.Errorf("unlisted: %s %v", got, ok)
+		}
+		if _, ok := s.At(news, seq+1); ok {
+			t.Error("a change that listed nothing")
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -323,6 +324,38 @@ func (s *Store) Listing(topic comntr.Hash, since uint64, fn func(comment comntr.
 		return 0, err
 	}
 	return upTo, nil
+}
+
+// Number is that of the change that listed a comment last; ok is false where none
+// did.
+func (s *Store) Number(topic, comment comntr.Hash) (seq uint64, ok bool) {
+	e, ok, err := s.lookup(topic, comment)
+	if err != nil {
+		s.log.Error("reading the index failed", "topic", topic, "comment", comment, "err", err)
+		return 0, false
+	}
+	return e.listed, ok && e.listed != 0
+}
+
+// At is the comment that a change of that number listed in a topic: the other way
+// round of Number, for each number it ever gave.
+func (s *Store) At(topic comntr.Hash, seq uint64) (comment comntr.Hash, ok bool) {
+	if seq > s.Seq() {
+		return comntr.Hash{}, false // not published
+	}
+	v, closer, err := s.db.Get(logKey(topic, seq))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return comntr.Hash{}, false
+	}
+	if err != nil {
+		s.log.Error("reading the index failed", "topic", topic, "err", err)
+		return comntr.Hash{}, false
+	}
+	defer closer.Close()
+	if len(v) != 21 || v[0] != opAdd {
+		return comntr.Hash{}, false
+	}
+	return comntr.Hash(v[1:]), true
 }
 
 func listNow(it *pebble.Iterator, published uint64, fn func(comntr.Hash, bool) error) error {
