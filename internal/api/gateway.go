@@ -415,7 +415,7 @@ func (c *carAnswer) deadline() {
 	if stall := now.Add(carStall); d.After(stall) {
 		d = stall
 	}
-	c.w.rc.SetWriteDeadline(d)
+	c.w.writeBy(d)
 }
 
 // close ends the compressed stream, if the CAR is whole.

@@ -5,7 +5,9 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -26,8 +28,7 @@ const (
 // root answers with the id of a community's folder of topics, or with the page.
 func (a *API) root(w *answer, r *http.Request, rt route) error {
 	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding")
-	h.Set("Cache-Control", cacheIDs)
+	h["Vary"], h["Cache-Control"] = varyAccept, noCache
 	offers := []string{typeText, typeHTML}
 	index := a.page.index()
 	if rt.kind == kindFolder || index == nil {
@@ -44,15 +45,14 @@ func (a *API) root(w *answer, r *http.Request, rt route) error {
 	if err != nil {
 		return err
 	}
-	writeID(w, r, c)
+	a.writeID(w, r, c)
 	return nil
 }
 
 // topic answers with the id of a topic's folder, or with all that is in it.
 func (a *API) topic(w *answer, r *http.Request, rt route) error {
 	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding")
-	h.Set("Cache-Control", cacheIDs)
+	h["Vary"], h["Cache-Control"] = varyAccept, noCache
 	offer, named, ok := negotiate(parseAccept(r.Header["Accept"]), typeText, typeCAR)
 	if !ok {
 		return notAcceptable([]string{typeText, typeCAR})
@@ -71,15 +71,53 @@ func (a *API) topic(w *answer, r *http.Request, rt route) error {
 			return folders.WriteCAR(r.Context(), out, c)
 		})
 	}
-	writeID(w, r, c)
+	a.writeID(w, r, c)
 	return nil
 }
 
-func writeID(w *answer, r *http.Request, c cid.Cid) {
-	id := c.String()
-	if !notModified(w, r, `"`+id+`"`) {
-		writeBody(w, r, http.StatusOK, textUTF8, []byte(id+"\n"))
+// Fields of answers that are asked for most, which share them: to make them anew
+// would be a quarter of the work of such an answer.
+var (
+	varyAccept = []string{"Accept, Accept-Encoding"}
+	noCache    = []string{cacheIDs}
+	plainText  = []string{textUTF8}
+)
+
+func (a *API) writeID(w *answer, r *http.Request, c cid.Cid) {
+	t := a.ids.of(c)
+	if notModifiedOf(w, r, t.etag) {
+		return
 	}
+	h := w.Header()
+	h["Content-Type"], h["Content-Length"] = plainText, t.length
+	w.writeAll(r, http.StatusOK, t.body)
+}
+
+// idText is a folder's id as it is answered. Answers share it.
+type idText struct {
+	cid          cid.Cid
+	body         []byte
+	etag, length []string
+}
+
+// maxIDTexts is how many ids are kept as text, some 400 bytes each: base 58 is a
+// division of large numbers.
+const maxIDTexts = 4096
+
+// idTexts are those that were asked for last. Two whose hashes end alike take
+// one place: who asks for both in turns gets them as quickly as without.
+type idTexts [maxIDTexts]atomic.Pointer[idText]
+
+func (t *idTexts) of(c cid.Cid) *idText {
+	hash := c.KeyString()
+	place := &t[(int(hash[len(hash)-2])<<8|int(hash[len(hash)-1]))%maxIDTexts]
+	if text := place.Load(); text != nil && text.cid == c {
+		return text
+	}
+	id := c.String()
+	text := &idText{c, []byte(id + "\n"), []string{`"` + id + `"`}, []string{strconv.Itoa(len(id) + 1)}}
+	place.Store(text)
+	return text
 }
 
 func notAcceptable(offers []string) error {
@@ -131,7 +169,7 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 		if stalled.After(end) {
 			stalled = end
 		}
-		w.rc.SetReadDeadline(stalled)
+		w.readBy(stalled)
 		n, err := r.Body.Read(body[len(body):min(cap(body), limit+1)])
 		a.limits.spend(addr, n)
 		a.meter.received.Add(uint64(n))
@@ -141,7 +179,7 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 			return nil, tooLarge
 		case err == io.EOF:
 			// Else the deadline would end the request while it is worked on.
-			w.rc.SetReadDeadline(time.Time{})
+			w.readBy(time.Time{})
 			return body, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, problem(http.StatusRequestTimeout, comntr.CodeTimeout,
