@@ -60,7 +60,9 @@ type Folders interface {
 	Topic(ctx context.Context, topic comntr.Hash) (cid.Cid, error)
 	Block(c cid.Cid) ([]byte, error)
 	IsTopicFolder(c cid.Cid) bool
-	WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error
+	// WriteCAR writes a topic's whole folder, compressed or not. size is of
+	// what was read or written for it.
+	WriteCAR(ctx context.Context, w io.Writer, root cid.Cid, zip bool) (size int64, err error)
 }
 
 // Community is one that the server holds.
@@ -400,7 +402,7 @@ func (w *answer) always() {
 		h[f.name] = f.value
 	}
 	if w.conn != nil {
-		w.conn.bare = false
+		w.conn.fields = nil
 	}
 }
 
@@ -456,13 +458,8 @@ func (w *answer) writeAll(r *http.Request, status int, body []byte) {
 // notModified answers 304 where If-None-Match names the entity tag that has
 // just been set.
 func notModified(w *answer, r *http.Request, etag string) bool {
-	return notModifiedOf(w, r, []string{etag})
-}
-
-// notModifiedOf is notModified of a tag that answers share.
-func notModifiedOf(w *answer, r *http.Request, etag []string) bool {
-	w.Header()["Etag"] = etag
-	if !etagMatches(r.Header["If-None-Match"], etag[0]) {
+	w.Header().Set("Etag", etag)
+	if !etagMatches(r.Header["If-None-Match"], etag) {
 		return false
 	}
 	w.WriteHeader(http.StatusNotModified)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -20,6 +21,7 @@ const (
 	// Ids change with every comment, so caches must ask; a comment never
 	// changes, but must be gone from caches within the hour of its removal.
 	cacheIDs      = "no-cache"
+	varyAccept    = "Accept, Accept-Encoding"
 	cacheComments = "public, max-age=3600"
 	// bodyBuffer is what is allocated before a body comes, at most.
 	bodyBuffer = 4 << 10
@@ -27,8 +29,7 @@ const (
 
 // root answers with the id of a community's folder of topics, or with the page.
 func (a *API) root(w *answer, r *http.Request, rt route) error {
-	h := w.Header()
-	h["Vary"], h["Cache-Control"] = varyAccept, noCache
+	w.ofIDs()
 	offers := []string{typeText, typeHTML}
 	index := a.page.index()
 	if rt.kind == kindFolder || index == nil {
@@ -51,58 +52,71 @@ func (a *API) root(w *answer, r *http.Request, rt route) error {
 
 // topic answers with the id of a topic's folder, or with all that is in it.
 func (a *API) topic(w *answer, r *http.Request, rt route) error {
-	h := w.Header()
-	h["Vary"], h["Cache-Control"] = varyAccept, noCache
 	offer, named, ok := negotiate(parseAccept(r.Header["Accept"]), typeText, typeCAR)
 	if !ok {
+		w.ofIDs()
 		return notAcceptable([]string{typeText, typeCAR})
 	}
 	a.cfg.Wanted(rt.community, rt.topic)
 	folders := a.held[rt.community].Folders
 	c, err := folders.Topic(r.Context(), rt.topic)
 	if err != nil {
+		w.ofIDs()
 		return err
 	}
 	if offer == typeCAR {
+		w.ofIDs()
 		if notModified(w, r, carTag(c, "")) {
 			return nil
 		}
-		return a.car(w, r, c, carDups(named), func(out io.Writer) error {
-			return folders.WriteCAR(r.Context(), out, c)
-		})
+		return a.folder(w, r, folders, c, carDups(named))
 	}
 	a.writeID(w, r, c)
 	return nil
 }
 
-// Fields of answers that are asked for most, which share them: to make them anew
-// would be a quarter of the work of such an answer.
-var (
-	varyAccept = []string{"Accept, Accept-Encoding"}
-	noCache    = []string{cacheIDs}
-	plainText  = []string{textUTF8}
-)
+// ofIDs sets the fields of an answer that depends on what is asked for and holds
+// until the next comment.
+func (w *answer) ofIDs() {
+	h := w.Header()
+	h.Set("Vary", varyAccept)
+	h.Set("Cache-Control", cacheIDs)
+}
 
+// writeID answers with a folder's id, the answer that is asked for most: its
+// fields are written as they were the last time where that can be.
 func (a *API) writeID(w *answer, r *http.Request, c cid.Cid) {
 	t := a.ids.of(c)
-	if notModifiedOf(w, r, t.etag) {
+	h := w.Header()
+	if w.conn != nil {
+		w.conn.fields = t.fields
+		delete(h, "Vary")
+		delete(h, "Cache-Control")
+	} else {
+		w.ofIDs()
+		h.Set("Etag", t.etag)
+	}
+	if etagMatches(r.Header["If-None-Match"], t.etag) {
+		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	h := w.Header()
 	h["Content-Type"], h["Content-Length"] = plainText, t.length
 	w.writeAll(r, http.StatusOK, t.body)
 }
 
+var plainText = []string{textUTF8}
+
 // idText is a folder's id as it is answered. Answers share it.
 type idText struct {
 	cid          cid.Cid
-	body         []byte
-	etag, length []string
+	etag         string
+	fields, body []byte
+	length       []string
 }
 
-// maxIDTexts is how many ids are kept as text, some 400 bytes each: base 58 is a
-// division of large numbers.
-const maxIDTexts = 4096
+// maxIDTexts is how many ids are kept as text, 1 KB each: base 58 is a division
+// of large numbers.
+const maxIDTexts = 2048
 
 // idTexts are those that were asked for last. Two whose hashes end alike take
 // one place: who asks for both in turns gets them as quickly as without.
@@ -115,7 +129,11 @@ func (t *idTexts) of(c cid.Cid) *idText {
 		return text
 	}
 	id := c.String()
-	text := &idText{c, []byte(id + "\n"), []string{`"` + id + `"`}, []string{strconv.Itoa(len(id) + 1)}}
+	etag := `"` + id + `"`
+	text := &idText{
+		cid: c, etag: etag, body: []byte(id + "\n"), length: []string{strconv.Itoa(len(id) + 1)},
+		fields: fmt.Appendf(nil, "%sVary: %s\r\nCache-Control: %s\r\nEtag: %s\r\n", alwaysText, varyAccept, cacheIDs, etag),
+	}
 	place.Store(text)
 	return text
 }

@@ -59,7 +59,7 @@ func answering(r *http.Request) *conn {
 		return nil
 	}
 	c.answering.Store(true)
-	c.bare = true
+	c.fields = alwaysText
 	return c
 }
 
@@ -102,13 +102,14 @@ type conn struct {
 	// answering is whether a handler has begun to answer the present request.
 	// What is written before that is net/http's own refusal of it.
 	answering atomic.Bool
-	// bare is whether the head of the present answer still lacks the fields of
-	// every answer. It is for the goroutine that answers.
-	bare bool
+	// fields are those that the head of the present answer still gets, as they
+	// are written: every answer's, and for some answers all. It is for the
+	// goroutine that answers.
+	fields []byte
 }
 
-// Write puts the fields of every answer below the first line of each, and a
-// problem document in the place of net/http's own refusals, which are plain
+// Write puts the fields that a map need not hold below an answer's first line,
+// and a problem document in the place of net/http's own refusals, which are plain
 // text and which no handler sees: of a path with a broken escape, of a header
 // that is too large or malformed. net/http writes each of them at once, and
 // what it writes of an answer begins with that line.
@@ -122,10 +123,9 @@ func (c *conn) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 	}
-	if c.bare {
+	if c.fields != nil {
 		if line := statusLine(b); line > 0 {
-			c.bare = false
-			return c.withFields(b, line)
+			return c.writeHead(b, line)
 		}
 	}
 	return c.Conn.Write(b)
@@ -149,15 +149,16 @@ var alwaysText = func() (b []byte) {
 	return b
 }()
 
-// heads are buffers for an answer's head, as net/http's are 4 KiB, and the
-// fields of every answer.
+// heads are buffers for the beginning of an answer: the 4 KiB of net/http's, and
+// the fields.
 var heads = sync.Pool{New: func() any { return new([5 << 10]byte) }}
 
-// withFields writes b with the fields of every answer after its first line.
-func (c *conn) withFields(b []byte, line int) (int, error) {
+// writeHead writes b with the fields after its first line.
+func (c *conn) writeHead(b []byte, line int) (int, error) {
 	buf := heads.Get().(*[5 << 10]byte)
 	defer heads.Put(buf)
-	out := append(append(append(buf[:0], b[:line]...), alwaysText...), b[line:]...)
+	out := append(append(append(buf[:0], b[:line]...), c.fields...), b[line:]...)
+	c.fields = nil
 	if _, err := c.Conn.Write(out); err != nil {
 		return 0, err
 	}

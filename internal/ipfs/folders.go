@@ -141,6 +141,8 @@ type Folders struct {
 	recent  *lru.Cache[comntr.Hash, cid.Cid] // the folders that changed last
 	topics  [stripes]chan struct{}           // held while a topic is brought up to date
 
+	cars keptCARs
+
 	rootTurn chan struct{} // held while the community's folder is
 	rootMu   sync.Mutex    // guards the next three
 	started  uint64        // flushes begun
@@ -486,6 +488,7 @@ func (f *Folders) flushTopic(ctx context.Context, topic comntr.Hash, rec record,
 		f.noteMissed(topic, len(missed) > 0 || from > 0 && f.isMissed(topic))
 		if from = to; from == len(names) {
 			f.recent.Add(topic, rec.root)
+			f.cars.forget(topic)
 			return rec, nil
 		}
 	}
