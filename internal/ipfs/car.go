@@ -42,7 +42,7 @@ const (
 func (f *Folders) IsTopicFolder(c cid.Cid) bool {
 	is := false
 	if err := f.use(func() error {
-		n, err := f.db.node(c)
+		n, err := f.node(c)
 		tries := 0
 		for depth := 0; err == nil && depth < comntr.MaxDepth; depth++ {
 			next := cid.Undef
@@ -61,7 +61,7 @@ func (f *Folders) IsTopicFolder(c cid.Cid) bool {
 				is = len(n.Links) == 0
 				return nil
 			}
-			n, err = f.db.node(next)
+			n, err = f.node(next)
 		}
 		if errors.Is(err, ErrNotHeld) {
 			return nil
@@ -103,10 +103,10 @@ func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid, zip b
 		n, err := w.Write(kept.forms[form(zip)])
 		return int64(n), err
 	}
-	if _, err := f.Node(root); err != nil {
-		return 0, err
-	}
 	if !f.IsTopicFolder(root) {
+		if _, err := f.Node(root); err != nil {
+			return 0, err
+		}
 		return 0, fmt.Errorf("%w: %s", ErrNotTopicFolder, root)
 	}
 	car := carPlan{f: f, root: root, seen: map[cid.Cid]bool{}}
@@ -245,7 +245,11 @@ func (p *carPlan) read(b carBlock) ([]byte, error) {
 		return b.block, nil
 	}
 	if b.comment != (comntr.Hash{}) {
-		if doc, err := p.f.src.Read(b.topic, b.comment); err == nil {
+		read := p.f.src.Read
+		if p.present {
+			read = p.f.src.ReadListed
+		}
+		if doc, err := read(b.topic, b.comment); err == nil {
 			if block := comntr.Version(leafKind(b.cid)).LeafBlock(doc); comntr.CheckBlock(b.cid, block) == nil {
 				return block, nil
 			}
@@ -284,9 +288,11 @@ func (p *carPlan) node(ctx context.Context, c cid.Cid, path []uint8) error {
 	if err != nil {
 		return err
 	}
-	n, err := comntr.ParseNode(block)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrNotTopicFolder, c, err)
+	n := p.f.made(c)
+	if n == nil {
+		if n, err = comntr.ParseNode(block); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrNotTopicFolder, c, err)
+		}
 	}
 	if err := n.CheckShard(path); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrNotTopicFolder, c, err)
