@@ -30,9 +30,8 @@ func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
 	if len(w.leaves) == 0 {
 		w.ended = w.l.c.claims.ended.Load()
 	}
-	// Of a topic that is not here nothing is; what is gone from it the store
-	// refuses.
-	if _, held := w.l.c.store.TopicSeq(s.scope); held && w.l.c.settled(s.scope, l.Name) {
+	// Of a topic that is not here nothing is: what once was the store refuses.
+	if _, held := w.l.c.store.TopicSeq(s.scope); held && w.l.c.settled(s.scope, l.Name) || !held && w.l.c.store.DeniedComment(s.scope, l.Name) {
 		return nil
 	}
 	now := w.l.r.cfg.Now()

@@ -34,5 +34,11 @@ func (s *Store) ReadListed(topic, comment comntr.Hash) ([]byte, error) {
 	return b, nil
 }
 
+// DeniedComment tells whether the operator's list denies a comment by its name.
+func (s *Store) DeniedComment(topic, comment comntr.Hash) bool {
+	_, denied := s.deny.Load().Comment(comntr.Place{Community: s.community, Topic: topic}, comment)
+	return denied
+}
+
 // documents are buffers that take any document, and show whether there is more.
 var documents = sync.Pool{New: func() any { return new([comntr.MaxDocument + 1]byte) }}
