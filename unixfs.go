@@ -47,7 +47,7 @@ func (v Version) LeafBlock(b []byte) []byte {
 	}
 	size := uint64(len(b))
 	inner := 2 + 1 + uvarintLen(size) + len(b) + 1 + uvarintLen(size)
-	out := make([]byte, 0, 1+uvarintLen(uint64(inner))+inner)
+	out := make([]byte, 0, v.LeafSize(len(b)))
 	out = append(out, 0x0a)
 	out = binary.AppendUvarint(out, uint64(inner))
 	out = append(out, 0x08, 0x02, 0x12) // Type: File, Data
@@ -55,6 +55,16 @@ func (v Version) LeafBlock(b []byte) []byte {
 	out = append(out, b...)
 	out = append(out, 0x18) // filesize
 	return binary.AppendUvarint(out, size)
+}
+
+// LeafSize is the length of LeafBlock of n bytes.
+func (v Version) LeafSize(n int) int {
+	if v == 1 {
+		return n
+	}
+	length := uvarintLen(uint64(n))
+	inner := 2 + 1 + length + n + 1 + length
+	return 1 + uvarintLen(uint64(inner)) + inner
 }
 
 // LeafCID returns the CID of LeafBlock(b).

@@ -181,6 +181,11 @@ func TestLargestNodesAreTaken(t *testing.T) {
 
 func TestCheckBlock(t *testing.T) {
 	for _, v := range versions {
+		for _, n := range []int{0, 1, 118, 119, 120, 127, 128, 16_383, 16_384, comntr.MaxDocument} {
+			if size := len(v.LeafBlock(make([]byte, n))); v.LeafSize(n) != size {
+				t.Errorf("LeafSize(%d) = %d, want %d", n, v.LeafSize(n), size)
+			}
+		}
 		c, block := v.LeafCID([]byte("Cool!")), v.LeafBlock([]byte("Cool!"))
 		for i := range block {
 			bad := bytes.Clone(block)

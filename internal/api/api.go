@@ -60,7 +60,9 @@ type Folders interface {
 	Topic(ctx context.Context, topic comntr.Hash) (cid.Cid, error)
 	Block(c cid.Cid) ([]byte, error)
 	IsTopicFolder(c cid.Cid) bool
-	WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error
+	// WriteCAR writes a topic's whole folder, compressed or not. size is of
+	// what was read or written for it.
+	WriteCAR(ctx context.Context, w io.Writer, root cid.Cid, zip bool) (size int64, err error)
 }
 
 // Community is one that the server holds.
@@ -130,6 +132,7 @@ type API struct {
 	activeMu  sync.Mutex
 	actives   map[comntr.Hash]activeList // by community
 	page      page
+	ids       idTexts
 	stopped   chan struct{}
 	stop      func()
 }
@@ -195,8 +198,9 @@ func (a *API) hosted(community comntr.Hash) bool { return a.held[community] != n
 func (a *API) Handler() http.Handler { return http.HandlerFunc(a.serve) }
 
 // always are the header fields of every answer: any page may read it (Fetch,
-// CORS), and no browser may take it for something to run. The values are shared
-// by all answers, which saves an allocation each.
+// CORS), and no browser may take it for something to run. Over HTTP the
+// connection puts them in (see conn.Write): in a map they cost a small answer a
+// tenth of its time.
 var always = []struct {
 	name  string
 	value []string
@@ -210,15 +214,17 @@ var always = []struct {
 }
 
 func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
-	w := &answer{ResponseWriter: rw, rc: http.NewResponseController(rw), asked: askedUnknown}
-	defer a.meter.ended(w, time.Now())
+	w := &answer{ResponseWriter: rw, asked: askedUnknown}
+	start := time.Now()
+	defer a.meter.ended(w, start)
 	defer a.recovered(w, r)
-	answering(r)
+	if w.conn = answering(r); w.conn == nil {
+		w.always()
+	}
 	if r.ContentLength != 0 {
 		// What a handler leaves of a body, net/http reads.
-		w.rc.SetReadDeadline(time.Now().Add(bodyStall))
+		w.readBy(start.Add(bodyStall))
 	}
-	w.always()
 	select {
 	case <-a.stopped:
 		w.Header().Set("Connection", "close")
@@ -229,7 +235,11 @@ func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	var rt route
 	var err error
-	if path := r.URL.EscapedPath(); a.page.file(path) != nil {
+	path := r.URL.Path
+	if path != r.RequestURI { // it was not sent as it is here
+		path = r.URL.EscapedPath()
+	}
+	if a.page.file(path) != nil {
 		rt = route{kind: kindPage, file: path}
 	} else {
 		rt, err = parsePath(path, a.first, a.hosted)
@@ -375,7 +385,7 @@ func (a *API) recovered(w *answer, r *http.Request) {
 // off.
 type answer struct {
 	http.ResponseWriter
-	rc     *http.ResponseController
+	conn   *conn // where it goes over one of ours
 	begun  bool
 	asked  int // for the counters, as the next two
 	status int
@@ -385,11 +395,31 @@ type answer struct {
 // Unwrap is for http.ResponseController and for who takes the connection over.
 func (w *answer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// always sets the fields of that name.
+// always sets the fields of that name, for a handler to change.
 func (w *answer) always() {
 	h := w.Header()
 	for _, f := range always {
 		h[f.name] = f.value
+	}
+	if w.conn != nil {
+		w.conn.fields = nil
+	}
+}
+
+// readBy and writeBy set deadlines.
+func (w *answer) readBy(t time.Time) {
+	if w.conn != nil {
+		w.conn.SetReadDeadline(t)
+	} else {
+		http.NewResponseController(w.ResponseWriter).SetReadDeadline(t)
+	}
+}
+
+func (w *answer) writeBy(t time.Time) {
+	if w.conn != nil {
+		w.conn.SetWriteDeadline(t)
+	} else {
+		http.NewResponseController(w.ResponseWriter).SetWriteDeadline(t)
 	}
 }
 
@@ -398,7 +428,7 @@ func (w *answer) always() {
 // deadline back when the answer is done.)
 func (w *answer) WriteHeader(status int) {
 	w.begun, w.status = true, status
-	w.rc.SetWriteDeadline(time.Now().Add(answerTime))
+	w.writeBy(time.Now().Add(answerTime))
 	w.ResponseWriter.WriteHeader(status)
 }
 
@@ -414,6 +444,11 @@ func writeBody(w *answer, r *http.Request, status int, contentType string, body 
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.writeAll(r, status, body)
+}
+
+// writeAll writes an answer whose fields are set.
+func (w *answer) writeAll(r *http.Request, status int, body []byte) {
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		w.Write(body) // an error is the client's going away

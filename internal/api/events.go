@@ -69,7 +69,7 @@ func (a *API) events(w *answer, r *http.Request, rt route) error {
 	if lastID == "" {
 		lastID = query.Get("since")
 	}
-	w.rc.SetReadDeadline(time.Time{}) // a GET's body, if any, is nobody's business
+	w.readBy(time.Time{}) // a GET's body, if any, is nobody's business
 	// An event without data is given to nobody, but its id counts: a listener
 	// that is cut off before the first event knows where to resume.
 	l.printf("retry: %d\n\n", reconnect.Milliseconds())
@@ -83,7 +83,7 @@ func (a *API) events(w *answer, r *http.Request, rt route) error {
 	for {
 		changed := src.Changed() // before looking, or a change in between would be missed
 		l.drain()
-		if err := w.rc.Flush(); l.err == nil {
+		if err := http.NewResponseController(w.ResponseWriter).Flush(); l.err == nil {
 			l.err = err
 		}
 		if l.err != nil {
@@ -120,7 +120,7 @@ func (l *listener) printf(format string, args ...any) {
 	if l.err != nil {
 		return
 	}
-	l.w.rc.SetWriteDeadline(time.Now().Add(listenerTime))
+	l.w.writeBy(time.Now().Add(listenerTime))
 	_, l.err = fmt.Fprintf(l.w, format, args...)
 }
 

@@ -2,8 +2,10 @@ package api_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
@@ -219,7 +221,18 @@ func (m *memory) set(fn func()) {
 	fn()
 }
 
-func (m *memory) WriteCAR(_ context.Context, w io.Writer, root cid.Cid) error {
+func (m *memory) WriteCAR(_ context.Context, w io.Writer, root cid.Cid, zip bool) (size int64, err error) {
+	if !zip {
+		return 0, m.writeCAR(w, root)
+	}
+	z := gzip.NewWriter(w)
+	if err := m.writeCAR(z, root); err != nil {
+		return 0, err
+	}
+	return 0, z.Close()
+}
+
+func (m *memory) writeCAR(w io.Writer, root cid.Cid) error {
 	m.mu.Lock()
 	carErr, carBytes := m.carErr, m.carBytes
 	m.mu.Unlock()
@@ -228,7 +241,9 @@ func (m *memory) WriteCAR(_ context.Context, w io.Writer, root cid.Cid) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Write(make([]byte, carBytes)); err != nil {
+	noise := make([]byte, carBytes) // which does not compress
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	if _, err := w.Write(noise); err != nil {
 		return err
 	}
 	if carErr != nil {

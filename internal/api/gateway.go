@@ -70,7 +70,7 @@ func carDups(m *mediaRange) string {
 // and CARs, which the asker must and can verify.
 func (a *API) ipfs(w *answer, r *http.Request, rt route) error {
 	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding")
+	h.Set("Vary", varyAccept)
 	c, err := cid.Decode(rt.cid)
 	if err != nil {
 		return badPath(r.URL.EscapedPath(), "after /ipfs/ a CID is wanted")
@@ -133,7 +133,6 @@ func (a *API) ipfs(w *answer, r *http.Request, rt route) error {
 	default:
 		scope = ""
 		h.Set("Cache-Control", cacheComments) // it holds comments
-		write = func(out io.Writer) error { return folders.WriteCAR(r.Context(), out, c) }
 	}
 	if scope != "" {
 		scope = "." + scope
@@ -142,7 +141,23 @@ func (a *API) ipfs(w *answer, r *http.Request, rt route) error {
 	if notModified(w, r, carTag(c, scope)) {
 		return nil
 	}
-	return a.car(w, r, c, dups, write)
+	if write == nil {
+		return a.folder(w, r, folders, c, dups)
+	}
+	return a.car(w, r, c, dups, false, write)
+}
+
+// folder answers with the CAR of a topic's whole folder.
+func (a *API) folder(w *answer, r *http.Request, folders Folders, root cid.Cid, dups string) error {
+	zip := takesGzip(r.Header["Accept-Encoding"])
+	return a.car(w, r, root, dups, zip, func(out io.Writer) error {
+		size, err := folders.WriteCAR(r.Context(), out, root, zip)
+		if more := size - w.sent - carBuffer; more > 0 { // up to a buffer full still waits
+			// Compressed, it is less than what was read for it.
+			a.limits.spend(clientAddr(r.RemoteAddr), int(more))
+		}
+		return err
+	})
 }
 
 // gatewayFormat returns the media type that the request asks for, by format or
@@ -270,7 +285,7 @@ func (a *API) blocks(w *answer, r *http.Request) error {
 	}
 	a.limits.spend(clientAddr(r.RemoteAddr), len(cids)*lookupCost)
 	h.Set("Cache-Control", "no-store")
-	return a.car(w, r, cids[0], "n", func(out io.Writer) error {
+	return a.car(w, r, cids[0], "n", false, func(out io.Writer) error {
 		cw, err := comntr.NewCARWriter(out, cids[0])
 		if err != nil {
 			return err
@@ -325,8 +340,9 @@ func carType(dups string) string {
 	return typeCAR + "; version=1; order=dfs; dups=" + dups
 }
 
-// car answers with the CAR that write writes, within the bounds on CARs.
-func (a *API) car(w *answer, r *http.Request, root cid.Cid, dups string, write func(io.Writer) error) error {
+// car answers with the CAR that write writes, within the bounds on CARs. zipped
+// is whether write compresses it.
+func (a *API) car(w *answer, r *http.Request, root cid.Cid, dups string, zipped bool, write func(io.Writer) error) error {
 	h := w.Header()
 	if r.Method == http.MethodHead {
 		h.Set("Content-Type", carType(dups))
@@ -341,7 +357,7 @@ func (a *API) car(w *answer, r *http.Request, root cid.Cid, dups string, write f
 		return later(time.Second, http.StatusServiceUnavailable, comntr.CodeBusy, "this server writes as many CARs as it can at once, or as many as one address may have: try again in a moment")
 	}
 	defer a.cars.leave(addr)
-	out := &carAnswer{api: a, w: w, r: r, addr: addr, dups: dups}
+	out := &carAnswer{api: a, w: w, r: r, addr: addr, dups: dups, zipped: zipped}
 	buf := bufio.NewWriterSize(out, carBuffer)
 	err := write(buf)
 	if err == nil {
@@ -367,6 +383,7 @@ type carAnswer struct {
 	r       *http.Request
 	addr    netip.Addr
 	dups    string
+	zipped  bool // by who writes
 	start   time.Time
 	written int64
 	gz      *gzip.Writer
@@ -378,8 +395,11 @@ func (c *carAnswer) Write(b []byte) (int, error) {
 		c.start = time.Now() // not before: to find all blocks may have taken long
 		h := c.w.Header()
 		h.Set("Content-Type", carType(c.dups))
-		if takesGzip(c.r.Header["Accept-Encoding"]) {
+		zip := c.zipped || takesGzip(c.r.Header["Accept-Encoding"])
+		if zip {
 			h.Set("Content-Encoding", "gzip")
+		}
+		if zip && !c.zipped {
 			c.gz, _ = c.api.gzips.Get().(*gzip.Writer)
 			if c.gz == nil {
 				c.gz, _ = gzip.NewWriterLevel(c.w, gzip.BestSpeed) // a level that exists
@@ -415,7 +435,7 @@ func (c *carAnswer) deadline() {
 	if stall := now.Add(carStall); d.After(stall) {
 		d = stall
 	}
-	c.w.rc.SetWriteDeadline(d)
+	c.w.writeBy(d)
 }
 
 // close ends the compressed stream, if the CAR is whole.

@@ -190,6 +190,11 @@ func exchange(t *testing.T, addr string, lines []string) []string {
 	}
 	out := []string{"< HTTP/1.1 " + resp.Status}
 	resp.Header.Del("Date")
+	for k, v := range resp.Header {
+		if len(v) != 1 {
+			out = append(out, fmt.Sprintf("< TWICE %s: %q", k, v))
+		}
+	}
 	for k, v := range map[string]string{
 		"Access-Control-Allow-Origin":   "*",
 		"Access-Control-Expose-Headers": "Content-Length, Content-Location, ETag, Location, Retry-After",

@@ -116,6 +116,7 @@ func (p page) file(path string) *pageFile {
 }
 
 func (f *pageFile) answer(w *answer, r *http.Request) error {
+	w.always() // one of them is another
 	h := w.Header()
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Cache-Control", f.cache)

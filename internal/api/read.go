@@ -2,10 +2,13 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -18,6 +21,7 @@ const (
 	// Ids change with every comment, so caches must ask; a comment never
 	// changes, but must be gone from caches within the hour of its removal.
 	cacheIDs      = "no-cache"
+	varyAccept    = "Accept, Accept-Encoding"
 	cacheComments = "public, max-age=3600"
 	// bodyBuffer is what is allocated before a body comes, at most.
 	bodyBuffer = 4 << 10
@@ -25,9 +29,7 @@ const (
 
 // root answers with the id of a community's folder of topics, or with the page.
 func (a *API) root(w *answer, r *http.Request, rt route) error {
-	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding")
-	h.Set("Cache-Control", cacheIDs)
+	w.ofIDs()
 	offers := []string{typeText, typeHTML}
 	index := a.page.index()
 	if rt.kind == kindFolder || index == nil {
@@ -44,42 +46,96 @@ func (a *API) root(w *answer, r *http.Request, rt route) error {
 	if err != nil {
 		return err
 	}
-	writeID(w, r, c)
+	a.writeID(w, r, c)
 	return nil
 }
 
 // topic answers with the id of a topic's folder, or with all that is in it.
 func (a *API) topic(w *answer, r *http.Request, rt route) error {
-	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding")
-	h.Set("Cache-Control", cacheIDs)
 	offer, named, ok := negotiate(parseAccept(r.Header["Accept"]), typeText, typeCAR)
 	if !ok {
+		w.ofIDs()
 		return notAcceptable([]string{typeText, typeCAR})
 	}
 	a.cfg.Wanted(rt.community, rt.topic)
 	folders := a.held[rt.community].Folders
 	c, err := folders.Topic(r.Context(), rt.topic)
 	if err != nil {
+		w.ofIDs()
 		return err
 	}
 	if offer == typeCAR {
+		w.ofIDs()
 		if notModified(w, r, carTag(c, "")) {
 			return nil
 		}
-		return a.car(w, r, c, carDups(named), func(out io.Writer) error {
-			return folders.WriteCAR(r.Context(), out, c)
-		})
+		return a.folder(w, r, folders, c, carDups(named))
 	}
-	writeID(w, r, c)
+	a.writeID(w, r, c)
 	return nil
 }
 
-func writeID(w *answer, r *http.Request, c cid.Cid) {
-	id := c.String()
-	if !notModified(w, r, `"`+id+`"`) {
-		writeBody(w, r, http.StatusOK, textUTF8, []byte(id+"\n"))
+// ofIDs sets the fields of an answer that depends on what is asked for and holds
+// until the next comment.
+func (w *answer) ofIDs() {
+	h := w.Header()
+	h.Set("Vary", varyAccept)
+	h.Set("Cache-Control", cacheIDs)
+}
+
+// writeID answers with a folder's id, the answer that is asked for most: its
+// fields are written as they were the last time where that can be.
+func (a *API) writeID(w *answer, r *http.Request, c cid.Cid) {
+	t := a.ids.of(c)
+	h := w.Header()
+	if w.conn != nil {
+		w.conn.fields = t.fields
+		delete(h, "Vary")
+		delete(h, "Cache-Control")
+	} else {
+		w.ofIDs()
+		h.Set("Etag", t.etag)
 	}
+	if etagMatches(r.Header["If-None-Match"], t.etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h["Content-Type"], h["Content-Length"] = plainText, t.length
+	w.writeAll(r, http.StatusOK, t.body)
+}
+
+var plainText = []string{textUTF8}
+
+// idText is a folder's id as it is answered. Answers share it.
+type idText struct {
+	cid          cid.Cid
+	etag         string
+	fields, body []byte
+	length       []string
+}
+
+// maxIDTexts is how many ids are kept as text, 1 KB each: base 58 is a division
+// of large numbers.
+const maxIDTexts = 2048
+
+// idTexts are those that were asked for last. Two whose hashes end alike take
+// one place: who asks for both in turns gets them as quickly as without.
+type idTexts [maxIDTexts]atomic.Pointer[idText]
+
+func (t *idTexts) of(c cid.Cid) *idText {
+	hash := c.KeyString()
+	place := &t[(int(hash[len(hash)-2])<<8|int(hash[len(hash)-1]))%maxIDTexts]
+	if text := place.Load(); text != nil && text.cid == c {
+		return text
+	}
+	id := c.String()
+	etag := `"` + id + `"`
+	text := &idText{
+		cid: c, etag: etag, body: []byte(id + "\n"), length: []string{strconv.Itoa(len(id) + 1)},
+		fields: fmt.Appendf(nil, "%sVary: %s\r\nCache-Control: %s\r\nEtag: %s\r\n", alwaysText, varyAccept, cacheIDs, etag),
+	}
+	place.Store(text)
+	return text
 }
 
 func notAcceptable(offers []string) error {
@@ -131,7 +187,7 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 		if stalled.After(end) {
 			stalled = end
 		}
-		w.rc.SetReadDeadline(stalled)
+		w.readBy(stalled)
 		n, err := r.Body.Read(body[len(body):min(cap(body), limit+1)])
 		a.limits.spend(addr, n)
 		a.meter.received.Add(uint64(n))
@@ -141,7 +197,7 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 			return nil, tooLarge
 		case err == io.EOF:
 			// Else the deadline would end the request while it is worked on.
-			w.rc.SetReadDeadline(time.Time{})
+			w.readBy(time.Time{})
 			return body, nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, problem(http.StatusRequestTimeout, comntr.CodeTimeout,

@@ -51,11 +51,16 @@ func (a *API) Server() *http.Server {
 type connKey struct{}
 
 // answering tells the request's connection that what is written from now on is
-// a handler's.
-func answering(r *http.Request) {
-	if c, ok := r.Context().Value(connKey{}).(*conn); ok {
-		c.answering.Store(true)
+// a handler's, whose answer gets the fields of every answer there. It returns
+// nil where the connection is none of ours.
+func answering(r *http.Request) *conn {
+	c, ok := r.Context().Value(connKey{}).(*conn)
+	if !ok {
+		return nil
 	}
+	c.answering.Store(true)
+	c.fields = alwaysText
+	return c
 }
 
 // Listener wraps l so that there are never more connections than the bounds
@@ -97,12 +102,17 @@ type conn struct {
 	// answering is whether a handler has begun to answer the present request.
 	// What is written before that is net/http's own refusal of it.
 	answering atomic.Bool
+	// fields are those that the head of the present answer still gets, as they
+	// are written: every answer's, and for some answers all. It is for the
+	// goroutine that answers.
+	fields []byte
 }
 
-// Write puts a problem document in the place of net/http's own refusals, which
-// are plain text and which no handler sees: of a path with a broken escape, of
-// a header that is too large or malformed. net/http writes each of them at
-// once.
+// Write puts the fields that a map need not hold below an answer's first line,
+// and a problem document in the place of net/http's own refusals, which are plain
+// text and which no handler sees: of a path with a broken escape, of a header
+// that is too large or malformed. net/http writes each of them at once, and
+// what it writes of an answer begins with that line.
 func (c *conn) Write(b []byte) (int, error) {
 	if !c.answering.Load() {
 		if refusal := refusal(b); refusal != nil {
@@ -113,7 +123,46 @@ func (c *conn) Write(b []byte) (int, error) {
 			return len(b), nil
 		}
 	}
+	if c.fields != nil {
+		if line := statusLine(b); line > 0 {
+			return c.writeHead(b, line)
+		}
+	}
 	return c.Conn.Write(b)
+}
+
+// statusLine is the length of the line that an answer begins with, 0 where b
+// begins with none or with one that another follows, as 100 Continue.
+func statusLine(b []byte) int {
+	const code = len("HTTP/1.1 ")
+	if len(b) < code+3 || !bytes.HasPrefix(b, []byte("HTTP/1.")) || b[code] == '1' && !bytes.HasPrefix(b[code:], []byte("101")) {
+		return 0
+	}
+	return bytes.IndexByte(b, '\n') + 1
+}
+
+// alwaysText are the fields of every answer as they are written.
+var alwaysText = func() (b []byte) {
+	for _, f := range always {
+		b = fmt.Appendf(b, "%s: %s\r\n", f.name, f.value[0])
+	}
+	return b
+}()
+
+// heads are buffers for the beginning of an answer: the 4 KiB of net/http's, and
+// the fields.
+var heads = sync.Pool{New: func() any { return new([5 << 10]byte) }}
+
+// writeHead writes b with the fields after its first line.
+func (c *conn) writeHead(b []byte, line int) (int, error) {
+	buf := heads.Get().(*[5 << 10]byte)
+	defer heads.Put(buf)
+	out := append(append(append(buf[:0], b[:line]...), c.fields...), b[line:]...)
+	c.fields = nil
+	if _, err := c.Conn.Write(out); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // refusal says in a problem document what net/http's answer says, nil where it
@@ -149,9 +198,7 @@ func bareAnswer(p *comntr.Problem) []byte {
 	body := encodeProblem(p)
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", p.Status, p.Title)
-	for _, f := range always {
-		fmt.Fprintf(&b, "%s: %s\r\n", f.name, f.value[0])
-	}
+	b.Write(alwaysText)
 	if p.RetryAfter > 0 {
 		fmt.Fprintf(&b, "Retry-After: %d\r\n", p.RetryAfter)
 	}

@@ -14,6 +14,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -794,6 +796,92 @@ func TestEndlessFolder(t *testing.T) {
 	}
 	if made > 2*65536 {
 		t.Errorf("%d nodes were named", made)
+	}
+}
+
+// An answer over a connection, whose fields are not all in net/http's map, has
+// those of an answer that a handler makes elsewhere, once each.
+func TestFieldsOfConnections(t *testing.T) {
+	m := newMemory("reddit")
+	a := api.New(config(t, m))
+	addr := serve(t, a)
+	id := add(t, m, "/r/news", "Cool!")
+	_, topics, _ := m.blocks()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	br := bufio.NewReader(conn)
+	for _, tt := range []struct {
+		method, path, field string
+		status              int
+	}{
+		{"GET", "/", "Accept: text/plain", 200},
+		{"GET", "/", "Accept: text/html", 200},
+		{"GET", "/" + reddit.String(), "", 200},
+		{"GET", "/" + news.String(), "", 200},
+		{"HEAD", "/" + news.String(), "", 200},
+		{"GET", "/" + news.String(), `If-None-Match: "` + topics[news].String() + `"`, 304},
+		{"HEAD", "/" + news.String(), `If-None-Match: W/"` + topics[news].String() + `"`, 304},
+		{"GET", "/" + news.String(), `If-None-Match: "x"`, 200},
+		{"GET", "/" + news.String(), "Accept: image/png", 406},
+		{"GET", "/" + news.String(), "Accept: " + comntr.CARType, 200},
+		{"GET", "/" + comntr.NameHash("none").String(), "", 404},
+		{"GET", "/" + news.String() + "/" + id.String(), "", 200},
+		{"GET", "/x", "", 400},
+		{"OPTIONS", "/" + news.String(), "", 204},
+		{"DELETE", "/" + news.String(), "", 405},
+		{"POST", "/" + news.String(), "Content-Length: 0", 422},
+		{"POST", "/" + news.String(), "Content-Length: 5\r\nExpect: 100-continue", 201},
+		{"GET", "/" + news.String(), "", 200},
+	} {
+		request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", tt.method, tt.path, tt.field)
+		if tt.field == "" {
+			request = fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\n\r\n", tt.method, tt.path)
+		}
+		if tt.status == 201 {
+			request += "Cool?"
+		}
+		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(request)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.RemoteAddr = conn.LocalAddr().String()
+		fmt.Fprint(conn, request)
+		got, err := http.ReadResponse(br, r)
+		if err == nil && got.StatusCode == http.StatusContinue {
+			if len(got.Header) > 0 {
+				t.Errorf("100 Continue has fields: %v", got.Header)
+			}
+			got, err = http.ReadResponse(br, r)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", request, err)
+		}
+		body, err := io.ReadAll(got.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		a.Handler().ServeHTTP(w, r)
+		want := w.Result().Header
+		got.Header.Del("Date")
+		if got.ContentLength >= 0 && tt.status != 304 { // net/http sets it by itself where a body is short
+			want.Set("Content-Length", strconv.Itoa(int(got.ContentLength)))
+			got.Header.Set("Content-Length", strconv.Itoa(int(got.ContentLength)))
+		}
+		if tt.status != 201 { // the second is no new one
+			if got.StatusCode != tt.status || w.Code != tt.status {
+				t.Errorf("%s: %d, and %d, want %d", request, got.StatusCode, w.Code, tt.status)
+			}
+			if tt.method != "HEAD" && !bytes.Equal(body, w.Body.Bytes()) {
+				t.Errorf("%s: %q, and %q", request, body, w.Body)
+			}
+		}
+		if !reflect.DeepEqual(got.Header, want) {
+			t.Errorf("%s:\n %v\n %v", request, got.Header, want)
+		}
 	}
 }
 

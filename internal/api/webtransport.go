@@ -305,7 +305,7 @@ func (w *WebTransport) connect(rw http.ResponseWriter, r *http.Request) {
 
 // refuse answers where no handler does.
 func refuse(rw http.ResponseWriter, r *http.Request, p *comntr.Problem) {
-	w := &answer{ResponseWriter: rw, rc: http.NewResponseController(rw)}
+	w := &answer{ResponseWriter: rw}
 	w.always()
 	writeProblem(w, r, p)
 }

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 
 	"github.com/ipfs/go-cid"
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/comntr/comntr"
 )
@@ -27,6 +30,10 @@ const (
 	maxGoneNamed = 100
 	// maxUnknown is how many links are tried to find one that is known.
 	maxUnknown = 1000
+	// carPart is how many blocks are read at once, and carAhead how many such
+	// parts while one is written: 5 MiB if all are of the largest kind.
+	carPart  = 16
+	carAhead = 4
 )
 
 // IsTopicFolder reports whether a node that is held is the root, or a shard, of
@@ -35,7 +42,7 @@ const (
 func (f *Folders) IsTopicFolder(c cid.Cid) bool {
 	is := false
 	if err := f.use(func() error {
-		n, err := f.db.node(c)
+		n, err := f.node(c)
 		tries := 0
 		for depth := 0; err == nil && depth < comntr.MaxDepth; depth++ {
 			next := cid.Undef
@@ -54,7 +61,7 @@ func (f *Folders) IsTopicFolder(c cid.Cid) bool {
 				is = len(n.Links) == 0
 				return nil
 			}
-			n, err = f.db.node(next)
+			n, err = f.node(next)
 		}
 		if errors.Is(err, ErrNotHeld) {
 			return nil
@@ -87,39 +94,119 @@ func (f *Folders) isLeaf(c cid.Cid) (known, leaf bool, err error) {
 // or 262,144 links. Past that point an error means that the CAR was cut: a file
 // was changed behind the store's back, or a comment was removed meanwhile. The
 // files are read as they are written: 20,000 of them are half a second that
-// nobody waits for.
-func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid) error {
-	if _, err := f.Node(root); err != nil {
-		return err
+// nobody waits for. zip compresses it (gzip). size is how many bytes were read
+// for it, or written, whichever is more. Present folders of common size are
+// kept, see keptCARs.
+func (f *Folders) WriteCAR(ctx context.Context, w io.Writer, root cid.Cid, zip bool) (size int64, err error) {
+	if kept := f.cars.get(f.src, root, zip); kept != nil {
+		f.meter.gaveAll(kept.blocks, kept.size)
+		n, err := w.Write(kept.forms[form(zip)])
+		return int64(n), err
 	}
 	if !f.IsTopicFolder(root) {
-		return fmt.Errorf("%w: %s", ErrNotTopicFolder, root)
+		if _, err := f.Node(root); err != nil {
+			return 0, err
+		}
+		return 0, fmt.Errorf("%w: %s", ErrNotTopicFolder, root)
 	}
 	car := carPlan{f: f, root: root, seen: map[cid.Cid]bool{}}
 	if err := car.node(ctx, root, nil); err != nil && !errors.Is(err, errEnough) {
-		return err
+		return 0, err
 	}
 	if err := car.judge(); err != nil {
+		return 0, err
+	}
+	copied := capture{w: w, off: !car.present || car.size > maxKeptCAR}
+	if err := car.writeTo(ctx, &copied, zip); err != nil {
+		return int64(car.written), err
+	}
+	if !copied.off {
+		f.cars.add(f.src, &car, form(zip), copied.kept)
+	}
+	return max(int64(car.written), copied.n), nil
+}
+
+// gzips are writers that are used again: one has 1 MB of tables.
+var gzips = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // a level that exists
+	return z
+}}
+
+func (p *carPlan) writeTo(ctx context.Context, w io.Writer, zip bool) error {
+	if !zip {
+		return p.write(ctx, w)
+	}
+	z := gzips.Get().(*gzip.Writer)
+	defer func() {
+		z.Reset(io.Discard)
+		gzips.Put(z)
+	}()
+	z.Reset(w)
+	if err := p.write(ctx, z); err != nil {
 		return err
 	}
-	out, err := comntr.NewCARWriter(w, root)
+	return z.Close()
+}
+
+// write writes what was planned: the leaves are read in parts, some at once.
+func (p *carPlan) write(ctx context.Context, w io.Writer) error {
+	out, err := comntr.NewCARWriter(w, p.root)
 	if err != nil {
 		return err
 	}
-	for _, b := range car.blocks {
-		if err := ctx.Err(); err != nil {
-			return err
+	ctx, cancel := context.WithCancel(ctx)
+	var readers sync.WaitGroup
+	defer readers.Wait()
+	defer cancel()
+	parts := make(chan *carRead, carAhead-2) // one is written, and one waits to be sent
+	readers.Go(func() {
+		defer close(parts)
+		for blocks := range slices.Chunk(p.blocks, carPart) {
+			part := &carRead{blocks: blocks, done: make(chan struct{})}
+			readers.Go(func() { part.read(ctx, p) })
+			select {
+			case parts <- part:
+			case <-ctx.Done():
+				return
+			}
 		}
-		block, err := car.read(b)
-		if err != nil {
-			return err
+	})
+	for part := range parts {
+		<-part.done
+		for i, block := range part.bytes {
+			if err := out.Block(part.blocks[i].cid, block); err != nil {
+				return err
+			}
+			p.written += len(block)
+			p.f.meter.gave(len(block))
 		}
-		if err := out.Block(b.cid, block); err != nil {
-			return err
+		if part.err != nil {
+			return part.err
 		}
-		f.meter.gave(len(block))
 	}
-	return nil
+	return ctx.Err()
+}
+
+// carRead is a part of a CAR on its way from the disk.
+type carRead struct {
+	blocks []carBlock
+	bytes  [][]byte // of the first of them, up to the error
+	err    error
+	done   chan struct{}
+}
+
+func (r *carRead) read(ctx context.Context, p *carPlan) {
+	defer close(r.done)
+	for _, b := range r.blocks {
+		if r.err = ctx.Err(); r.err != nil {
+			return
+		}
+		var block []byte
+		if block, r.err = p.read(b); r.err != nil {
+			return
+		}
+		r.bytes = append(r.bytes, block)
+	}
 }
 
 // carPlan is a CAR before it is written.
@@ -128,12 +215,16 @@ type carPlan struct {
 	root     cid.Cid
 	seen     map[cid.Cid]bool
 	blocks   []carBlock
-	links    int           // links followed
-	size     int           // bytes of all blocks
-	buffered int           // bytes of those in memory
-	topic    comntr.Hash   // of any leaf that was found
-	known    bool          // whether one was
-	own      bool          // the root is that topic's own, so its links' names are to be trusted
+	links    int         // links followed
+	size     int         // bytes of all blocks
+	buffered int         // bytes of those in memory
+	topic    comntr.Hash // of any leaf that was found
+	known    bool        // whether one was
+	own      bool        // the root is that topic's own, so its links' names are to be trusted
+	present  bool        // and all that is listed, as of seq
+	seq      uint64
+	nodes    []cid.Cid
+	written  int           // bytes of blocks
 	gone     []comntr.Hash // removed comments
 	absent   []comntr.Link // leaves of which nothing is known
 }
@@ -154,7 +245,11 @@ func (p *carPlan) read(b carBlock) ([]byte, error) {
 		return b.block, nil
 	}
 	if b.comment != (comntr.Hash{}) {
-		if doc, err := p.f.src.Read(b.topic, b.comment); err == nil {
+		read := p.f.src.Read
+		if p.present {
+			read = p.f.src.ReadListed
+		}
+		if doc, err := read(b.topic, b.comment); err == nil {
 			if block := comntr.Version(leafKind(b.cid)).LeafBlock(doc); comntr.CheckBlock(b.cid, block) == nil {
 				return block, nil
 			}
@@ -193,9 +288,11 @@ func (p *carPlan) node(ctx context.Context, c cid.Cid, path []uint8) error {
 	if err != nil {
 		return err
 	}
-	n, err := comntr.ParseNode(block)
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrNotTopicFolder, c, err)
+	n := p.f.made(c)
+	if n == nil {
+		if n, err = comntr.ParseNode(block); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrNotTopicFolder, c, err)
+		}
 	}
 	if err := n.CheckShard(path); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrNotTopicFolder, c, err)
@@ -203,6 +300,7 @@ func (p *carPlan) node(ctx context.Context, c cid.Cid, path []uint8) error {
 	if err := p.add(c, block); err != nil {
 		return err
 	}
+	p.nodes = append(p.nodes, c)
 	for _, l := range n.Links {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -227,6 +325,11 @@ func (p *carPlan) leaf(l comntr.Link) error {
 		return nil
 	}
 	p.seen[l.CID] = true
+	if p.present && !p.f.src.DeniedBlock(l.CID) {
+		// All that is listed is held: to look each up would be done twice.
+		p.blocks = append(p.blocks, carBlock{cid: l.CID, topic: p.topic, comment: l.Name})
+		return p.grow(int(l.Size))
+	}
 	if p.own {
 		// Its place is known: to look for it would be half of all the time.
 		if size, held := p.f.src.Held(p.topic, l.Name); held {
@@ -250,9 +353,11 @@ func (p *carPlan) leaf(l comntr.Link) error {
 		}
 		if held {
 			if !p.own && (!p.known || topic != p.topic) {
+				p.topic, p.known = topic, true
+				seq, _ := p.f.src.TopicSeq(topic) // before the record
 				rec, err := p.f.record(topic)
 				p.own = err == nil && rec.root.Equals(p.root)
-				p.topic, p.known = topic, true
+				p.present, p.seq = p.own && rec.current(seq), seq
 			}
 			return nil
 		}

@@ -2,6 +2,7 @@ package ipfs_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 func (f *fixture) expectCAR(root cid.Cid) {
 	f.t.Helper()
 	var car bytes.Buffer
-	if err := f.WriteCAR(context.Background(), &car, root); err != nil {
+	if _, err := f.WriteCAR(context.Background(), &car, root, false); err != nil {
 		f.t.Fatal(err)
 	}
 	var want []cid.Cid
@@ -78,7 +79,7 @@ func TestWriteCAR(t *testing.T) {
 		f.expectCAR(f.topic(big))
 		for _, c := range []cid.Cid{f.root(), v.FolderCID([]byte("unknown")), v.LeafCID(doc(1))} {
 			var car bytes.Buffer
-			err := f.WriteCAR(t.Context(), &car, c)
+			_, err := f.WriteCAR(t.Context(), &car, c, false)
 			if !errors.Is(err, ipfs.ErrNotTopicFolder) && !errors.Is(err, ipfs.ErrNotHeld) || car.Len() > 0 {
 				t.Errorf("%s: %v after %d bytes", c, err, car.Len())
 			}
@@ -107,7 +108,7 @@ func TestWriteCARGone(t *testing.T) {
 		expect := func(want ...comntr.Hash) {
 			t.Helper()
 			var car bytes.Buffer
-			err := f.WriteCAR(t.Context(), &car, id)
+			_, err := f.WriteCAR(t.Context(), &car, id, false)
 			if car.Len() > 0 {
 				t.Errorf("%d bytes were written", car.Len())
 			}
@@ -142,7 +143,7 @@ func TestWriteCARGone(t *testing.T) {
 			f.src.remove(topic, comntr.SumHash(doc(i)))
 		}
 		var gone *ipfs.GoneError
-		if err := f.WriteCAR(t.Context(), io.Discard, id); !errors.As(err, &gone) || len(gone.Comments) != 100 {
+		if _, err := f.WriteCAR(t.Context(), io.Discard, id, false); !errors.As(err, &gone) || len(gone.Comments) != 100 {
 			t.Errorf("200 removed comments: %v", err)
 		}
 	})
@@ -161,12 +162,12 @@ func TestWriteCARReadsAsItWrites(t *testing.T) {
 		before := f.src.reads
 		first := -1
 		var car bytes.Buffer
-		if err := f.WriteCAR(t.Context(), writerFunc(func(b []byte) (int, error) {
+		if _, err := f.WriteCAR(t.Context(), writerFunc(func(b []byte) (int, error) {
 			if first < 0 {
 				first = f.src.reads - before
 			}
 			return car.Write(b)
-		}), id); err != nil {
+		}), id, false); err != nil {
 			t.Fatal(err)
 		}
 		if first < 0 || first > 2 {
@@ -174,8 +175,9 @@ func TestWriteCARReadsAsItWrites(t *testing.T) {
 		}
 		whole := car.Len()
 		f.src.breakFile(topic, comntr.SumHash(doc(7)), true)
+		f.ForgetCARs()
 		car.Reset()
-		if err := f.WriteCAR(t.Context(), &car, id); !errors.Is(err, ipfs.ErrUnreadable) || car.Len() >= whole {
+		if _, err := f.WriteCAR(t.Context(), &car, id, false); !errors.Is(err, ipfs.ErrUnreadable) || car.Len() >= whole {
 			t.Errorf("with a damaged file: %d of %d bytes, %v", car.Len(), whole, err)
 		}
 		if _, err := comntr.ReadCAR(bytes.NewReader(car.Bytes()), 1<<30, comntr.CheckBlock); err != nil {
@@ -187,6 +189,146 @@ func TestWriteCARReadsAsItWrites(t *testing.T) {
 type writerFunc func([]byte) (int, error)
 
 func (w writerFunc) Write(b []byte) (int, error) { return w(b) }
+
+// The CAR of a topic that did not change is kept, as it is and compressed, and
+// costs no look at the disk. What was removed or denied is in none.
+func TestWriteCARKept(t *testing.T) {
+	eachVersion(t, func(t *testing.T, v comntr.Version) {
+		f := open(t, v)
+		topic := comntr.NameHash("topic")
+		for i := range 300 {
+			f.src.add(topic, doc(i))
+		}
+		write := func(root cid.Cid, zip bool) ([]byte, int, error) {
+			t.Helper()
+			before := f.src.reads
+			var car bytes.Buffer
+			if _, err := f.WriteCAR(t.Context(), &car, root, zip); err != nil {
+				return nil, f.src.reads - before, err
+			}
+			b := car.Bytes()
+			if zip {
+				z, err := gzip.NewReader(&car)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b, err = io.ReadAll(z); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return b, f.src.reads - before, nil
+		}
+		root := f.topic(topic)
+		want, reads, err := write(root, false)
+		if err != nil || reads < 300 {
+			t.Fatalf("%d reads, %v", reads, err)
+		}
+		for i, zip := range []bool{false, true, true, false} {
+			got, reads, err := write(root, zip)
+			if err != nil || !bytes.Equal(got, want) || (reads > 0) != (i == 1) {
+				t.Errorf("%d, compressed %v: %d bytes of %d, %d reads, %v", i, zip, len(got), len(want), reads, err)
+			}
+		}
+		f.expectCAR(root)
+		if n, size := f.KeptCARs(); n != 1 || size < len(want) {
+			t.Errorf("%d are kept, of %d bytes", n, size)
+		}
+		// Another topic's change takes nothing from it, one of its own does.
+		f.src.add(comntr.NameHash("other"), doc(0))
+		f.root()
+		if _, reads, err := write(root, false); err != nil || reads > 0 {
+			t.Errorf("after another topic's change: %d reads, %v", reads, err)
+		}
+		f.src.remove(topic, comntr.SumHash(doc(7)))
+		var gone *ipfs.GoneError
+		for _, zip := range []bool{false, true} {
+			if _, _, err := write(root, zip); !errors.As(err, &gone) {
+				t.Errorf("compressed %v, with a removed comment: %v", zip, err)
+			}
+		}
+		if n, size := f.KeptCARs(); n != 0 || size != 0 {
+			t.Errorf("%d are kept of what was removed, of %d bytes", n, size)
+		}
+		for range 2 {
+			f.expectCAR(f.topic(topic))
+		}
+		f.src.add(topic, doc(1000))
+		if n, size := f.KeptCARs(); n != 1 {
+			t.Errorf("%d are kept, of %d bytes", n, size)
+		}
+		root = f.topic(topic) // what it was before goes with the new id
+		if n, size := f.KeptCARs(); n != 0 || size != 0 {
+			t.Errorf("%d are kept of what was before, of %d bytes", n, size)
+		}
+		f.expectCAR(root)
+		f.src.deny(root)
+		if _, _, err := write(root, false); !errors.Is(err, ipfs.ErrDenied) {
+			t.Errorf("the folder is denied: %v", err)
+		}
+	})
+}
+
+// A topic that changes while its CAR is written has it not kept.
+func TestWriteCARChanges(t *testing.T) {
+	f := open(t, 0)
+	topic := comntr.NameHash("topic")
+	for i := range 300 {
+		f.src.add(topic, doc(i))
+	}
+	if _, err := f.WriteCAR(t.Context(), writerFunc(func(b []byte) (int, error) {
+		f.src.add(topic, doc(1000))
+		return len(b), nil
+	}), f.topic(topic), false); err != nil {
+		t.Fatal(err)
+	}
+	if n, _ := f.KeptCARs(); n != 0 {
+		t.Error("it was kept")
+	}
+}
+
+// What is kept is bounded: none of more than a MiB, all in so many bytes, and
+// those stay that are asked for.
+func TestWriteCARKeptBounds(t *testing.T) {
+	f := open(t, 0)
+	write := func(i int) int {
+		before := f.src.reads
+		if _, err := f.WriteCAR(t.Context(), io.Discard, f.topic(comntr.NameHash(fmt.Sprint(i))), false); err != nil {
+			t.Fatal(err)
+		}
+		return f.src.reads - before
+	}
+	const topics = 2 * ipfs.MaxKeptCARs / (10 * 60_000)
+	for i := range topics {
+		for j := range 10 {
+			f.src.add(comntr.NameHash(fmt.Sprint(i)), append(doc(10*i+j), bytes.Repeat([]byte("x"), 60_000)...))
+		}
+	}
+	f.root()
+	for i := range topics {
+		write(i)
+		if reads := write(0); reads > 0 {
+			t.Fatalf("what is asked for all the time was read again, after %d", i)
+		}
+		if _, size := f.KeptCARs(); size > ipfs.MaxKeptCARs {
+			t.Fatalf("%d bytes are kept", size)
+		}
+	}
+	if reads := write(1); reads == 0 {
+		t.Error("more is kept than may be")
+	}
+	for i := range 8 {
+		f.src.add(comntr.NameHash("0"), append(doc(100_000+i), bytes.Repeat([]byte("x"), 60_000)...))
+	}
+	before, _ := f.KeptCARs()
+	for range 2 {
+		if reads := write(0); reads == 0 {
+			t.Error("a CAR of more than a MiB was kept")
+		}
+	}
+	if after, _ := f.KeptCARs(); after != before-1 {
+		t.Errorf("%d are kept, of %d", after, before)
+	}
+}
 
 func TestIsTopicFolder(t *testing.T) {
 	eachVersion(t, func(t *testing.T, v comntr.Version) {
@@ -225,7 +367,7 @@ func TestWriteCARTooLarge(t *testing.T) {
 	f.src.add(topic, bytes.Repeat([]byte("y"), 60_000))
 	id := f.topic(topic)
 	var car bytes.Buffer
-	if err := f.WriteCAR(t.Context(), &car, id); !errors.Is(err, ipfs.ErrTooLarge) || car.Len() > 0 {
+	if _, err := f.WriteCAR(t.Context(), &car, id, false); !errors.Is(err, ipfs.ErrTooLarge) || car.Len() > 0 {
 		t.Errorf("%v after %d bytes", err, car.Len())
 	}
 }
@@ -247,7 +389,7 @@ func TestWriteCARMadeUp(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			if f.IsTopicFolder(c) {
-				if err := f.WriteCAR(t.Context(), io.Discard, c); !errors.Is(err, ipfs.ErrNotHeld) && !errors.Is(err, ipfs.ErrGone) {
+				if _, err := f.WriteCAR(t.Context(), io.Discard, c, false); !errors.Is(err, ipfs.ErrNotHeld) && !errors.Is(err, ipfs.ErrGone) {
 					t.Errorf("%v", err)
 				}
 			}
@@ -290,7 +432,7 @@ func TestWriteCARMadeUp(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := f.WriteCAR(ctx, io.Discard, made); !errors.Is(err, context.Canceled) {
+		if _, err := f.WriteCAR(ctx, io.Discard, made, false); !errors.Is(err, context.Canceled) {
 			t.Errorf("the asker has gone: %v", err)
 		}
 	})
@@ -319,7 +461,7 @@ func TestWriteCARMadeUpOfHeldNames(t *testing.T) {
 		f.take(map[cid.Cid][]byte{made: block})
 		looked := f.src.looked
 		var car bytes.Buffer
-		if err := f.WriteCAR(t.Context(), &car, made); !errors.Is(err, ipfs.ErrNotHeld) || car.Len() > 0 {
+		if _, err := f.WriteCAR(t.Context(), &car, made, false); !errors.Is(err, ipfs.ErrNotHeld) || car.Len() > 0 {
 			t.Errorf("%v after %d bytes", err, car.Len())
 		}
 		if n := f.src.looked - looked; n > 200 {
@@ -338,7 +480,7 @@ func TestWriteCARLinks(t *testing.T) {
 	f.SetMaxCARLinks(100)
 	f.expectCAR(f.topic(topic))
 	f.src.add(topic, doc(100))
-	if err := f.WriteCAR(t.Context(), io.Discard, f.topic(topic)); !errors.Is(err, ipfs.ErrTooLarge) {
+	if _, err := f.WriteCAR(t.Context(), io.Discard, f.topic(topic), false); !errors.Is(err, ipfs.ErrTooLarge) {
 		t.Errorf("101 links: %v", err)
 	}
 }
@@ -360,7 +502,7 @@ func TestDenied(t *testing.T) {
 			t.Errorf("Block(%s): %v", denied, err)
 		}
 		var car bytes.Buffer
-		if err := f.WriteCAR(t.Context(), &car, root); !errors.Is(err, ipfs.ErrDenied) || car.Len() > 0 {
+		if _, err := f.WriteCAR(t.Context(), &car, root, false); !errors.Is(err, ipfs.ErrDenied) || car.Len() > 0 {
 			t.Errorf("WriteCAR without %s: %d bytes, %v", denied, car.Len(), err)
 		}
 		if _, err := f.Block(comntr.Version(0).LeafCID(doc(2))); err != nil {

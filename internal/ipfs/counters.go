@@ -42,6 +42,11 @@ func (m *folderMeter) gave(bytes int) {
 	m.givenBytes.Add(uint64(bytes))
 }
 
+func (m *folderMeter) gaveAll(blocks, bytes int) {
+	m.given.Add(uint64(blocks))
+	m.givenBytes.Add(uint64(bytes))
+}
+
 // timed brings a topic's folder up to date, and counts how long it took.
 func (f *Folders) timed(ctx context.Context, topic comntr.Hash, rec record, seq uint64) (record, error) {
 	defer f.meter.topicTime.Since(time.Now())

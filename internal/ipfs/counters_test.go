@@ -36,7 +36,7 @@ func TestFolderCounters(t *testing.T) {
 		t.Errorf("%+v, a block of %d bytes", c, len(block))
 	}
 	var car bytes.Buffer
-	if err := f.WriteCAR(t.Context(), &car, first); err != nil {
+	if _, err := f.WriteCAR(t.Context(), &car, first, false); err != nil {
 		t.Fatal(err)
 	}
 	if c = f.Counters(); c.Given != 3 || c.GivenBytes >= uint64(car.Len()+len(block)) || c.GivenBytes < uint64(2*len(block)) {

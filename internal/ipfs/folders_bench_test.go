@@ -80,7 +80,8 @@ func BenchmarkWriteCAR(b *testing.B) {
 	}
 	root := f.topic(topic)
 	for b.Loop() {
-		if err := f.WriteCAR(b.Context(), io.Discard, root); err != nil {
+		f.ForgetCARs()
+		if _, err := f.WriteCAR(b.Context(), io.Discard, root, false); err != nil {
 			b.Fatal(err)
 		}
 	}

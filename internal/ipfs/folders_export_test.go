@@ -64,6 +64,15 @@ func (f *Folders) SetMaxGrace(n int64) { f.db.maxGrace = n }
 // SetMaxCAR sets how many bytes of blocks a CAR has at most.
 func (f *Folders) SetMaxCAR(n int) { f.limits.car = n }
 
+// MaxKeptCARs is the bound of that name.
+const MaxKeptCARs = maxKeptCARs
+
+// KeptCARs counts the CARs that are kept, and their bytes.
+func (f *Folders) KeptCARs() (n, size int) { return len(f.cars.all), f.cars.bytes }
+
+// ForgetCARs forgets all of them.
+func (f *Folders) ForgetCARs() { f.cars.all, f.cars.bytes = nil, 0 }
+
 // SetMaxCARLinks sets how many links a CAR follows at most.
 func (f *Folders) SetMaxCARLinks(n int) { f.limits.carLinks = n }
 

@@ -64,7 +64,7 @@ func TestUnreadable(t *testing.T) {
 	if _, err := f.Block(comntr.Version(0).LeafCID([]byte("comment"))); !errors.Is(err, ipfs.ErrUnreadable) || errors.Is(err, ipfs.ErrNotHeld) {
 		t.Errorf("block: %v", err)
 	}
-	if err := f.WriteCAR(t.Context(), t.Output(), root); !errors.Is(err, ipfs.ErrUnreadable) {
+	if _, err := f.WriteCAR(t.Context(), t.Output(), root, false); !errors.Is(err, ipfs.ErrUnreadable) {
 		t.Errorf("CAR: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/comntr/comntr"
 )
@@ -12,6 +13,9 @@ import (
 type claims struct {
 	mu sync.Mutex
 	m  map[commentKey]*claim
+	// ended counts claims that have ended: while it stays the same no round has
+	// brought anything.
+	ended atomic.Uint64
 }
 
 type commentKey struct{ topic, comment comntr.Hash }
@@ -44,5 +48,6 @@ func (cs *claims) release(c *claim, places []commentKey) {
 			delete(cs.m, p)
 		}
 	}
+	cs.ended.Add(1)
 	close(c.done)
 }

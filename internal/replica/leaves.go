@@ -27,7 +27,11 @@ type waiting struct {
 
 // leaf has a comment fetched that is not here.
 func (w *walk) leaf(ctx context.Context, s *spot, l *comntr.Link) error {
-	if w.l.c.settled(s.scope, l.Name) {
+	if len(w.leaves) == 0 {
+		w.ended = w.l.c.claims.ended.Load()
+	}
+	// Of a topic that is not here nothing is: what once was the store refuses.
+	if _, held := w.l.c.store.TopicSeq(s.scope); held && w.l.c.settled(s.scope, l.Name) || !held && w.l.c.store.DeniedComment(s.scope, l.Name) {
 		return nil
 	}
 	now := w.l.r.cfg.Now()
@@ -61,9 +65,10 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	named := make(map[cid.Cid][]leaf) // one leaf may have several places
 	var cids []cid.Cid
 	room := w.window.files()
+	others := w.l.c.claims.ended.Load() != w.ended
 	for _, l := range batch {
 		// Another round may have brought it meanwhile.
-		if w.l.c.settled(l.spot.scope, l.name) {
+		if others && w.l.c.settled(l.spot.scope, l.name) {
 			w.done(l.spot, true)
 			continue
 		}

@@ -34,6 +34,8 @@ type Store interface {
 	Loosened() uint64
 	Damage(fn func(topic, comment comntr.Hash) (more bool))
 	Denied(topic comntr.Hash) bool
+	// DeniedComment tells whether it denies a comment by its name.
+	DeniedComment(topic, comment comntr.Hash) bool
 	Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error)
 	AddAll(ctx context.Context, docs []*comntr.Document, from string) []store.Result
 	AddTopic(ctx context.Context, topic comntr.Hash, from string) (created bool, err error)

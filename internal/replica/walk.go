@@ -36,6 +36,7 @@ type walk struct {
 	wanted, known, fresh []*spot // stacks; fresh: of topics that are new here
 	leaves               []leaf  // to be fetched
 	urgent               bool    // some of these are wanted
+	ended                uint64  // claims.ended before the first of them was looked up
 	deferred             []waiting
 	marks                map[comntr.Hash][]cid.Cid
 	marked               int

@@ -287,6 +287,7 @@ func TestReadAndHas(t *testing.T) {
 	damaged := add(t, s, news, "to be damaged")
 	missing := add(t, s, news, "to be taken away")
 	long := add(t, s, news, "to be made longer")
+	longest := add(t, s, news, strings.Repeat("a", comntr.MaxDocument))
 	path := func(id comntr.Hash) string {
 		return filepath.Join(dir, reddit.String(), news.String(), id.String())
 	}
@@ -310,11 +311,14 @@ func TestReadAndHas(t *testing.T) {
 		{"damaged", news, damaged, store.ErrDamaged, true, false},
 		{"missing", news, missing, store.ErrDamaged, true, false},
 		{"longer", news, long, store.ErrDamaged, true, false},
+		{"the longest", news, longest, nil, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, err := s.Read(c.topic, c.id)
-			if !errors.Is(err, c.err) || (err == nil) != (comntr.SumHash(b) == c.id) {
-				t.Errorf("Read: %q, %v", b, err)
+			for name, read := range map[string]func(topic, comment comntr.Hash) ([]byte, error){"Read": s.Read, "ReadListed": s.ReadListed} {
+				b, err := read(c.topic, c.id)
+				if !errors.Is(err, c.err) || (err == nil) != (comntr.SumHash(b) == c.id) {
+					t.Errorf("%s: %q, %v", name, b, err)
+				}
 			}
 			if held, gone := s.Has(c.topic, c.id); held != c.held || gone != c.gone {
 				t.Errorf("Has: %v %v", held, gone)
