@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/comntr/comntr"
@@ -138,7 +139,14 @@ func (s *Store) commitOnce(batch []work) (rest []work, err error) {
 		return nil, nil
 	}
 	s.setPending(b.held)
-	if err := b.commit(); err != nil {
+	// While the disk makes the commit durable, the files are written. They are in
+	// the tree only after that.
+	var preparing sync.WaitGroup
+	preparing.Go(func() { s.prepare(b) })
+	err = b.commit()
+	preparing.Wait()
+	if err != nil {
+		s.discard(b)
 		s.disk.release(b.reserved)
 		s.setPending(nil)
 		return nil, fmt.Errorf("write the index: %w", err)
@@ -148,6 +156,7 @@ func (s *Store) commitOnce(batch []work) (rest []work, err error) {
 		s.publish(b)
 		return nil, nil
 	}
+	s.discard(b)
 	s.disk.release(b.reserved)
 	if err := s.undo(b); err != nil {
 		s.fail(err) // and what was not undone stays pending: nobody sees it

@@ -79,6 +79,11 @@ type file struct {
 	key
 	bytes []byte
 	item  int // index in the batch
+
+	// Set by prepare and writeTree.
+	tmp    string // its name under .ipfs/tmp; "": it has none
+	placed bool   // it is there no more
+	err    error  // it could not be written there
 }
 
 func (s *Store) newPlan() *plan {
@@ -314,7 +319,7 @@ func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, e
 	e.from = b.peer(from)
 	o := b.insert(t, doc, e)
 	b.journalSet(b.seq+1, opAdd, topic, id, doc.Bytes())
-	b.files = append(b.files, file{key{topic, id}, doc.Bytes(), item})
+	b.files = append(b.files, file{key: key{topic, id}, bytes: doc.Bytes(), item: item})
 	b.held[key{topic, id}] = struct{}{}
 	return true, b.list(t, o)
 }
@@ -356,7 +361,7 @@ func (b *plan) heal(doc *comntr.Document, o *sibling, item int) error {
 	s.healing[k] = struct{}{}
 	b.seq++
 	b.journalSet(b.seq, opAdd, k.topic, k.comment, doc.Bytes())
-	b.files = append(b.files, file{k, doc.Bytes(), item})
+	b.files = append(b.files, file{key: k, bytes: doc.Bytes(), item: item})
 	b.healed[k] = struct{}{}
 	b.touched[k.topic] = struct{}{}
 	b.logs = append(b.logs, func() {

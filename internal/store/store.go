@@ -115,9 +115,9 @@ type Store struct {
 	peers   map[string]uint32 // key of a peer -> its number in the index
 	healing map[key]struct{}  // files found damaged and not yet healed: right bytes in one may not be durable
 	space   space
-	write   []byte // the bytes of the file being written
 
-	folder        vfs.File   // dir, open for as long as the store is: see syncTree
+	folder        vfs.File // dir, open for as long as the store is: see syncTree
+	at            descriptors
 	tree          sync.Mutex // held while files are put into the tree or taken out
 	checkpointing sync.Mutex // held during a checkpoint
 
@@ -181,6 +181,13 @@ func Open(data string, community comntr.Hash, o Options) (*Store, error) {
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open community %s: %w", community, err), folder.Close())
+	}
+	if o.FS == nil {
+		if err := s.openDescriptors(); err != nil {
+			s.at.close()
+			s.at = descriptors{}
+			s.log.Warn("the folders of the community cannot be held open: files are made by their paths", "err", err)
+		}
 	}
 	s.joined.Add(2)
 	go s.commits()
@@ -345,6 +352,7 @@ func (s *Store) Close() error {
 	s.pace.stop()
 	s.refusals.log(s.log)
 	s.witness.close()
+	s.at.close()
 	return errors.Join(err, s.db.Close(), s.folder.Close())
 }
 
