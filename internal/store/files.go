@@ -253,11 +253,10 @@ func (s *Store) writeTree(b *plan) map[int]error {
 	s.takeAway(b)
 	if s.native {
 		for h := range b.touched {
-			if t := b.topics[h]; t != nil && t.mtime != 0 {
-				t.mtime = s.mtime(h)
-				if _, lost := b.lost[h]; lost {
-					t.mtime = 0
-				}
+			if _, lost := b.lost[h]; lost {
+				b.mtimes[h] = 0
+			} else if b.mtimes[h] != 0 {
+				b.mtimes[h] = s.mtime(h)
 			}
 		}
 	}
@@ -288,15 +287,13 @@ func (s *Store) takeAway(b *plan) {
 // enterFolder makes a topic's folder where it is not there, and finds out
 // whether other hands have written into it since the store did.
 func (s *Store) enterFolder(b *plan, h comntr.Hash) error {
-	t := b.topics[h]
+	_, isNew := b.folders[h]
 	folder, mtime, err := s.statTopic(h)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.madeFolders = append(b.madeFolders, h)
-		if t != nil {
-			t.mtime = 0
-			if _, isNew := b.folders[h]; isNew {
-				t.mtime = 1 // ours from the first: writeTree sets the right one
-			}
+		b.mtimes[h] = 0
+		if isNew {
+			b.mtimes[h] = 1 // ours from the first: writeTree sets the right one
 		}
 		return s.fs.MkdirAll(s.topicPath(h), folderMode)
 	}
@@ -306,8 +303,9 @@ func (s *Store) enterFolder(b *plan, h comntr.Hash) error {
 	if !folder {
 		return fmt.Errorf("%s is not a folder: move it away", s.topicPath(h))
 	}
-	if t != nil && s.native && mtime != t.mtime {
-		t.mtime = 0
+	b.mtimes[h] = 0
+	if old := s.topics[h]; old != nil && !isNew && s.native && mtime == old.mtime {
+		b.mtimes[h] = mtime
 	}
 	return nil
 }
@@ -413,13 +411,13 @@ func (s *Store) undo(b *plan) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for h := range b.touched {
-		old, t := s.topics[h], b.topics[h]
+		old := s.topics[h]
 		if old == nil {
 			continue
 		}
 		s.journal.dirty[h] = struct{}{}
 		old.mtime = 0
-		if t != nil && t.mtime != 0 && len(errs) == 0 { // nothing is in it that should not be
+		if b.mtimes[h] != 0 && len(errs) == 0 { // nothing is in it that should not be
 			old.mtime = s.mtime(h)
 		}
 	}

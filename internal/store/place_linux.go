@@ -11,6 +11,9 @@ import (
 	"github.com/comntr/comntr"
 )
 
+// hasDescriptors: see descriptors.
+const hasDescriptors = true
+
 // descriptors are the community's folder and that of files on their way, open
 // for as long as the store is. A commit reaches the tree through them: whole
 // paths, and os.File's preparing for what only sockets need, were half of what

@@ -4,6 +4,9 @@ package store
 
 import "github.com/comntr/comntr"
 
+// hasDescriptors: see descriptors.
+const hasDescriptors = false
+
 // descriptors: vfs.FS does it all.
 type descriptors struct{}
 
