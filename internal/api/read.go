@@ -168,9 +168,11 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 	if e := r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		return nil, problem(http.StatusUnsupportedMediaType, comntr.CodeBadRequest, "the body is sent in the encoding %q: send it without any", clip(e, 40))
 	}
-	tooLarge := problem(http.StatusRequestEntityTooLarge, comntr.CodeTooLarge, "the body has more than the %d bytes that this server takes: send less", limit)
+	tooLarge := func() error {
+		return problem(http.StatusRequestEntityTooLarge, comntr.CodeTooLarge, "the body has more than the %d bytes that this server takes: send less", limit)
+	}
 	if r.ContentLength > int64(limit) {
-		return nil, tooLarge
+		return nil, tooLarge()
 	}
 	addr := clientAddr(r.RemoteAddr)
 	if wait := a.limits.ready(addr); wait > 0 {
@@ -194,7 +196,7 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 		body = body[:len(body)+n]
 		switch {
 		case len(body) > limit:
-			return nil, tooLarge
+			return nil, tooLarge()
 		case err == io.EOF:
 			// Else the deadline would end the request while it is worked on.
 			w.readBy(time.Time{})

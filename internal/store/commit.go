@@ -2,8 +2,6 @@ package store
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/comntr/comntr"
@@ -58,40 +56,74 @@ type work struct {
 	result *Result
 }
 
+// group is what is committed as one.
+type group struct {
+	requests []*request
+	batch    []work // what has no result yet
+	all      []work
+	start    time.Time
+	plan     *plan
+	failed   map[int]error // of batch; set before placed is closed
+	placed   chan struct{} // closed when it was answered, or has failed
+}
+
 // commits is the committer: it takes all that waits, up to a bound, commits
-// it as one, and answers.
+// it as one, and answers. While the disk makes one group durable and its files
+// are put into the tree, the next is planned on top of it: at most one is ahead.
 func (s *Store) commits() {
 	defer s.joined.Done()
 	defer close(s.quit)
-	for first := range s.requests {
-		taken := []*request{first}
-		count, bytes := first.extent()
-		for open := true; open && count < maxBatchItems && bytes < maxBatchBytes; {
-			select {
-			case r, ok := <-s.requests:
-				if open = ok; ok {
-					taken = append(taken, r)
-					n, b := r.extent()
-					count, bytes = count+n, bytes+b
-				}
-			default:
-				open = false
+	for {
+		var placed chan struct{}
+		if s.ahead != nil {
+			placed = s.ahead.placed
+		}
+		select {
+		case first, ok := <-s.requests:
+			if !ok {
+				s.land(nil)
+				return
 			}
+			s.commit(s.gather(first))
+		case <-placed:
+			s.land(nil)
 		}
-		batch := make([]work, 0, count)
-		for _, r := range taken {
-			for i := range r.items {
-				batch = append(batch, work{&r.items[i], &r.results[i]})
+	}
+}
+
+// gather takes what waits behind a first request.
+func (s *Store) gather(first *request) *group {
+	g := &group{requests: []*request{first}, start: time.Now()}
+	count, bytes := first.extent()
+	for open := true; open && count < maxBatchItems && bytes < maxBatchBytes; {
+		select {
+		case r, ok := <-s.requests:
+			if open = ok; ok {
+				g.requests = append(g.requests, r)
+				n, b := r.extent()
+				count, bytes = count+n, bytes+b
 			}
+		default:
+			open = false
 		}
-		start, before := time.Now(), s.seq // only the committer changes it
-		s.commit(batch)
-		if s.seq != before {
-			s.meter.committed(batch, start)
+	}
+	g.all = make([]work, 0, count)
+	for _, r := range g.requests {
+		for i := range r.items {
+			g.all = append(g.all, work{&r.items[i], &r.results[i]})
 		}
-		for _, r := range taken {
-			close(r.done)
-		}
+	}
+	g.batch = g.all
+	return g
+}
+
+// answer tells who waits for a group. Its results are set.
+func (s *Store) answer(g *group, committed bool) {
+	if committed {
+		s.meter.committed(g.all, g.start)
+	}
+	for _, r := range g.requests {
+		close(r.done)
 	}
 }
 
@@ -102,77 +134,193 @@ func (r *request) extent() (count, bytes int) {
 	return len(r.items), bytes
 }
 
-// commit makes a batch durable, puts it into the tree and publishes it, and
-// sets every result. Items whose files cannot be written get an error, and
-// the others are committed without them.
-func (s *Store) commit(batch []work) {
-	for len(batch) > 0 {
+// commit has a group made durable and put into the tree: its journal first,
+// then its files, then its answers. It returns when the group is on its way, or
+// answered. Items whose files cannot be written get an error, and the others are
+// committed without them.
+func (s *Store) commit(g *group) {
+	for {
 		err := s.failed()
 		if err == nil {
 			err = s.awaitJournal()
 		}
-		var rest []work
+		var b *plan
 		if err == nil {
-			rest, err = s.commitOnce(batch)
+			b, err = s.planGroup(g)
+		}
+		if err == nil && b != nil {
+			s.await(b.held)
+			if err = b.apply(); err != nil {
+				err = fmt.Errorf("write the index: %w", err)
+				s.disk.release(b.reserved)
+				s.forgo(b.held)
+				b.close()
+			}
 		}
 		if err != nil {
-			for _, w := range batch {
-				*w.result = Result{Err: err}
-			}
+			setErrorsOf(g.batch, err)
+		}
+		if err != nil || b == nil {
+			s.answer(g, false)
 			return
 		}
-		batch = rest
+		// While the disk makes it durable, its files are written. They are in the
+		// tree only after that.
+		s.prepare(b)
+		if b.ahead != nil {
+			s.meter.ahead.Add(1)
+		}
+		if !s.land(b) {
+			s.meter.takenBack.Add(1)
+			continue // what it was planned on top of is not there
+		}
+		g.plan, g.failed, g.placed = b, nil, make(chan struct{})
+		s.ahead = g
+		go s.fly(g)
+		if b.special {
+			s.land(nil)
+		}
+		return
 	}
 }
 
-// commitOnce tries to commit a batch. If files of it cannot be written the
-// commit is undone, their items get the error, and the rest is returned to be
-// tried again.
-func (s *Store) commitOnce(batch []work) (rest []work, err error) {
-	b, err := s.plan(batch)
+func setErrorsOf(batch []work, err error) {
+	for _, w := range batch {
+		*w.result = Result{Err: err}
+	}
+}
+
+// planGroup plans a group: nil where there is nothing to commit. Only a plan that
+// brings new comments, and has to do with nothing else that is here, is made on
+// top of another: whatever comes of that one, they do not meet.
+func (s *Store) planGroup(g *group) (*plan, error) {
+	b, err := s.plan(g.batch)
+	if err == nil && b.special && b.ahead != nil {
+		b.abandon()
+		s.land(nil)
+		if err := s.failed(); err != nil {
+			return nil, err
+		}
+		b, err = s.plan(g.batch)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the index: %w", err)
 	}
-	defer b.close()
 	if b.empty() {
+		b.close()
 		return nil, nil
 	}
-	s.setPending(b.held)
-	if err := b.commit(); err != nil {
-		s.disk.release(b.reserved)
-		s.setPending(nil)
-		return nil, fmt.Errorf("write the index: %w", err)
+	return b, nil
+}
+
+// fly puts a group's files into the tree once its journal is durable, publishes
+// and answers.
+func (s *Store) fly(g *group) {
+	defer close(g.placed)
+	if err := g.plan.batch.SyncWait(); err != nil {
+		g.failed = make(map[int]error)
+		for i := range g.batch {
+			g.failed[i] = fmt.Errorf("write the index: %w", err)
+		}
+		return
 	}
-	failed := s.writeTree(b)
-	if len(failed) == 0 {
-		s.publish(b)
-		return nil, nil
+	if failed := s.writeTree(g.plan); len(failed) > 0 {
+		g.failed = failed
+		return
 	}
-	s.disk.release(b.reserved)
-	if err := s.undo(b); err != nil {
+	s.publish(g.plan)
+	g.plan.close()
+	s.answer(g, true)
+}
+
+// land waits for the group that is on its way, if there is one. If files of it
+// could not be written, it is taken back, and top before it, which was planned on
+// top of it; the rest of it is committed anew. ok tells that top still stands.
+func (s *Store) land(top *plan) (ok bool) {
+	g := s.ahead
+	if g == nil {
+		return true
+	}
+	<-g.placed
+	s.ahead = nil
+	if g.failed == nil {
+		return true
+	}
+	err := s.takeBack(top)
+	if err == nil {
+		err = s.takeBack(g.plan)
+	} else {
+		g.plan.close()
+	}
+	if err != nil {
 		s.fail(err) // and what was not undone stays pending: nobody sees it
-		return nil, s.failed()
+		setErrorsOf(g.batch, s.failed())
+		s.answer(g, false)
+		return false
 	}
-	s.setPending(nil)
-	for i, w := range batch {
-		if err := failed[i]; err != nil {
+	var rest []work
+	for i, w := range g.batch {
+		if err := g.failed[i]; err != nil {
 			*w.result = Result{Err: err}
 		} else {
 			rest = append(rest, w)
 		}
 	}
-	return rest, nil
+	if g.batch = rest; len(rest) == 0 {
+		s.answer(g, false)
+		return false
+	}
+	s.commit(g)
+	s.land(nil)
+	return false
 }
 
-func (s *Store) setPending(held map[key]struct{}) {
+// takeBack undoes a commit that is not published; nil is none.
+func (s *Store) takeBack(b *plan) error {
+	if b == nil {
+		return nil
+	}
+	defer b.close()
+	b.batch.SyncWait() // an error of it is its group's, or what ends the store
+	s.discard(b)
+	s.disk.release(b.reserved)
+	if err := s.undo(b); err != nil {
+		return err
+	}
+	s.forgo(b.held)
+	return nil
+}
+
+// await keeps comments that are in the index, but not published, from being seen.
+func (s *Store) await(held map[key]struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending = held
+	for k := range held {
+		s.pending[k] = struct{}{}
+	}
+}
+
+func (s *Store) forgo(held map[key]struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range held {
+		delete(s.pending, k)
+	}
 }
 
 // publish makes a commit visible: its files stand in the tree.
 func (s *Store) publish(b *plan) {
-	topics := slices.Collect(maps.Values(b.topics))
+	topics := make([]*topic, 0, len(b.topics))
+	for h, planned := range b.topics {
+		t := *planned // the next plan reads that
+		t.mtime = 0
+		if m, ok := b.mtimes[h]; ok {
+			t.mtime = m
+		} else if old := s.topics[h]; old != nil && t.exists {
+			t.mtime = old.mtime
+		}
+		topics = append(topics, &t)
+	}
 	s.witness.put(s.epoch, b.seq)
 	s.mu.Lock()
 	s.seq = b.seq
@@ -182,7 +330,9 @@ func (s *Store) publish(b *plan) {
 		s.damage.forget(k)
 	}
 	s.keepEvents(b.events)
-	s.pending = nil
+	for k := range b.held {
+		delete(s.pending, k)
+	}
 	for h := range b.touched {
 		s.journal.dirty[h] = struct{}{}
 	}

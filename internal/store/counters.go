@@ -36,6 +36,7 @@ type meter struct {
 	commitTime, commitItems, commitBytes *measure.Histogram
 	checkpointTime                       *measure.Histogram
 	failedCheckpoints                    atomic.Uint64
+	ahead, takenBack                     atomic.Uint64 // commits planned on top of another, and those of them that it took along when it failed
 }
 
 func newMeter() meter {

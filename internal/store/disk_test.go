@@ -303,22 +303,22 @@ func TestCheckpointByLength(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := open(t, data, store.Options{FS: newMem(t)})
 		defer closeStore(t, s)
-		for i, r := range s.AddAll(t.Context(), longDocs(t, 512), "") { // 30 MiB
+		for i, r := range s.AddAll(t.Context(), longDocs(t, 64), "") { // 3.75 MiB
 			if r.Err != nil {
 				t.Fatal(i, r.Err)
 			}
 		}
 		synctest.Wait()
-		if n := s.JournalItems(); n != 512 {
+		if n := s.JournalItems(); n != 64 {
 			t.Errorf("%d entries: a checkpoint came too early", n)
 		}
-		for i, r := range s.AddAll(t.Context(), longDocs(t, 700)[512:], "") {
+		for i, r := range s.AddAll(t.Context(), longDocs(t, 90)[64:], "") {
 			if r.Err != nil {
 				t.Fatal(i, r.Err)
 			}
 		}
 		synctest.Wait()
-		if n := s.JournalItems(); n > 200 {
+		if n := s.JournalItems(); n > 30 {
 			t.Errorf("%d entries, and no checkpoint", n)
 		}
 	})

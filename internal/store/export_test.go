@@ -25,6 +25,20 @@ func (s *Store) JournalItems() int {
 	return s.journal.items
 }
 
+// CommitsAhead is how many commits were planned on top of one whose files did not
+// stand yet, and TakenBackAhead how many of them were taken back because it failed.
+func (s *Store) CommitsAhead() uint64   { return s.meter.ahead.Load() }
+func (s *Store) TakenBackAhead() uint64 { return s.meter.takenBack.Load() }
+
+// ByDescriptors tells how commits reach the tree.
+func (s *Store) ByDescriptors() bool { return s.at.ok() }
+
+// HasDescriptors is whether they can by descriptors on this system.
+const HasDescriptors = hasDescriptors
+
+// LogLength is what a new log of the index is filled to.
+const LogLength = memTableSize
+
 // Used is what is taken of a disk, in bytes.
 func (d *Disk) Used() int64 {
 	d.mu.Lock()

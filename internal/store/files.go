@@ -150,25 +150,66 @@ func (s *Store) holds(path string, want []byte) (exists, same bool, err error) {
 // place puts a file into the tree by rename, so that no other program ever
 // sees a part of it. It replaces only what has other bytes than its name says.
 func (s *Store) place(path string, b []byte, buffer *[]byte) error {
-	tmp := s.fs.PathJoin(s.tmp, strconv.FormatUint(s.tmpCount.Add(1), 10))
-	f, err := s.fs.Create(tmp, writeCategory)
+	tmp := strconv.FormatUint(s.tmpCount.Add(1), 10)
+	err := s.create(tmp, b, buffer)
 	if err == nil {
-		// A vfs.File may change what it is given to write.
-		*buffer = append((*buffer)[:0], b...)
-		_, err = f.Write(*buffer)
-		if err = errors.Join(err, f.Close()); err == nil {
-			err = s.fs.Rename(tmp, path)
-		}
+		err = s.fs.Rename(s.fs.PathJoin(s.tmp, tmp), path)
 	}
 	if err != nil {
-		s.fs.Remove(tmp) // what is left is removed at the next start
+		s.fs.Remove(s.fs.PathJoin(s.tmp, tmp)) // what is left is removed at the next start
 	}
 	return err
 }
 
-// writeTree makes the folders and files of a committed plan and unlinks what
-// is gone. It returns an error for each item, by its index in the batch, whose
-// file could not be written; then nothing was unlinked.
+// create makes a file under .ipfs/tmp.
+func (s *Store) create(name string, b []byte, buffer *[]byte) error {
+	f, err := s.fs.Create(s.fs.PathJoin(s.tmp, name), writeCategory)
+	if err != nil {
+		return err
+	}
+	// A vfs.File may change what it is given to write.
+	*buffer = append((*buffer)[:0], b...)
+	_, err = f.Write(*buffer)
+	return errors.Join(err, f.Close())
+}
+
+// errNoMove is for what cannot rename without replacing.
+var errNoMove = errors.New("no rename that does not replace")
+
+// prepare writes the files of a plan under .ipfs/tmp. Its commit need not be
+// durable yet: nothing of the tree changes. What could not be written is told to
+// writeTree.
+func (s *Store) prepare(b *plan) {
+	var buffer []byte
+	for i := range b.files {
+		f := &b.files[i]
+		f.tmp = strconv.FormatUint(s.tmpCount.Add(1), 10)
+		if s.at.ok() {
+			f.err = s.at.create(f.tmp, f.bytes)
+		} else {
+			f.err = s.create(f.tmp, f.bytes, &buffer)
+		}
+		if f.err != nil && errors.Is(diskError(f.err), ErrFull) {
+			for j := range b.files[i:] { // the others would not fit either
+				b.files[i+j].err = f.err
+			}
+			return
+		}
+	}
+}
+
+// discard removes what prepare made and nothing has put into the tree.
+func (s *Store) discard(b *plan) {
+	for i := range b.files {
+		if f := &b.files[i]; f.tmp != "" && !f.placed {
+			s.fs.Remove(s.fs.PathJoin(s.tmp, f.tmp)) // what is left is removed at the next start
+		}
+	}
+}
+
+// writeTree makes the folders of a committed plan, puts its files into them and
+// unlinks what is gone. It returns an error for each item, by its index in the
+// batch, whose file could not be written; then nothing was unlinked.
 func (s *Store) writeTree(b *plan) map[int]error {
 	s.tree.Lock()
 	defer s.tree.Unlock()
@@ -182,10 +223,14 @@ func (s *Store) writeTree(b *plan) map[int]error {
 			}
 		}
 	}
-	for _, f := range b.files {
+	for i := range b.files {
+		f := &b.files[i]
 		err := unmade[f.topic]
 		if err == nil {
-			err = s.writeFile(b, f)
+			err = f.err
+		}
+		if err == nil {
+			err = s.placeFile(b, f)
 		}
 		if err == nil {
 			continue
@@ -208,11 +253,10 @@ func (s *Store) writeTree(b *plan) map[int]error {
 	s.takeAway(b)
 	if s.native {
 		for h := range b.touched {
-			if t := b.topics[h]; t != nil && t.mtime != 0 {
-				t.mtime = s.mtime(h)
-				if _, lost := b.lost[h]; lost {
-					t.mtime = 0
-				}
+			if _, lost := b.lost[h]; lost {
+				b.mtimes[h] = 0
+			} else if b.mtimes[h] != 0 {
+				b.mtimes[h] = s.mtime(h)
 			}
 		}
 	}
@@ -243,54 +287,90 @@ func (s *Store) takeAway(b *plan) {
 // enterFolder makes a topic's folder where it is not there, and finds out
 // whether other hands have written into it since the store did.
 func (s *Store) enterFolder(b *plan, h comntr.Hash) error {
-	t := b.topics[h]
-	dir := s.topicPath(h)
-	fi, err := s.lstat(dir)
+	_, isNew := b.folders[h]
+	folder, mtime, err := s.statTopic(h)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.madeFolders = append(b.madeFolders, h)
-		if t != nil {
-			t.mtime = 0
-			if _, isNew := b.folders[h]; isNew {
-				t.mtime = 1 // ours from the first: writeTree sets the right one
-			}
+		b.mtimes[h] = 0
+		if isNew {
+			b.mtimes[h] = 1 // ours from the first: writeTree sets the right one
 		}
-		return s.fs.MkdirAll(dir, folderMode)
+		return s.fs.MkdirAll(s.topicPath(h), folderMode)
 	}
 	if err != nil {
 		return err
 	}
-	if !fi.IsDir() {
-		return fmt.Errorf("%s is not a folder: move it away", dir)
+	if !folder {
+		return fmt.Errorf("%s is not a folder: move it away", s.topicPath(h))
 	}
-	if t != nil && s.native && fi.ModTime().UnixNano() != t.mtime {
-		t.mtime = 0
+	b.mtimes[h] = 0
+	if old := s.topics[h]; old != nil && !isNew && s.native && mtime == old.mtime {
+		b.mtimes[h] = mtime
 	}
 	return nil
 }
 
+// statTopic looks at a topic's folder.
+func (s *Store) statTopic(h comntr.Hash) (folder bool, mtime int64, err error) {
+	if s.at.ok() {
+		return s.at.stat(h)
+	}
+	fi, err := s.lstat(s.topicPath(h))
+	if err != nil {
+		return false, 0, err
+	}
+	return fi.IsDir(), fi.ModTime().UnixNano(), nil
+}
+
 // mtime is a topic folder's modification time in ns, 0 if it cannot be read.
 func (s *Store) mtime(h comntr.Hash) int64 {
-	fi, err := s.lstat(s.topicPath(h))
+	_, mtime, err := s.statTopic(h)
 	if err != nil {
 		return 0
 	}
-	return fi.ModTime().UnixNano()
+	return mtime
 }
 
 // racy is how near to now a modification time may lie before a later write
 // might bear the same one.
 const racy = 2 * time.Second
 
-func (s *Store) writeFile(b *plan, f file) error {
+// placeFile puts a prepared file into place, unless one with its bytes stands
+// there.
+func (s *Store) placeFile(b *plan, f *file) error {
+	_, heals := b.healed[f.key]
+	if s.at.ok() && !heals {
+		// It is not there before, nearly always: one call finds out, and does it.
+		b.attempted = append(b.attempted, f.key)
+		err := s.at.move(f.tmp, f.topic.String()+"/"+f.comment.String())
+		if err == nil {
+			f.placed = true
+			return nil
+		}
+		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, errNoMove) {
+			return err
+		}
+		b.attempted = b.attempted[:len(b.attempted)-1]
+	}
 	path := s.path(f.topic, f.comment)
 	_, same, err := s.holds(path, f.bytes)
-	if err != nil || same {
+	if err != nil {
 		return err
 	}
-	if _, heals := b.healed[f.key]; !heals { // its entry stays, and so must what stands there
+	tmp := s.fs.PathJoin(s.tmp, f.tmp)
+	if same {
+		f.placed = true
+		s.fs.Remove(tmp)
+		return nil
+	}
+	if !heals { // of a healed one the entry stays, and so must what stands there
 		b.attempted = append(b.attempted, f.key)
 	}
-	return s.place(path, f.bytes, &s.write)
+	if err := s.fs.Rename(tmp, path); err != nil {
+		return err
+	}
+	f.placed = true
+	return nil
 }
 
 func (s *Store) unlink(k key) error {
@@ -331,13 +411,13 @@ func (s *Store) undo(b *plan) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for h := range b.touched {
-		old, t := s.topics[h], b.topics[h]
+		old := s.topics[h]
 		if old == nil {
 			continue
 		}
 		s.journal.dirty[h] = struct{}{}
 		old.mtime = 0
-		if t != nil && t.mtime != 0 && len(errs) == 0 { // nothing is in it that should not be
+		if b.mtimes[h] != 0 && len(errs) == 0 { // nothing is in it that should not be
 			old.mtime = s.mtime(h)
 		}
 	}

@@ -12,12 +12,14 @@ import (
 	"github.com/comntr/comntr"
 )
 
-// When a checkpoint is made, and how far the journal may grow if it cannot.
+// When a checkpoint is made, and how far the journal may grow if it cannot. While
+// one is made, commits wait for the disk, which writes a thousand files in 10 to 20
+// ms: so they are small, and a post never waits long.
 const (
-	checkpointItems = 20_000
-	checkpointBytes = 32 << 20
+	checkpointItems = 1000
+	checkpointBytes = 4 << 20          // as much as so many small files take
 	checkpointAge   = 10 * time.Second // since the journal's first entry; also the pause after a failure
-	maxJournalBytes = 8 * checkpointBytes
+	maxJournalBytes = 256 << 20
 )
 
 // journal is what is known of the journal's entries that no checkpoint has

@@ -18,6 +18,8 @@ type plan struct {
 	s     *Store
 	batch *pebble.Batch
 	iter  *pebble.Iterator // over the entries, made when first needed
+	ahead *plan            // the commit that this one is planned on top of, as if it were published; nil: there is none
+	base  uint64           // the last number before this plan
 	seq   uint64
 
 	actIter *pebble.Iterator // over the edits and deletes, likewise
@@ -32,6 +34,7 @@ type plan struct {
 	docs     map[key]*comntr.Document // of the comments that this plan brings
 	acts     map[string][]comntr.Hash // edits and deletes that it brings, by actPrefix
 	recheck  map[comntr.Hash]struct{} // topics that a listed comment left, and not because it was deleted
+	special  bool                     // it does more than bring new comments: see Store.launch
 	loosened bool                     // what was settled is no longer: see Store.Loosened
 	events   []event
 	logs     []func() // lines to log once it is published
@@ -53,9 +56,10 @@ type plan struct {
 	undoSets []keyValue
 
 	// Set by writeTree.
-	attempted   []key         // files that may stand now and did not before; never healed ones
-	madeFolders []comntr.Hash // folders that may stand now and did not before
-	unlinkLater []key         // files that could not be unlinked
+	mtimes      map[comntr.Hash]int64 // of the folders, as topic.mtime
+	attempted   []key                 // files that may stand now and did not before; never healed ones
+	madeFolders []comntr.Hash         // folders that may stand now and did not before
+	unlinkLater []key                 // files that could not be unlinked
 }
 
 type keyValue struct{ key, value []byte }
@@ -79,13 +83,26 @@ type file struct {
 	key
 	bytes []byte
 	item  int // index in the batch
+
+	// Set by prepare and writeTree.
+	tmp    string // its name under .ipfs/tmp; "": it has none
+	placed bool   // it is there no more
+	err    error  // it could not be written there
 }
 
+// newPlan begins a plan on top of the commit ahead, or of what is published.
 func (s *Store) newPlan() *plan {
+	base, ahead := s.Seq(), (*plan)(nil)
+	if s.ahead != nil {
+		ahead = s.ahead.plan
+		base = ahead.seq
+	}
 	return &plan{
 		s:        s,
 		batch:    s.db.NewBatch(),
-		seq:      s.seq, // only the committer changes it
+		ahead:    ahead,
+		base:     base,
+		seq:      base,
 		topics:   make(map[comntr.Hash]*topic),
 		newSlots: make(map[uint64][]comntr.Hash),
 		siblings: make(map[slotPlace][]*sibling),
@@ -99,6 +116,7 @@ func (s *Store) newPlan() *plan {
 		folders:  make(map[comntr.Hash]int),
 		lost:     make(map[comntr.Hash]struct{}),
 		touched:  make(map[comntr.Hash]struct{}),
+		mtimes:   make(map[comntr.Hash]int64),
 	}
 }
 
@@ -111,7 +129,7 @@ func (b *plan) close() {
 	b.batch.Close()
 }
 
-func (b *plan) empty() bool { return b.seq == b.s.seq }
+func (b *plan) empty() bool { return b.seq == b.base }
 
 // plan decides on every item of a batch and sets its result. An error means
 // that the index cannot be read.
@@ -125,6 +143,7 @@ func (s *Store) plan(batch []work) (*plan, error) {
 	for i, w := range batch {
 		*w.result = Result{}
 		var err error
+		b.special = b.special || w.kind != itemAdd
 		switch w.kind {
 		case itemAdd:
 			w.result.Created, err = b.add(w.doc, w.from, i)
@@ -166,13 +185,41 @@ func (b *plan) topic(h comntr.Hash) *topic {
 	if t := b.topics[h]; t != nil {
 		return t
 	}
-	old := b.s.topics[h]
-	if old == nil {
+	t, ok := b.before(h)
+	if !ok {
 		return nil
 	}
-	t := *old
 	b.topics[h] = &t
 	return &t
+}
+
+// before returns a topic as it is before this plan.
+func (b *plan) before(h comntr.Hash) (t topic, ok bool) {
+	if b.ahead != nil && b.ahead.topics[h] != nil {
+		return *b.ahead.topics[h], true
+	}
+	b.s.mu.RLock()
+	defer b.s.mu.RUnlock()
+	if old := b.s.topics[h]; old != nil {
+		return *old, true
+	}
+	return topic{}, false
+}
+
+// rivals returns the topics that had a slot before this plan.
+func (b *plan) rivals(slot uint64) []comntr.Hash {
+	b.s.mu.RLock()
+	known := b.s.slots[slot]
+	b.s.mu.RUnlock()
+	if b.ahead == nil {
+		return known
+	}
+	for _, h := range b.ahead.newSlots[slot] {
+		if !slices.Contains(known, h) { // it may be published by now
+			known = append(slices.Clone(known), h)
+		}
+	}
+	return known
 }
 
 // folder returns the copy of a topic that has or will have a folder.
@@ -217,7 +264,7 @@ func (b *plan) slot(topic comntr.Hash, slot uint64) ([]*sibling, error) {
 	if found, ok := b.siblings[place]; ok {
 		return found, nil
 	}
-	if b.s.topics[topic] == nil {
+	if _, ok := b.before(topic); !ok {
 		return nil, nil
 	}
 	if b.iter == nil {
@@ -264,6 +311,10 @@ func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, e
 	if err != nil {
 		return false, err
 	}
+	b.special = b.special || len(found) > 0 || doc.Kind() == comntr.KindDelete
+	if b.special && b.ahead != nil {
+		return false, nil // it will be planned again, with nothing ahead
+	}
 	var own, listed *sibling
 	for _, o := range found {
 		if o.comment == id && !o.dropped {
@@ -275,7 +326,11 @@ func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, e
 	if own != nil && own.entry.state == stateGone {
 		return false, ErrGone
 	}
-	if rule, denied := b.s.denies(doc); denied {
+	if rule, denied := b.s.deny.Load().File(doc.Place(), id, doc.Bytes()); denied {
+		if b.special = true; b.ahead != nil {
+			return false, nil // not counted now, as it will be then
+		}
+		b.s.refusals.count(rule, b.s.log)
 		return false, b.refuse(topic, id, own, stateDenied, fmt.Errorf("%w (line %d)", ErrDenied, rule.Line))
 	}
 	if own != nil && own.entry.state == stateDenied { // by a list that has changed since
@@ -314,7 +369,7 @@ func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, e
 	e.from = b.peer(from)
 	o := b.insert(t, doc, e)
 	b.journalSet(b.seq+1, opAdd, topic, id, doc.Bytes())
-	b.files = append(b.files, file{key{topic, id}, doc.Bytes(), item})
+	b.files = append(b.files, file{key: key{topic, id}, bytes: doc.Bytes(), item: item})
 	b.held[key{topic, id}] = struct{}{}
 	return true, b.list(t, o)
 }
@@ -322,6 +377,7 @@ func (b *plan) add(doc *comntr.Document, from string, item int) (created bool, e
 // refuse remembers that a comment is not to be had here, where its topic is
 // known, so that nobody fetches it again, and takes away what stands of it.
 func (b *plan) refuse(topic, id comntr.Hash, own *sibling, state byte, why error) error {
+	b.special = true
 	t := b.topic(topic)
 	switch {
 	case t == nil:
@@ -356,7 +412,7 @@ func (b *plan) heal(doc *comntr.Document, o *sibling, item int) error {
 	s.healing[k] = struct{}{}
 	b.seq++
 	b.journalSet(b.seq, opAdd, k.topic, k.comment, doc.Bytes())
-	b.files = append(b.files, file{k, doc.Bytes(), item})
+	b.files = append(b.files, file{key: k, bytes: doc.Bytes(), item: item})
 	b.healed[k] = struct{}{}
 	b.touched[k.topic] = struct{}{}
 	b.logs = append(b.logs, func() {
@@ -643,13 +699,13 @@ func (b *plan) finish() error {
 		}
 	}
 	for h, t := range b.topics {
-		old := b.s.topics[h]
-		if old != nil && *old == *t {
+		old, ok := b.before(h)
+		if ok && old == *t {
 			delete(b.topics, h)
 			continue
 		}
 		var before []byte
-		if old != nil {
+		if ok {
 			before = old.encode()
 		}
 		b.set(topicKey(keyTopic, h), t.encode(), before)
@@ -672,11 +728,12 @@ func (b *plan) settleTopics() {
 	settled := make(map[uint64]bool)
 	for _, t := range slices.Collect(maps.Values(b.topics)) { // b.topic adds to them
 		slot := b.s.slot(t.hash)
-		known, made := b.s.slots[slot], b.newSlots[slot]
+		known, made := b.rivals(slot), b.newSlots[slot]
 		if len(known)+len(made) == 1 {
 			t.listed = t.exists
 			continue
 		}
+		b.special = true
 		if settled[slot] {
 			continue
 		}
@@ -705,7 +762,16 @@ func (b *plan) settleTopics() {
 // commit makes the plan durable. Pebble stops the process where it cannot
 // write its log: see indexLogger.
 func (b *plan) commit() error {
-	if err := b.batch.Commit(pebble.Sync); err != nil {
+	if err := b.apply(); err != nil {
+		return err
+	}
+	return b.batch.SyncWait()
+}
+
+// apply puts the plan into the index, and has Pebble make it durable: SyncWait
+// of the batch, which must follow, tells when that is done.
+func (b *plan) apply() error {
+	if err := b.s.db.ApplyNoSyncWait(b.batch, pebble.Sync); err != nil {
 		return err
 	}
 	for from, n := range b.peers {

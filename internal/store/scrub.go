@@ -170,7 +170,38 @@ func (f indexFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) 
 			return nil, err
 		}
 	}
-	return f.pacedFS.Create(name, c)
+	file, err := f.pacedFS.Create(name, c)
+	if _, ok := logNumber(f.PathBase(name)); ok && err == nil && f.fill(file) {
+		file = filledLog{file}
+	}
+	return file, err
+}
+
+// filledLog has its blocks. To ask for them again would change nothing, but has
+// the next sync wait for all that the file system has under way.
+type filledLog struct{ vfs.File }
+
+func (filledLog) Preallocate(offset, length int64) error { return nil }
+
+// fill gives a new log the length that it will get, in blocks of its own: to sync
+// what is written over them is to write it, while each sync of a log that grows
+// makes the file system commit all that it has under way, every comment's file
+// among it, and the committer waits for that. What is not filled is only slower.
+// Pebble takes zeros for the end of a log; and later logs are written over old ones.
+func (f indexFS) fill(log vfs.File) bool {
+	if log.Fd() == vfs.InvalidFd { // a test in memory
+		return false
+	}
+	if u, err := f.GetDiskUsage(f.logs.dir()); err != nil || u.AvailBytes < 2*reserveMax {
+		return false
+	}
+	zeros := make([]byte, 256<<10)
+	for at := int64(0); at < memTableSize; at += int64(len(zeros)) {
+		if _, err := log.WriteAt(zeros, at); err != nil {
+			return false
+		}
+	}
+	return log.Sync() == nil
 }
 
 // markerPrefix begins the names of the files by which the index marks which of
@@ -194,6 +225,9 @@ func (f indexFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory)
 	file, err := f.pacedFS.ReuseForWrite(oldname, newname, c)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.pacedFS.Create(newname, c)
+	}
+	if err == nil {
+		file = filledLog{file}
 	}
 	return file, err
 }

@@ -15,7 +15,8 @@
 //	<data>/<community>/.ipfs/tmp               files on their way into the tree
 //
 // A commit goes journal first: (1) bytes and index in one synced Pebble
-// batch, (2) the files by rename, (3) the answer. A checkpoint makes the files
+// batch, (2) the files by rename, (3) the answer. While that is done the next is
+// planned on top of it, if it only brings new comments. A checkpoint makes the files
 // durable later and then drops the bytes from the journal; [Open] replays what
 // the journal still holds. TestCrashTable cuts the power at every step.
 package store
@@ -112,12 +113,13 @@ type Store struct {
 	tmpCount atomic.Uint64
 
 	// Owned by the committer, and by Open before it starts.
+	ahead   *group            // committed; its files are being put into the tree
 	peers   map[string]uint32 // key of a peer -> its number in the index
 	healing map[key]struct{}  // files found damaged and not yet healed: right bytes in one may not be durable
 	space   space
-	write   []byte // the bytes of the file being written
 
-	folder        vfs.File   // dir, open for as long as the store is: see syncTree
+	folder        vfs.File // dir, open for as long as the store is: see syncTree
+	at            descriptors
 	tree          sync.Mutex // held while files are put into the tree or taken out
 	checkpointing sync.Mutex // held during a checkpoint
 
@@ -182,6 +184,13 @@ func Open(data string, community comntr.Hash, o Options) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open community %s: %w", community, err), folder.Close())
 	}
+	if o.FS == nil {
+		if err := s.openDescriptors(); err != nil {
+			s.at.close()
+			s.at = descriptors{}
+			s.log.Warn("the folders of the community cannot be held open: files are made by their paths", "err", err)
+		}
+	}
 	s.joined.Add(2)
 	go s.commits()
 	go s.checkpoints()
@@ -203,6 +212,7 @@ func newStore(data string, community comntr.Hash, o Options) *Store {
 		byChange:  list.New(),
 		slots:     make(map[uint64][]comntr.Hash),
 		changed:   make(chan struct{}),
+		pending:   make(map[key]struct{}),
 		journal:   journal{max: cmp.Or(o.maxJournal, maxJournalBytes), dirty: make(map[comntr.Hash]struct{}), done: make(chan struct{})},
 	}
 	if s.fs == nil {
@@ -345,6 +355,7 @@ func (s *Store) Close() error {
 	s.pace.stop()
 	s.refusals.log(s.log)
 	s.witness.close()
+	s.at.close()
 	return errors.Join(err, s.db.Close(), s.folder.Close())
 }
 
@@ -438,8 +449,8 @@ func (s *Store) Held(topic, comment comntr.Hash) (size int, held bool) {
 
 // lookup reads a published entry of the index.
 func (s *Store) lookup(topic, comment comntr.Hash) (entry, bool, error) {
-	// While mu is held nothing is published, so at most one commit's entries
-	// are in the index too early: the pending ones.
+	// While mu is held nothing is published, so what is in the index too early
+	// is pending.
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if _, waits := s.pending[key{topic, comment}]; waits {

@@ -1,0 +1,101 @@
+package store
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/comntr/comntr"
+)
+
+// hasDescriptors: see descriptors.
+const hasDescriptors = true
+
+// descriptors are the community's folder and that of files on their way, open
+// for as long as the store is. A commit reaches the tree through them: whole
+// paths, and os.File's preparing for what only sockets need, were half of what
+// making a file costs. The zero value has none, and vfs.FS does it.
+// TestDescriptors holds both to the same results.
+type descriptors struct{ dir, tmp *os.File }
+
+func (s *Store) openDescriptors() (err error) {
+	if s.at.dir, err = os.Open(s.dir); err != nil {
+		return err
+	}
+	s.at.tmp, err = os.Open(s.tmp)
+	return err
+}
+
+func (a descriptors) ok() bool { return a.tmp != nil }
+
+func (a descriptors) close() {
+	for _, f := range []*os.File{a.dir, a.tmp} {
+		if f != nil {
+			f.Close() // nothing was written by them
+		}
+	}
+}
+
+// create makes a file under .ipfs/tmp.
+func (a descriptors) create(name string, b []byte) error {
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Openat(int(a.tmp.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o666)
+	})
+	if err != nil {
+		return &fs.PathError{Op: "create", Path: name, Err: err}
+	}
+	for len(b) > 0 {
+		n, err := ignoringEINTR(func() (int, error) { return unix.Write(fd, b) })
+		if err == nil && n == 0 {
+			err = io.ErrShortWrite
+		}
+		if err != nil {
+			unix.Close(fd)
+			return &fs.PathError{Op: "write", Path: name, Err: err}
+		}
+		b = b[n:]
+	}
+	if err := unix.Close(fd); err != nil && err != unix.EINTR { // which on Linux has closed it
+		return &fs.PathError{Op: "close", Path: name, Err: err}
+	}
+	return nil
+}
+
+// move puts a file of .ipfs/tmp into place, if nothing stands there.
+// errNoMove: this file system cannot do both at once.
+func (a descriptors) move(name, place string) error {
+	_, err := ignoringEINTR(func() (int, error) {
+		return 0, unix.Renameat2(int(a.tmp.Fd()), name, int(a.dir.Fd()), place, unix.RENAME_NOREPLACE)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS):
+		return errNoMove
+	}
+	return &os.LinkError{Op: "rename", Old: name, New: place, Err: err}
+}
+
+// stat looks at a topic's folder.
+func (a descriptors) stat(topic comntr.Hash) (folder bool, mtime int64, err error) {
+	var st unix.Stat_t
+	_, err = ignoringEINTR(func() (int, error) {
+		return 0, unix.Fstatat(int(a.dir.Fd()), topic.String(), &st, unix.AT_SYMLINK_NOFOLLOW)
+	})
+	if err != nil {
+		return false, 0, &fs.PathError{Op: "lstat", Path: topic.String(), Err: err}
+	}
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR, st.Mtim.Nano(), nil
+}
+
+func ignoringEINTR(fn func() (int, error)) (int, error) {
+	for {
+		n, err := fn()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}

@@ -1,0 +1,19 @@
+//go:build !linux
+
+package store
+
+import "github.com/comntr/comntr"
+
+// hasDescriptors: see descriptors.
+const hasDescriptors = false
+
+// descriptors: vfs.FS does it all.
+type descriptors struct{}
+
+func (s *Store) openDescriptors() error { return nil }
+
+func (descriptors) ok() bool                              { return false }
+func (descriptors) close()                                {}
+func (descriptors) create(string, []byte) error           { return errNoMove }
+func (descriptors) move(string, string) error             { return errNoMove }
+func (descriptors) stat(comntr.Hash) (bool, int64, error) { return false, 0, errNoMove }

@@ -1,0 +1,103 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/comntr/comntr"
+	"github.com/comntr/comntr/internal/store"
+)
+
+// What a commit finds where its file is to stand, and what becomes of it, is the
+// same by descriptors and by paths.
+func TestDescriptors(t *testing.T) {
+	cases := map[string]func(r tree, path string){
+		"nothing":     func(tree, string) {},
+		"its folder":  func(r tree, path string) { r.must(os.MkdirAll(filepath.Dir(path), 0o755)) },
+		"its bytes":   func(r tree, path string) { r.write(news, id("text"), "text") },
+		"other bytes": func(r tree, path string) { r.write(news, id("text"), "taxt") },
+		"less":        func(r tree, path string) { r.write(news, id("text"), "t") },
+		"a folder":    func(r tree, path string) { r.must(os.MkdirAll(path, 0o755)) },
+		"a link": func(r tree, path string) {
+			r.must(os.MkdirAll(filepath.Dir(path), 0o755))
+			r.must(os.Symlink("elsewhere", path))
+		},
+		"a file for the topic": func(r tree, path string) { r.must(os.WriteFile(filepath.Dir(path), nil, 0o644)) },
+		"a link for the topic": func(r tree, path string) {
+			r.must(os.MkdirAll(filepath.Dir(path)+"-", 0o755))
+			r.must(os.Symlink(filepath.Dir(path)+"-", filepath.Dir(path)))
+		},
+	}
+	for name, before := range cases {
+		t.Run(name, func(t *testing.T) {
+			var found []string
+			for _, fsys := range []vfs.FS{nil, vfs.Default} {
+				r := tree{t, t.TempDir()}
+				s := open(t, r.dir, store.Options{FS: fsys})
+				if s.ByDescriptors() != (fsys == nil && store.HasDescriptors) {
+					t.Errorf("by descriptors: %v", s.ByDescriptors())
+				}
+				path := r.path(news.String(), id("text"))
+				before(r, path)
+				created, err := s.Add(t.Context(), doc(t, news, "text"), "")
+				said := "no error"
+				if err != nil {
+					said = strings.ReplaceAll(err.Error(), r.dir, "")
+				}
+				b, readErr := os.ReadFile(path)
+				// Who is told that it is here can have it, and the next start agrees.
+				_, held := s.Read(news, comntr.SumHash([]byte("text")))
+				other := add(t, s, gifs, "another goes on")
+				if _, err := s.Read(gifs, other); err != nil {
+					t.Error(err)
+				}
+				tmp, _ := os.ReadDir(filepath.Join(r.dir, reddit.String(), ".ipfs", "tmp"))
+				closeStore(t, s)
+				found = append(found, fmt.Sprintf("created %v, %s; there: %q %v, held %v, %d in tmp", created, said, b, readErr == nil, held == nil, len(tmp)))
+				if err == nil {
+					if held := CheckStore(t, r.dir, vfs.Default); len(held) != 2 {
+						t.Errorf("held: %v", held)
+					}
+				}
+			}
+			if found[0] != found[1] {
+				t.Errorf("by descriptors: %s\nby paths: %s", found[0], found[1])
+			}
+			if !strings.HasSuffix(found[0], " 0 in tmp") {
+				t.Error(found[0])
+			}
+		})
+	}
+}
+
+// A log has its length from the first, so that a sync of it is nothing else, and
+// what comes after its end is no damage to a store that died.
+func TestLogsAreFilled(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, store.Options{})
+	add(t, s, news, "one")
+	logs, err := filepath.Glob(filepath.Join(dir, reddit.String(), ".ipfs", "index", "*.log"))
+	if err != nil || len(logs) == 0 {
+		t.Fatal(logs, err)
+	}
+	for _, log := range logs {
+		if fi, err := os.Stat(log); err != nil || fi.Size() < store.LogLength {
+			t.Errorf("%v: %v", fi, err)
+		}
+	}
+	died := t.TempDir()
+	if err := os.CopyFS(died, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	s = open(t, died, store.Options{})
+	defer closeStore(t, s)
+	if b, err := s.Read(news, comntr.SumHash([]byte("one"))); err != nil || string(b) != "one" {
+		t.Errorf("%q, %v", b, err)
+	}
+}
