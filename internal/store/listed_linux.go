@@ -9,25 +9,14 @@ import (
 // readOnce reads the beginning of a comment's file with three calls of the
 // system, beside six of an os.File.
 func (s *Store) readOnce(topic, comment comntr.Hash, b []byte) (n int, err error) {
-	fd := -1
-	again(func() error {
-		// Whatever stands there, opening it must not block.
-		fd, err = unix.Openat(int(s.folder.Fd()), topic.String()+"/"+comment.String(), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-		return err
+	// Whatever stands there, opening it must not block.
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Openat(int(s.folder.Fd()), topic.String()+"/"+comment.String(), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	})
 	if err != nil {
 		return 0, err
 	}
 	defer unix.Close(fd)
-	again(func() error {
-		n, err = unix.Read(fd, b)
-		return err
-	})
+	n, err = ignoringEINTR(func() (int, error) { return unix.Read(fd, b) })
 	return max(n, 0), err
-}
-
-// again repeats what a signal interrupted.
-func again(call func() error) {
-	for call() == unix.EINTR {
-	}
 }
