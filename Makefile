@@ -72,8 +72,9 @@ fuzz: ## each fuzz target for FUZZTIME
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
 
-bench: build ## how fast a server is: the table of docs/performance.md (an hour, 20 GB of disk; BENCH=-only=posts,get for less)
+bench: build ## how fast server and page are: docs/performance.md (an hour, 20 GB of disk; BENCH=-only=posts,get for less)
 	$(GO) run ./bench $(BENCH)
+	$(if $(BENCH),,$(MAKE) web-bench)
 
 go-bench: ## benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
