@@ -30,7 +30,7 @@ test: interop ## all tests but those of whole networks (the first build takes so
 	$(SUM) $(if $(JSON),--jsonfile=$(JSON)/test.json) -- $(FLAGS) ./...
 
 e2e: interop web/node_modules/.package-lock.json ## the tests of whole networks: thousands of comments, kill -9, IPFS clients
-	COMNTR_E2E=1 $(SUM) --format testname $(if $(JSON),--jsonfile=$(JSON)/e2e.json) -- -count=1 -timeout 20m -run 'E2E' $(FLAGS) ./cmd/comntr
+	COMNTR_E2E=1 $(SUM) --format testname $(if $(JSON),--jsonfile=$(JSON)/e2e.json) -- -count=1 -timeout 30m -run 'E2E' $(FLAGS) ./cmd/comntr
 
 interop: interop/node_modules/.package-lock.json ## the independent programs that tests talk to (needs Node)
 
