@@ -222,6 +222,9 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	}
 	s.pace.listen(o.EventListener)
 	o.Levels[0].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	// Half of the entries' bytes are hashes; the rest takes 4 bytes a comment less
+	// this way.
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
 	return o
 }
 
