@@ -239,6 +239,8 @@ async function replies(open) {
   expect("it is not told of", (await page.evaluate(() => globalThis.notified.length)) === 1);
   for (let i = 0; i < 7; i++) await ask("other", `Heard ${i}.`);
   await page.waitForFunction(() => /^\([78]\) /.test(document.title));
+  // Of each reply a tab has first to be the one that tells of it.
+  await page.waitForFunction(() => globalThis.notified.length >= 6);
   expect("five in a minute are", (await page.evaluate(() => globalThis.notified.length)) === 6);
   await looksAway(false);
   await page.goto(`${facts.site}#you`);
