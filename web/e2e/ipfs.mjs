@@ -7,7 +7,7 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ask, at, expect, facts, fault, hostOf, network, play, showNew, shows } from "./person.mjs";
+import { ask, at, comes, expect, facts, fault, hostOf, network, play, shows } from "./person.mjs";
 
 const topic = "/r/news";
 const url = (site = facts.site, folder = facts.folder) => `${site}${folder === undefined ? "" : `?folder=${folder}`}#/reddit/${encodeURIComponent(topic)}`;
@@ -106,13 +106,13 @@ async function dying(open) {
   expect("the page is secure", await page.evaluate(() => location.protocol === "https:" && isSecureContext));
   await shows(page, signed);
   await ask("post", "Posted while all is well.");
-  await showNew(page, "Posted while all is well.");
+  await comes(page, "Posted while all is well.");
 
   at("the rest over WebTransport");
   mayFail.add(hostOf(facts.server));
   await ask("die");
   await ask("post", "Posted while it dies.");
-  await showNew(page, "Posted while it dies.");
+  await comes(page, "Posted while it dies.");
   expect("the server is dead", (await ask("dead")) === "true");
   await saysIPFS(page);
 }
