@@ -13,7 +13,7 @@ import (
 
 const (
 	memoryTime   = 10 * time.Second // of load, in each run
-	killLoad     = 2 * time.Second  // of posts before each kill -9: under one checkpoint's worth
+	killLoad     = 2 * time.Second  // of posts before each kill -9
 	dayPosts     = 200_000          // enough for more replaced nodes than are ever kept
 	dayClients   = 8
 	dayPoints    = 10

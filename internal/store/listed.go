@@ -17,12 +17,12 @@ func (s *Store) ReadListed(topic, comment comntr.Hash) ([]byte, error) {
 	if _, denied := deny.Comment(place, comment); denied {
 		return nil, ErrDenied
 	}
-	if !s.native {
+	if !s.at.ok() {
 		return s.Read(topic, comment)
 	}
 	buf := documents.Get().(*[comntr.MaxDocument + 1]byte)
 	defer documents.Put(buf)
-	n, err := s.readOnce(topic, comment, buf[:])
+	n, err := s.at.read(topic.String()+"/"+comment.String(), buf[:])
 	if err != nil || comntr.SumHash(buf[:n]) != comment {
 		return s.Read(topic, comment)
 	}

@@ -15,9 +15,9 @@ import (
 const hasDescriptors = true
 
 // descriptors are the community's folder and that of files on their way, open
-// for as long as the store is. A commit reaches the tree through them: whole
-// paths, and os.File's preparing for what only sockets need, were half of what
-// making a file costs. The zero value has none, and vfs.FS does it.
+// for as long as the store is. Commits, and who reads much, reach the tree through
+// them: whole paths, and os.File's preparing for what only sockets need, were half
+// of what making a file costs. The zero value has none, and vfs.FS does it.
 // TestDescriptors holds both to the same results.
 type descriptors struct{ dir, tmp *os.File }
 
@@ -77,6 +77,20 @@ func (a descriptors) move(name, place string) error {
 		return errNoMove
 	}
 	return &os.LinkError{Op: "rename", Old: name, New: place, Err: err}
+}
+
+// read reads the beginning of a file of the tree. What stands there may be
+// anything: opening it does not block.
+func (a descriptors) read(place string, b []byte) (int, error) {
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Openat(int(a.dir.Fd()), place, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	})
+	if err != nil {
+		return 0, &fs.PathError{Op: "open", Path: place, Err: err}
+	}
+	defer unix.Close(fd)
+	n, err := ignoringEINTR(func() (int, error) { return unix.Read(fd, b) })
+	return max(n, 0), err
 }
 
 // stat looks at a topic's folder.

@@ -34,7 +34,7 @@ type plan struct {
 	docs     map[key]*comntr.Document // of the comments that this plan brings
 	acts     map[string][]comntr.Hash // edits and deletes that it brings, by actPrefix
 	recheck  map[comntr.Hash]struct{} // topics that a listed comment left, and not because it was deleted
-	special  bool                     // it does more than bring new comments: see Store.launch
+	special  bool                     // it does more than bring new comments: see Store.planGroup
 	loosened bool                     // what was settled is no longer: see Store.Loosened
 	events   []event
 	logs     []func() // lines to log once it is published
