@@ -177,12 +177,22 @@ func TestFetchOverEachTransport(t *testing.T) {
 			}
 			client := config(t)
 			client.Listen, client.ClientOnly = nil, true
-			start := time.Now()
-			got, err := fetch(t, newNode(t, client), addrs, cids)
-			if err != nil || got != n {
-				t.Fatalf("%d of %d blocks came: %v", got, n, err)
+			// A dial is lost where the machine stands still for as long as a
+			// transport's handshake may take (ICE asks seven times within 1.4
+			// seconds, then never again): a new client dials anew, as the next
+			// round would.
+			for try := 1; ; try++ {
+				start := time.Now()
+				got, err := fetch(t, newNode(t, client), addrs, cids)
+				if err == nil && got == n {
+					t.Logf("%d blocks in %s", n, time.Since(start).Round(time.Millisecond))
+					return
+				}
+				if got > 0 || try == 3 {
+					t.Fatalf("%d of %d blocks came: %v", got, n, err)
+				}
+				t.Log(err)
 			}
-			t.Logf("%d blocks in %s", n, time.Since(start).Round(time.Millisecond))
 		})
 	}
 }
