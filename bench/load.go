@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +29,8 @@ type conn struct {
 	// Of the last answer; they hold until the next.
 	status     int
 	head, body []byte
+
+	client *http.Client // that asks instead, if there is one; then only the status is kept
 }
 
 func dial(origin string) (*conn, error) {
@@ -36,8 +41,36 @@ func dial(origin string) (*conn, error) {
 	return &conn{Conn: c, buf: make([]byte, 16<<10)}, nil
 }
 
+// askByClient asks what the request says, as a program does that uses net/http:
+// it makes a request of Go's, and reads the answer that comes.
+func (c *conn) askByClient() error {
+	head, body, _ := bytes.Cut(c.request, headEnd)
+	line, _, _ := bytes.Cut(head, []byte("\r\n"))
+	words := strings.Fields(string(line))
+	r, err := http.NewRequest(words[0], "http://"+c.RemoteAddr().String()+words[1], bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	for _, name := range [][]byte{typeName, acceptName, tagName} {
+		if v, ok := header(c.request, name); ok {
+			r.Header.Set(string(name[2:len(name)-2]), string(v))
+		}
+	}
+	w, err := c.client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer w.Body.Close()
+	c.status = w.StatusCode
+	_, err = io.Copy(io.Discard, w.Body)
+	return err
+}
+
 // ask sends the request and reads a small answer to its end.
 func (c *conn) ask() error {
+	if c.client != nil {
+		return c.askByClient()
+	}
 	if _, err := c.Write(c.request); err != nil {
 		return err
 	}
@@ -84,6 +117,9 @@ var (
 	headEnd    = []byte("\r\n\r\n")
 	lengthName = []byte("\r\nContent-Length: ")
 	etagName   = []byte("\r\nEtag: ")
+	typeName   = []byte("\r\nContent-Type: ")
+	acceptName = []byte("\r\nAccept: ")
+	tagName    = []byte("\r\nIf-None-Match: ")
 )
 
 // header is the value of a header, whose name stands between a line's end and
@@ -118,9 +154,16 @@ func (c *conn) want(status int) error {
 
 // kind is what a load asks for.
 type kind struct {
-	status  int
-	request func(c *conn) // builds a connection's request
-	next    func(c *conn, n uint64)
+	status   int
+	request  func(c *conn) // builds a connection's request
+	next     func(c *conn, n uint64)
+	byClient bool // asked by net/http's client: see load.useClient
+}
+
+// asked is the kind, asked by net/http's client.
+func (k kind) asked() kind {
+	k.byClient = true
+	return k
 }
 
 // load asks one server over so many connections.
@@ -141,6 +184,21 @@ func newLoad(origin string, clients int, k kind) (*load, error) {
 		l.conns = append(l.conns, c)
 	}
 	return l, nil
+}
+
+// useClient has the load asked by net/http's client, with two threads and all the
+// garbage that it makes.
+func (l *load) useClient() (end func()) {
+	t := &http.Transport{MaxIdleConnsPerHost: len(l.conns), DisableCompression: true}
+	for _, c := range l.conns {
+		c.client = &http.Client{Transport: t}
+	}
+	before := runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(runtime.NumCPU())
+	return func() {
+		runtime.GOMAXPROCS(before)
+		t.CloseIdleConnections()
+	}
 }
 
 func (l *load) close() {

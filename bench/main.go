@@ -7,7 +7,7 @@
 // Where two things are compared, both are measured in the same run, in turns:
 // speeds of shared machines differ by a third between hours, ratios do not. The
 // generator of load shares the cores with what it measures, so it makes no
-// garbage and has one thread.
+// garbage and has one thread; servers are compared by net/http's client, too.
 //
 // What it fills with comments stays until the end: after a mass deletion some
 // file systems create files at a tenth of their pace for minutes. It needs Linux,
