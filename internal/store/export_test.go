@@ -69,3 +69,6 @@ func (s *Store) Scrub(ctx context.Context) error { return s.scrub(ctx) }
 
 // ScrubAfter is when that is done.
 const ScrubAfter = scrubAfter
+
+// Comparer orders the index's keys.
+var Comparer = comparer

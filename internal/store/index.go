@@ -53,12 +53,15 @@ const (
 )
 
 // indexFormat changes when keys or values mean something else.
-const indexFormat = 2
+const indexFormat = 3
 
 // Bounds of the database's own memory.
 const (
 	memTableSize = 4 << 20 // bytes
-	cacheSize    = 8 << 20 // bytes
+	// cacheSize is what blocks may take and the memtables, of which there are two
+	// or three: Pebble counts these with it. Where it is no more than they are, each
+	// post reads its blocks from the files again.
+	cacheSize    = 16 << 20 // bytes
 	maxOpenFiles = 256
 	bloomBits    = 10 // a key
 )
@@ -165,8 +168,14 @@ func topicKey(kind byte, topic comntr.Hash) []byte {
 	return append([]byte{kind}, topic[:]...)
 }
 
+// Lengths of keys, in bytes.
+const (
+	slotKeyLength    = 1 + len(comntr.Hash{}) + 8
+	commentKeyLength = slotKeyLength + len(comntr.Hash{})
+)
+
 func slotKey(topic comntr.Hash, slot uint64) []byte {
-	b := make([]byte, 0, 49)
+	b := make([]byte, 0, commentKeyLength)
 	b = append(b, keyComment)
 	b = append(b, topic[:]...)
 	return appendUint64(b, slot)
@@ -202,12 +211,27 @@ func within(prefix []byte) *pebble.IterOptions {
 	return &pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)}
 }
 
+// comparer orders keys by their bytes. What it splits off is what filters are
+// made of: of a comment's key that is all before its name, so that they tell
+// whether a slot has any.
+var comparer = func() *pebble.Comparer {
+	c := *pebble.DefaultComparer
+	c.Split = func(k []byte) int {
+		if len(k) == commentKeyLength && k[0] == keyComment {
+			return slotKeyLength
+		}
+		return len(k)
+	}
+	return &c
+}()
+
 func (s *Store) indexPath() string { return s.fs.PathJoin(s.hidden, "index") }
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	logger := indexLogger{s.log}
 	o := &pebble.Options{
 		FS:                 indexFS{pacedFS{s.fs, s.pace}, s.logs},
+		Comparer:           comparer,
 		FormatMajorVersion: pebble.FormatNewest,
 		MemTableSize:       memTableSize,
 		CacheSize:          cacheSize,
@@ -311,9 +335,9 @@ func scanIter(it *pebble.Iterator, fn func(k, v []byte) error) error {
 // decodeComment reads a comment's name out of a key that commentKey made, and
 // the entry under it.
 func decodeComment(k, v []byte) (comntr.Hash, entry, error) {
-	if len(k) != 49 {
+	if len(k) != commentKeyLength {
 		return comntr.Hash{}, entry{}, fmt.Errorf("%w: a comment's key has %d bytes", pebble.ErrCorruption, len(k))
 	}
 	e, err := decodeEntry(v)
-	return comntr.Hash(k[29:]), e, err
+	return comntr.Hash(k[slotKeyLength:]), e, err
 }

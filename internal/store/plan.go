@@ -268,7 +268,9 @@ func (b *plan) slot(topic comntr.Hash, slot uint64) ([]*sibling, error) {
 		return nil, nil
 	}
 	if b.iter == nil {
-		it, err := b.s.db.NewIter(within([]byte{keyComment}))
+		o := within([]byte{keyComment})
+		o.UseL6Filters = true // a new comment's slot is free, nearly always
+		it, err := b.s.db.NewIter(o)
 		if err != nil {
 			return nil, errors.Join(errIndex, err)
 		}
@@ -276,10 +278,10 @@ func (b *plan) slot(topic comntr.Hash, slot uint64) ([]*sibling, error) {
 	}
 	prefix := slotKey(topic, slot)
 	var found []*sibling
-	for ok := b.iter.SeekGE(prefix); ok; ok = b.iter.Next() {
+	for ok := b.iter.SeekPrefixGE(prefix); ok; ok = b.iter.Next() {
 		k := b.iter.Key()
-		if len(k) != 49 || string(k[:29]) != string(prefix) {
-			break
+		if len(k) != commentKeyLength {
+			return nil, fmt.Errorf("%w: %w: a comment's key has %d bytes", errIndex, pebble.ErrCorruption, len(k))
 		}
 		v, err := b.iter.ValueAndErr()
 		if err != nil {
@@ -289,7 +291,7 @@ func (b *plan) slot(topic comntr.Hash, slot uint64) ([]*sibling, error) {
 		if err != nil {
 			return nil, errors.Join(errIndex, err)
 		}
-		found = append(found, &sibling{comment: comntr.Hash(k[29:]), entry: e, before: bytes.Clone(v)})
+		found = append(found, &sibling{comment: comntr.Hash(k[slotKeyLength:]), entry: e, before: bytes.Clone(v)})
 	}
 	if err := b.iter.Error(); err != nil {
 		return nil, errors.Join(errIndex, err)
