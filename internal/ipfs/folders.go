@@ -99,8 +99,9 @@ type Source interface {
 	// community, changed after since; all of them for 0.
 	TopicsSince(since uint64, fn func(topic comntr.Hash, listed bool) error) (upTo uint64, err error)
 	// Listing names what was added to a topic's folder and removed from it
-	// after since, net; for 0 all that is in it.
-	Listing(topic comntr.Hash, since uint64, fn func(comment comntr.Hash, removed bool) error) (upTo uint64, err error)
+	// after since, net, each with the number of that change; for 0 all that is in
+	// it.
+	Listing(topic comntr.Hash, since uint64, fn func(comment comntr.Hash, seq uint64, removed bool) error) (upTo uint64, err error)
 	// Read returns a comment's bytes, checked against its name. An error with
 	// a method Gone() bool that returns true says that it was removed, one
 	// with Damaged() bool that the file is not what it was, one with Denied()
@@ -435,13 +436,13 @@ func (f *Folders) flushTopic(ctx context.Context, topic comntr.Hash, rec record,
 	if err := f.room.take(0, forOwn); err != nil {
 		return rec, err // before the work
 	}
-	var removed, added []comntr.Hash
+	var removed, added []named
 	since := rec.since()
-	upTo, err := f.src.Listing(topic, since, func(comment comntr.Hash, gone bool) error {
+	upTo, err := f.src.Listing(topic, since, func(comment comntr.Hash, seq uint64, gone bool) error {
 		if gone {
-			removed = append(removed, comment)
+			removed = append(removed, named{comment, seq})
 		} else {
-			added = append(added, comment)
+			added = append(added, named{comment, seq})
 		}
 		return nil
 	})
@@ -456,27 +457,36 @@ func (f *Folders) flushTopic(ctx context.Context, topic comntr.Hash, rec record,
 		return rec, err
 	}
 	if since == 0 && rec.root.Defined() {
-		if removed, err = f.strays(rec.tree, added); err != nil {
+		listed := make([]comntr.Hash, len(added))
+		for i, c := range added {
+			listed[i] = c.comment
+		}
+		strays, err := f.strays(rec.tree, listed)
+		if err != nil {
 			return rec, err
+		}
+		for _, c := range strays {
+			removed = append(removed, named{comment: c})
 		}
 	}
 	if len(again) > 0 {
-		named := map[comntr.Hash]bool{}
+		told := map[comntr.Hash]bool{}
 		for _, c := range slices.Concat(removed, added) {
-			named[c] = true
+			told[c.comment] = true
 		}
 		for c := range again {
 			switch {
-			case named[c]:
+			case told[c]:
 			case since > 0:
-				added = append(added, c)
+				seq, _ := f.src.Number(topic, c)
+				added = append(added, named{c, seq})
 			default:
-				removed = append(removed, c) // the whole listing does not have it
+				removed = append(removed, named{comment: c}) // the whole listing does not have it
 			}
 		}
 	}
-	lost := slices.ContainsFunc(removed, func(c comntr.Hash) bool {
-		_, err := f.src.Read(topic, c)
+	lost := slices.ContainsFunc(removed, func(c named) bool {
+		_, err := f.src.Read(topic, c.comment)
 		return err != nil && !isGone(err) && !isDenied(err)
 	})
 	names := append(removed, added...)
@@ -579,9 +589,15 @@ func (f *Folders) made(c cid.Cid) *comntr.Node {
 	return n.Node
 }
 
+// named is a comment that a listing named, with the number of the change that
+// added or removed it; 0: none is known.
+type named struct {
+	comment comntr.Hash
+	seq     uint64
+}
+
 // leaf is what becomes of one added comment.
 type leaf struct {
-	seq     uint64    // the source's number of it
 	digests [2]digest // of its block in CID version 0 and 1
 	length  int       // of its block in our version
 	err     error
@@ -589,25 +605,23 @@ type leaf struct {
 
 // readLeaves reads the added among names, all but the first removed ones, puts
 // their places into b, and returns what changes in the folder.
-func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.Hash, number uint32, names []comntr.Hash, removed int) (changes []change, missed []comntr.Hash, err error) {
+func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.Hash, number uint32, names []named, removed int) (changes []change, missed []comntr.Hash, err error) {
 	removed = min(max(removed, 0), len(names))
 	changes = make([]change, 0, len(names))
 	for _, c := range names[:removed] {
-		changes = append(changes, change{name: c, slot: c.Slot()})
+		changes = append(changes, change{name: c.comment, slot: c.comment.Slot()})
 	}
 	names = names[removed:]
 	leaves := make([]leaf, len(names))
 	read := func(i int) {
-		seq, listed := f.src.Number(topic, names[i]) // before it is read: what goes then is told as removed
-		doc, err := f.src.ReadListed(topic, names[i])
-		if err == nil && !listed {
+		doc, err := f.src.ReadListed(topic, names[i].comment)
+		if err == nil && names[i].seq == 0 {
 			err = errors.New("it is listed no more")
 		}
 		if err != nil {
 			leaves[i].err = err
 			return
 		}
-		leaves[i].seq = seq
 		for v := range comntr.Version(2) {
 			block := v.LeafBlock(doc)
 			leaves[i].digests[v] = sha256.Sum256(block)
@@ -640,8 +654,8 @@ func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.
 	if err = errors.Join(err, group.Wait()); err != nil {
 		return nil, nil, err
 	}
-	for i, c := range names {
-		l := &leaves[i]
+	for i, n := range names {
+		c, l := n.comment, &leaves[i]
 		if l.err != nil {
 			if !isGone(l.err) && !isDenied(l.err) {
 				f.log.Warn("a comment cannot be read and is left out of its folder", "topic", topic, "comment", c, "err", l.err)
@@ -652,7 +666,7 @@ func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.
 			continue
 		}
 		for v, d := range l.digests {
-			if err := b.Set(leafKey(byte(v), d, number, l.seq), nil, nil); err != nil {
+			if err := b.Set(leafKey(byte(v), d, number, n.seq), nil, nil); err != nil {
 				return nil, nil, err
 			}
 		}

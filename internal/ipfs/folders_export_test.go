@@ -89,9 +89,9 @@ func (f *Folders) Interrupt(topic comntr.Hash, n int) error {
 	if err != nil {
 		return err
 	}
-	var names []comntr.Hash
-	if _, err := f.src.Listing(topic, rec.since(), func(c comntr.Hash, _ bool) error {
-		names = append(names, c)
+	var names []named
+	if _, err := f.src.Listing(topic, rec.since(), func(c comntr.Hash, seq uint64, _ bool) error {
+		names = append(names, named{c, seq})
 		return nil
 	}); err != nil {
 		return err

@@ -262,7 +262,7 @@ func (s *feed) TopicsSince(since uint64, fn func(comntr.Hash, bool) error) (uint
 	return s.seq, nil
 }
 
-func (s *feed) Listing(t comntr.Hash, since uint64, fn func(comntr.Hash, bool) error) (uint64, error) {
+func (s *feed) Listing(t comntr.Hash, since uint64, fn func(comntr.Hash, uint64, bool) error) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	topic := s.topics[t]
@@ -286,7 +286,7 @@ func (s *feed) Listing(t comntr.Hash, since uint64, fn func(comntr.Hash, bool) e
 	}
 	slices.SortFunc(out, func(a, b feedEvent) int { return cmp.Compare(a.seq, b.seq) })
 	for _, e := range out {
-		if err := fn(e.comment, e.removed); err != nil {
+		if err := fn(e.comment, e.seq, e.removed); err != nil {
 			return 0, err
 		}
 	}
@@ -1038,6 +1038,37 @@ func TestInterrupted(t *testing.T) {
 
 // The same for the community's folder: of two topics with one slot the one that
 // a half made tree lists may be the wrong one by now.
+func TestPrepare(t *testing.T) {
+	f := open(t, 1)
+	for i := range 8 {
+		f.src.add(comntr.NameHash(fmt.Sprint("/r/", i)), fmt.Append(nil, "a comment of ", i))
+	}
+	busy := func() bool { return true }
+	ctx, stop := context.WithCancel(t.Context())
+	asked := 0
+	err := f.Prepare(ctx, func() bool { // ends while it rests after the third
+		if asked++; asked == 3 {
+			stop()
+		}
+		return asked >= 3
+	})
+	if !errors.Is(err, context.Canceled) || f.src.reads != 3 {
+		t.Errorf("%v, and %d comments were read, not 3", err, f.src.reads)
+	}
+	if err := f.Prepare(t.Context(), busy); err != nil || f.src.reads != 8 {
+		t.Errorf("%v, and %d comments were read, not 8", err, f.src.reads)
+	}
+	if _, err := f.Root(t.Context()); err != nil || f.src.reads != 8 {
+		t.Errorf("%v, and Root has read %d comments again", err, f.src.reads-8)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Prepare(t.Context(), busy); !errors.Is(err, ipfs.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
 func TestInterruptedRoot(t *testing.T) {
 	a, b := comntr.NameHash("nice 6ec96a27d28a8054"), comntr.NameHash("nice f3fb553438fde6b9")
 	for _, ground := range []int{0, 3600} {

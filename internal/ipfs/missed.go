@@ -38,7 +38,7 @@ func (f *Folders) missedOf(topic comntr.Hash) (map[comntr.Hash]bool, error) {
 
 // settleMissed writes into b which of names are missed now, where they were
 // not before, and the other way round.
-func (f *Folders) settleMissed(b *pebble.Batch, topic comntr.Hash, names []comntr.Hash, before map[comntr.Hash]bool, missed []comntr.Hash) error {
+func (f *Folders) settleMissed(b *pebble.Batch, topic comntr.Hash, names []named, before map[comntr.Hash]bool, missed []comntr.Hash) error {
 	if len(before) == 0 && len(missed) == 0 {
 		return nil
 	}
@@ -46,8 +46,9 @@ func (f *Folders) settleMissed(b *pebble.Batch, topic comntr.Hash, names []comnt
 	for _, c := range missed {
 		now[c] = true
 	}
-	for _, c := range names {
+	for _, n := range names {
 		var err error
+		c := n.comment
 		switch k := key(keyMissed, topic[:], c[:]); {
 		case now[c]:
 			err = b.Set(k, nil, nil)

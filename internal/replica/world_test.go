@@ -244,7 +244,7 @@ func (s *server) tree() map[string]bool {
 	tree := make(map[string]bool)
 	_, err := s.store.TopicsSince(0, func(topic comntr.Hash, listed bool) error {
 		tree[topic.String()+"/"] = true
-		_, err := s.store.Listing(topic, 0, func(comment comntr.Hash, removed bool) error {
+		_, err := s.store.Listing(topic, 0, func(comment comntr.Hash, _ uint64, removed bool) error {
 			tree[topic.String()+"/"+comment.String()] = true
 			return nil
 		})

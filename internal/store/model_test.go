@@ -111,9 +111,12 @@ func (f *follower) follow(t *testing.T, s *store.Store) {
 			f.topics[topic] = w
 		}
 		var err error
-		w.since, err = s.Listing(topic, w.since, func(c comntr.Hash, removed bool) error {
+		w.since, err = s.Listing(topic, w.since, func(c comntr.Hash, seq uint64, removed bool) error {
 			if removed != w.comments[c] {
 				t.Errorf("no net change: %s, removed %v", c, removed)
+			}
+			if at, ok := s.At(topic, seq); !removed && (!ok || at != c) {
+				t.Errorf("%s was listed by the change %d, which is of %s", c, seq, at)
 			}
 			if delete(w.comments, c); !removed {
 				w.comments[c] = true
@@ -359,7 +362,7 @@ func TestUnpublished(t *testing.T) {
 		if s.Seq() != seq {
 			t.Error("the number moved")
 		}
-		s.Listing(news, 1, func(c comntr.Hash, removed bool) error {
+		s.Listing(news, 1, func(c comntr.Hash, _ uint64, removed bool) error {
 			t.Errorf("a change is told of: %s %v", c, removed)
 			return nil
 		})

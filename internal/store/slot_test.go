@@ -66,7 +66,7 @@ func TestSlotInATopic(t *testing.T) {
 			seq := s.Seq()
 			add(t, s, news, niceWinnerText)
 			var changes []string
-			s.Listing(news, seq, func(c comntr.Hash, removed bool) error {
+			s.Listing(news, seq, func(c comntr.Hash, _ uint64, removed bool) error {
 				changes = append(changes, fmt.Sprint(c, removed))
 				return nil
 			})

@@ -75,7 +75,7 @@ func add(t testing.TB, s *store.Store, topic comntr.Hash, text string) comntr.Ha
 func listing(t testing.TB, s *store.Store, topic comntr.Hash) []string {
 	t.Helper()
 	var ids []string
-	_, err := s.Listing(topic, 0, func(c comntr.Hash, removed bool) error {
+	_, err := s.Listing(topic, 0, func(c comntr.Hash, _ uint64, removed bool) error {
 		if removed {
 			t.Errorf("a listing from 0 says that %s was removed", c)
 		}

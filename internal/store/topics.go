@@ -288,10 +288,10 @@ func (s *Store) TopicsSince(since uint64, fn func(topic comntr.Hash, listed bool
 }
 
 // Listing calls fn with the net changes of a topic's listing after the number
-// since, in the order of the changes; since 0 gives the present listing, in
-// the order of the names' slots. upTo is the topic's number to ask from next
+// since, each with its number, in the order of the changes; since 0 gives the
+// present listing, in the order of the names' slots. upTo is the topic's number to ask from next
 // time. An unknown topic has an empty listing.
-func (s *Store) Listing(topic comntr.Hash, since uint64, fn func(comment comntr.Hash, removed bool) error) (upTo uint64, err error) {
+func (s *Store) Listing(topic comntr.Hash, since uint64, fn func(comment comntr.Hash, seq uint64, removed bool) error) (upTo uint64, err error) {
 	prefix := topicKey(keyComment, topic)
 	if since > 0 {
 		prefix = topicKey(keyLog, topic)
@@ -358,27 +358,28 @@ func (s *Store) At(topic comntr.Hash, seq uint64) (comment comntr.Hash, ok bool)
 	return comntr.Hash(v[1:]), true
 }
 
-func listNow(it *pebble.Iterator, published uint64, fn func(comntr.Hash, bool) error) error {
+func listNow(it *pebble.Iterator, published uint64, fn func(comntr.Hash, uint64, bool) error) error {
 	return scanIter(it, func(k, v []byte) error {
 		comment, e, err := decodeComment(k, v)
 		if err != nil || !e.listedAt(published) {
 			return err
 		}
-		return fn(comment, false)
+		return fn(comment, e.listed, false)
 	})
 }
 
-func listChanges(it *pebble.Iterator, published uint64, fn func(comntr.Hash, bool) error) error {
+func listChanges(it *pebble.Iterator, published uint64, fn func(comntr.Hash, uint64, bool) error) error {
 	type change struct {
 		comment comntr.Hash
+		seq     uint64
 		op      byte
 		last    bool // no later change of the same comment
 		net     bool // the first and the last change are the same one, or of the same kind
 	}
 	var changes []change
 	first := make(map[comntr.Hash]byte)
-	err := scanLog(it, published, func(_ uint64, op byte, comment comntr.Hash) error {
-		changes = append(changes, change{comment: comment, op: op})
+	err := scanLog(it, published, func(seq uint64, op byte, comment comntr.Hash) error {
+		changes = append(changes, change{comment: comment, seq: seq, op: op})
 		if first[comment] == 0 {
 			first[comment] = op
 		}
@@ -400,7 +401,7 @@ func listChanges(it *pebble.Iterator, published uint64, fn func(comntr.Hash, boo
 	}
 	for _, c := range changes {
 		if c.last && c.net {
-			if err := fn(c.comment, c.op == opRemove); err != nil {
+			if err := fn(c.comment, c.seq, c.op == opRemove); err != nil {
 				return err
 			}
 		}

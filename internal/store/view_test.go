@@ -29,7 +29,7 @@ func TestView(t *testing.T) {
 		if seq, ok := v.TopicSeq(news); !ok || seq == 0 {
 			t.Errorf("the topic's number is %d, %v", seq, ok)
 		}
-		_, err := v.Listing(news, 0, func(c comntr.Hash, removed bool) error {
+		_, err := v.Listing(news, 0, func(c comntr.Hash, _ uint64, removed bool) error {
 			b, err := v.Read(news, c)
 			if string(b) != "one" || removed {
 				t.Errorf("listed %q", b)
