@@ -615,7 +615,16 @@ func publish(ctx context.Context, served []community, node *ipfs.Node, interval 
 			if seq == seen[i] {
 				continue
 			}
-			if _, err := s.folders.Root(ctx); err != nil && ctx.Err() == nil {
+			last := seq
+			err := s.folders.Prepare(ctx, func() bool {
+				was := last
+				last = s.store.Seq()
+				return last != was
+			})
+			if err == nil {
+				_, err = s.folders.Root(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
 				log.Warn("the folder of topics could not be computed", "community", s.id, "err", err)
 				continue
 			}

@@ -76,6 +76,52 @@ func (f *Folders) freshRoot(ctx context.Context) (cid.Cid, error) {
 	return rec.root, nil
 }
 
+// Prepare brings the folders of topics that changed up to date, so that little is
+// left to do for Root, which nobody has asked for. While busy it rests after each
+// for as long as it took: who posts is not to wait for that.
+func (f *Folders) Prepare(ctx context.Context, busy func() bool) error {
+	var changed []comntr.Hash
+	err := f.use(func() error {
+		rec, err := f.community()
+		if err != nil {
+			return err
+		}
+		_, err = f.src.TopicsSince(rec.since(), func(topic comntr.Hash, _ bool) error {
+			changed = append(changed, topic)
+			return nil
+		})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
+	}
+	ctx, done := f.during(ctx)
+	defer done()
+	for _, topic := range changed {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		start := time.Now()
+		err := f.use(func() error {
+			_, err := f.fresh(ctx, topic)
+			return err
+		})
+		if err != nil && !errors.Is(err, ErrNoTopic) {
+			return fmt.Errorf("topic %s: %w", topic, err)
+		}
+		if !busy() {
+			continue
+		}
+		rest := time.NewTimer(time.Since(start))
+		select {
+		case <-rest.C:
+		case <-ctx.Done():
+			rest.Stop()
+		}
+	}
+	return ctx.Err()
+}
+
 // OwnRoot is the last id that Root computed; undefined where there is none. It
 // computes nothing.
 func (f *Folders) OwnRoot() cid.Cid {
