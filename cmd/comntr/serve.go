@@ -11,9 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,18 +141,12 @@ func (c *serveCmd) announced(listening int) int {
 	return port
 }
 
-// gcPercent is a fifth less memory than Go's own choice, for some percent of a
-// busy server's time: it is to fit beside other things at home.
-const gcPercent = 70
-
 // Run starts the parts in the order in which they need one another, joins
 // their goroutines, and stops them in the opposite order.
 func (c *serveCmd) Run(e *env) (err error) {
 	log := e.log
 	slog.SetDefault(log) // some libraries know no other
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	paceGC()
 	ipfs.BridgeLogs(log.With("part", "libp2p"))
 	data, err := dataFolder(c.Data)
 	if err != nil {

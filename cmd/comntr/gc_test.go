@@ -1,0 +1,16 @@
+package main
+
+import "testing"
+
+func TestGrowth(t *testing.T) {
+	for _, c := range []struct {
+		live uint64
+		want int
+	}{
+		{0, 4700}, {1 << 20, 4700}, {12 << 20, 300}, {24 << 20, 100}, {30 << 20, gcPercent}, {smallHeap, gcPercent}, {1 << 40, gcPercent},
+	} {
+		if p := growth(c.live); p != c.want {
+			t.Errorf("of %d bytes: %d %%, want %d", c.live, p, c.want)
+		}
+	}
+}
