@@ -76,14 +76,13 @@ func (f *Folders) IsTopicFolder(c cid.Cid) bool {
 
 // isLeaf tells a leaf's CID from a directory node's.
 func (f *Folders) isLeaf(c cid.Cid) (known, leaf bool, err error) {
-	if err := f.db.places(c, func(_, _ comntr.Hash) bool { leaf = true; return false }); err != nil || leaf {
-		return leaf, leaf, err
+	if c.Prefix().Codec != cid.Raw { // of those a peer can make up any number
+		if _, held, err := f.db.ref(digestOf(c)); err != nil || held {
+			return held, false, err
+		}
 	}
-	if c.Prefix().Codec == cid.Raw {
-		return false, false, nil // a peer can make up any number of them
-	}
-	_, held, err := f.db.ref(digestOf(c))
-	return held, false, err
+	err = f.db.places(c, func(_, _ comntr.Hash) bool { leaf = true; return false })
+	return leaf, leaf, err
 }
 
 // WriteCAR writes the whole folder of a topic, whose root is given, as a CAR

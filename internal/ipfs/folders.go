@@ -666,7 +666,7 @@ func (f *Folders) readLeaves(ctx context.Context, b *pebble.Batch, topic comntr.
 			continue
 		}
 		for v, d := range l.digests {
-			if err := b.Set(leafKey(byte(v), d, number, n.seq), nil, nil); err != nil {
+			if err := b.Set(f.db.placeKey(byte(v), d, number, n.seq), nil, nil); err != nil {
 				return nil, nil, err
 			}
 		}

@@ -232,7 +232,7 @@ func (f *Folders) Misplace(c cid.Cid, topic, comment comntr.Hash) error {
 		return err
 	}
 	seq, _ := f.src.Number(topic, comment)
-	return f.db.db.Set(leafKey(leafKind(c), digestOf(c), rec.number, seq), nil, pebble.NoSync)
+	return f.db.db.Set(f.db.placeKey(leafKind(c), digestOf(c), rec.number, seq), nil, pebble.NoSync)
 }
 
 // FlushPeriod is a bound, for a test of it.

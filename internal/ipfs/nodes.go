@@ -3,6 +3,8 @@ package ipfs
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -34,10 +36,11 @@ import (
 //	r digest                           -> ref: count, since, size
 //	g since digest                     -> size: the nodes whose count is 0, oldest first
 //	m digest scope                     -> a mark: merged in that scope
-//	x kind digest(8) topic seq         -> a leaf's place; kind is the CID version, the
-//	                                      digest's rest is that of the leaf made of it,
-//	                                      topic and seq are uvarints: a topic's number
-//	                                      below, and the source's of a comment in it
+//	x hash(5) topic seq                -> a leaf's place; the hash is of its CID version,
+//	                                      its digest and the secret below, topic and seq
+//	                                      are uvarints: a topic's number below, and the
+//	                                      source's of a comment in it
+//	s                                  -> the secret of leaves' places, random
 //	t number(4)                        -> the topic that has the number
 //	f topic                            -> record of a topic's folder
 //	c                                  -> record of the community's folder
@@ -51,6 +54,7 @@ const (
 	keyGrace     = 'g'
 	keyMark      = 'm'
 	keyLeaf      = 'x'
+	keySecret    = 's'
 	keyNumber    = 't'
 	keyFolder    = 'f'
 	keyCommunity = 'c'
@@ -59,7 +63,7 @@ const (
 	keyLoosened  = 'l'
 
 	// formatVersion changes with any of the above; another one wipes.
-	formatVersion = 2
+	formatVersion = 3
 )
 
 // Bounds of the database.
@@ -74,10 +78,12 @@ const (
 	// maxPlaces is how many places of one leaf are tried: equal comments may
 	// stand in any number of topics.
 	maxPlaces = 64
-	// leafPrefix is how many bytes of a leaf's digest its places have. Two
-	// comments whose leaves share them can be made by 2^32 tries, and do no harm:
-	// each is tried. As many as maxPlaces, to hide another's leaf, cannot.
-	leafPrefix = 8
+	// leafHash is how many bytes stand for a leaf in its places. Of two million
+	// leaves one in half a million shares them with another, and both places are
+	// tried. Who does not know the secret cannot make comments that share them, to
+	// hide another's leaf behind maxPlaces of them.
+	leafHash   = 5
+	secretSize = 16
 	// flushPeriod is how often at most Collect has what is in memory written out,
 	// which a crash would lose: who retained a peer's tree may not get it again.
 	flushPeriod = 10 * time.Minute
@@ -122,6 +128,7 @@ type nodeDB struct {
 	at    func(topic comntr.Hash, seq uint64) (comment comntr.Hash, ok bool) // Source.At
 
 	numbers atomic.Uint32 // the last one that a topic was given
+	secret  [secretSize]byte
 
 	// mu is held from reading counts to committing what follows from them.
 	mu         sync.Mutex
@@ -221,11 +228,18 @@ func (n *nodeDB) begin(header []byte) error {
 	case err != nil:
 		return err
 	case have == nil:
-		return n.db.Set([]byte{keyHeader}, header, pebble.NoSync)
+		rand.Read(n.secret[:])
+		b := n.db.NewBatch()
+		defer b.Close()
+		return errors.Join(b.Set([]byte{keyHeader}, header, nil), b.Set([]byte{keySecret}, n.secret[:], nil), b.Commit(pebble.NoSync))
 	case !bytes.Equal(have, header):
 		return errors.New("it was made for another store or version")
 	}
-	return errors.Join(n.loadNumbers(), n.sumGrace())
+	secret, err := n.get([]byte{keySecret})
+	if err == nil && copy(n.secret[:], secret) != secretSize {
+		err = fmt.Errorf("%w: it has no secret", errDamaged)
+	}
+	return errors.Join(err, n.loadNumbers(), n.sumGrace())
 }
 
 func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
@@ -241,12 +255,28 @@ func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
 	}
 	for i := range o.Levels {
 		// Most counts asked for are of nodes that are new.
-		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].FilterPolicy = filter{bloom.FilterPolicy(10)}
 		// It is hashes for the most part.
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	n.db, err = pebble.Open(dir, o)
 	return err
+}
+
+// filter is one of all keys but leaves' places, which are never asked for one by
+// one, and of which there are a hundred times as many.
+type filter struct{ bloom.FilterPolicy }
+
+func (f filter) NewWriter(t pebble.FilterType) pebble.FilterWriter {
+	return filterWriter{f.FilterPolicy.NewWriter(t)}
+}
+
+type filterWriter struct{ pebble.FilterWriter }
+
+func (w filterWriter) AddKey(k []byte) {
+	if k[0] != keyLeaf {
+		w.FilterWriter.AddKey(k)
+	}
 }
 
 // close writes out what is in memory, if there is room for it, and closes.
@@ -614,8 +644,7 @@ func (n *nodeDB) collectBefore(ctx context.Context, t time.Time) error {
 // places calls fn for the places where a leaf's block may be, until it returns
 // false. Only the leaf made of the comment tells.
 func (n *nodeDB) places(c cid.Cid, fn func(topic, comment comntr.Hash) bool) error {
-	d := digestOf(c)
-	prefix := key(keyLeaf, []byte{leafKind(c)}, d[:leafPrefix])
+	prefix := n.leafKey(leafKind(c), digestOf(c))
 	var bad error
 	err := n.scanPrefix(prefix, func(k, _ []byte) bool {
 		number, i := binary.Uvarint(k[len(prefix):])
@@ -675,7 +704,16 @@ func leafKind(c cid.Cid) byte {
 	return 0
 }
 
-func leafKey(kind byte, d digest, number uint32, seq uint64) []byte {
-	k := key(keyLeaf, []byte{kind}, d[:leafPrefix])
-	return binary.AppendUvarint(binary.AppendUvarint(k, uint64(number)), seq)
+// leafKey begins the keys of a leaf's places.
+func (n *nodeDB) leafKey(kind byte, d digest) []byte {
+	var b [secretSize + 1 + len(d)]byte
+	copy(b[:], n.secret[:])
+	b[secretSize] = kind
+	copy(b[secretSize+1:], d[:])
+	hash := sha256.Sum256(b[:])
+	return key(keyLeaf, hash[:leafHash])
+}
+
+func (n *nodeDB) placeKey(kind byte, d digest, number uint32, seq uint64) []byte {
+	return binary.AppendUvarint(binary.AppendUvarint(n.leafKey(kind, d), uint64(number)), seq)
 }

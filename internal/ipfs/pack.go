@@ -14,9 +14,15 @@ import (
 // nothing is parsed where only the node is wanted.
 //
 //	length of the block (uvarint)
-//	kind: 0 a plain directory, 1 a shard
-//	of each link: its mark, in a shard its index, unless it is a child the
-//	name (20), the digest (32), its size (uvarint)
+//	kind: 0 a plain directory, 1 a shard; besides kindMixed, or the mark that
+//	all links have, times 4
+//	of each link: if they are mixed its mark, in a shard its index, unless it
+//	is a child the name (20), the digest (32), its size (uvarint)
+
+const (
+	kindShard = 1
+	kindMixed = 2
+)
 
 // Marks of a link: the form of its CID, and whether it is a child.
 const (
@@ -43,14 +49,13 @@ func markOf(l *comntr.Link) (mark byte) {
 func (n sized) pack() []byte {
 	b := make([]byte, 0, n.packed())
 	b = binary.AppendUvarint(b, uint64(n.block))
-	kind := byte(0)
-	if n.Shard {
-		kind = 1
-	}
+	kind := n.kind()
 	b = append(b, kind)
 	for i := range n.Links {
 		l := &n.Links[i]
-		b = append(b, markOf(l))
+		if kind&kindMixed != 0 {
+			b = append(b, markOf(l))
+		}
 		if n.Shard {
 			b = append(b, l.Index)
 		}
@@ -63,11 +68,29 @@ func (n sized) pack() []byte {
 	return b
 }
 
+func (n sized) kind() (kind byte) {
+	if n.Shard {
+		kind = kindShard
+	}
+	for i := range n.Links {
+		mark := markOf(&n.Links[i]) << 2
+		if i == 0 {
+			kind |= mark
+		} else if mark != kind&^kindShard {
+			return kind&kindShard | kindMixed
+		}
+	}
+	return kind
+}
+
 // packed is the length of pack's bytes.
 func (n sized) packed() int {
 	size := uvarintLen(uint64(n.block)) + 1
-	each := 1 + len(digest{})
+	each := len(digest{})
 	if n.Shard {
+		each++
+	}
+	if n.kind()&kindMixed != 0 {
 		each++
 	}
 	for i := range n.Links {
@@ -95,15 +118,19 @@ func unpack(b []byte) (sized, error) {
 	if i <= 0 || len(b) == i || block > comntr.MaxNode {
 		return sized{}, fail
 	}
-	n := sized{&comntr.Node{Shard: b[i] == 1}, int(block)}
+	kind := b[i]
+	n := sized{&comntr.Node{Shard: kind&kindShard != 0}, int(block)}
 	b = b[i+1:]
-	n.Links = make([]comntr.Link, 0, len(b)/(2+len(comntr.Hash{})+len(digest{}))+1)
+	n.Links = make([]comntr.Link, 0, len(b)/(1+len(comntr.Hash{})+len(digest{}))+1)
 	var c [36]byte // the longest CID
 	for len(b) > 0 {
 		var l comntr.Link
-		mark := b[0]
+		mark := kind >> 2
+		if kind&kindMixed != 0 {
+			mark, b = b[0], b[1:]
+		}
 		l.Child = mark&markChild != 0
-		need := 1 + len(digest{})
+		need := len(digest{})
 		if n.Shard {
 			need++
 		}
@@ -113,7 +140,6 @@ func unpack(b []byte) (sized, error) {
 		if len(b) <= need {
 			return sized{}, fail
 		}
-		b = b[1:]
 		if n.Shard {
 			l.Index, b = b[0], b[1:]
 		}

@@ -2,6 +2,7 @@ package ipfs_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -73,9 +74,9 @@ func TestPack(t *testing.T) {
 	}
 }
 
-// A comment whose leaf shares its digest's first bytes with another's is tried,
-// and does not stand in its way.
-func TestSharedPrefix(t *testing.T) {
+// A comment whose leaf shares the hash of its places with another's is tried, and
+// does not stand in its way.
+func TestSharedHash(t *testing.T) {
 	eachVersion(t, func(t *testing.T, v comntr.Version) {
 		f := open(t, v)
 		topic := comntr.NameHash("topic")
@@ -103,46 +104,53 @@ func TestSharedPrefix(t *testing.T) {
 
 // A database of an older format is built again.
 func TestOldFormat(t *testing.T) {
-	f := open(t, 0)
 	topic := comntr.NameHash("topic")
-	f.src.add(topic, doc(1))
-	want := f.root()
-	if err := f.Close(); err != nil {
-		t.Fatal(err)
-	}
-	blocks := filepath.Join(f.dir, "blocks")
-	if err := os.RemoveAll(blocks); err != nil {
-		t.Fatal(err)
-	}
-	// As it was in format 1: a header, a folder's record, a leaf's whole place,
-	// and a log that was not closed.
-	db, err := pebble.Open(blocks, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	leaf := comntr.Version(0).LeafCID(doc(1))
 	id := comntr.SumHash(doc(1))
-	for k, v := range map[string]string{
-		"h":                    "\x01\x00\x00\x00\x00\x00\x00\x00\x00\x07",
-		"f" + string(topic[:]): "\x00\x02\x01\x40" + string(want.Bytes()),
-		"c":                    "\x00\x02\x01\x40" + string(want.Bytes()),
-		"x\x00" + string(leaf.Hash()[2:]) + string(topic[:]) + string(id[:]): "",
+	// A leaf's place in each.
+	for format, place := range map[byte]string{
+		1: "x\x00" + string(leaf.Hash()[2:]) + string(topic[:]) + string(id[:]),
+		2: "x\x00" + string(leaf.Hash()[2:10]) + "\x01\x01",
 	} {
-		if err := db.Set([]byte(k), []byte(v), pebble.Sync); err != nil {
-			t.Fatal(err)
-		}
+		t.Run(fmt.Sprint(format), func(t *testing.T) {
+			f := open(t, 0)
+			f.src.add(topic, doc(1))
+			want := f.root()
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			blocks := filepath.Join(f.dir, "blocks")
+			if err := os.RemoveAll(blocks); err != nil {
+				t.Fatal(err)
+			}
+			// Besides, a header, folders' records, and a log that was not closed.
+			db, err := pebble.Open(blocks, &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: quiet{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, v := range map[string]string{
+				"h":                    string(format) + "\x00\x00\x00\x00\x00\x00\x00\x00\x07",
+				"f" + string(topic[:]): "\x00\x02\x01\x40" + string(want.Bytes()),
+				"c":                    "\x00\x02\x01\x40" + string(want.Bytes()),
+				place:                  "",
+			} {
+				if err := db.Set([]byte(k), []byte(v), pebble.Sync); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			f.open()
+			if got := f.root(); got != want {
+				t.Errorf("%s, not %s", got, want)
+			}
+			if _, err := f.Block(leaf); err != nil {
+				t.Error(err)
+			}
+			f.check()
+		})
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	f.open()
-	if got := f.root(); got != want {
-		t.Errorf("%s, not %s", got, want)
-	}
-	if _, err := f.Block(leaf); err != nil {
-		t.Error(err)
-	}
-	f.check()
 }
 
 type quiet struct{}
