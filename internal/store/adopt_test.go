@@ -2,17 +2,26 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/store"
 )
+
+// silent is what Pebble says to in a test.
+type silent struct{}
+
+func (silent) Infof(string, ...any)         {}
+func (silent) Errorf(string, ...any)        {}
+func (silent) Fatalf(f string, args ...any) { panic(fmt.Sprintf(f, args...)) }
 
 // tree is a community's folder in the hands of somebody else.
 type tree struct {
@@ -99,6 +108,16 @@ func TestAdopt(t *testing.T) {
 		}, []string{"one", "two"}, false, false},
 		"tables of the index damaged": {func(r tree) {
 			r.must(scribble(r.path(".ipfs", "index"), ".sst"))
+		}, []string{"one", "two"}, false, false},
+		"an index of format 2": {func(r tree) { // its filters are of other keys
+			db, err := pebble.Open(r.path(".ipfs", "index"), &pebble.Options{FormatMajorVersion: pebble.FormatNewest, Logger: silent{}})
+			r.must(err)
+			r.must(errors.Join(db.Set([]byte("Mformat"), []byte{7: 2}, pebble.Sync), db.Close()))
+			s := open(r.t, r.dir, store.Options{})
+			defer closeStore(r.t, s)
+			if _, err := os.Stat(r.path(".ipfs", "index.old-1")); err != nil {
+				r.t.Errorf("it is not aside: %v", err)
+			}
 		}, []string{"one", "two"}, false, false},
 		"tables of the index removed": {func(r tree) {
 			files, err := filepath.Glob(r.path(".ipfs", "index", "*.sst"))

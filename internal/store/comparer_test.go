@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 
+	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/store"
 )
 
@@ -29,5 +31,37 @@ func TestComparer(t *testing.T) {
 		if n := store.Comparer.Split([]byte(k)); n != want {
 			t.Errorf("of %q %d bytes are split off, want %d", k, n, want)
 		}
+	}
+}
+
+// What has come to the last level is found as before, by those who ask for its
+// filters, which are of slots alone, and by those who do not.
+func TestLastLevel(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, store.Options{})
+	var docs []*comntr.Document
+	for i := range 500 {
+		docs = append(docs, doc(t, news, fmt.Sprint("comment ", i)))
+	}
+	s.AddAll(t.Context(), docs, "a peer")
+	for range 2 {
+		if err := s.Scrub(t.Context()); err != nil { // which compacts
+			t.Fatal(err)
+		}
+		closeStore(t, s)
+		s = open(t, dir, store.Options{})
+	}
+	defer func() { closeStore(t, s) }()
+	for i, r := range s.AddAll(t.Context(), docs, "") {
+		if r.Err != nil || r.Created {
+			t.Errorf("comment %d was not known: %+v", i, r)
+		}
+		n, ok := s.Number(news, docs[i].ID())
+		if at, found := s.At(news, n); !ok || !found || at != docs[i].ID() {
+			t.Errorf("comment %d has the number %d, which is that of %s", i, n, at)
+		}
+	}
+	if r := s.AddAll(t.Context(), []*comntr.Document{doc(t, news, "new")}, ""); r[0].Err != nil || !r[0].Created {
+		t.Errorf("a new one: %+v", r[0])
 	}
 }

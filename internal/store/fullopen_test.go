@@ -111,7 +111,7 @@ func TestBackgroundErrors(t *testing.T) {
 				}
 				return nil
 			}, nil)
-			for i, r := range s.AddAll(t.Context(), longDocs(t, 60), "") { // 3.5 MiB: Pebble flushes, and does not stop writers yet
+			for i, r := range s.AddAll(t.Context(), longDocs(t, 30), "") { // 1.8 MiB: Pebble flushes, and does not stop writers yet
 				if r.Err != nil {
 					t.Fatal(i, r.Err)
 				}
@@ -147,7 +147,7 @@ func TestBackgroundErrors(t *testing.T) {
 				t.Errorf("reading, adding and closing took %v", d)
 			}
 			f.set(nil, nil)
-			if held := CheckStore(t, data, mem); len(held) != 62 {
+			if held := CheckStore(t, data, mem); len(held) != 32 {
 				t.Errorf("%d are held", len(held))
 			}
 		})

@@ -57,11 +57,11 @@ const indexFormat = 3
 
 // Bounds of the database's own memory.
 const (
-	memTableSize = 4 << 20 // bytes
+	memTableSize = 2 << 20 // bytes; of as many are the logs, of which Pebble keeps four
 	// cacheSize is what blocks may take and the memtables, of which there are two
 	// or three: Pebble counts these with it. Where it is no more than they are, each
 	// post reads its blocks from the files again.
-	cacheSize    = 16 << 20 // bytes
+	cacheSize    = 12 << 20 // bytes
 	maxOpenFiles = 256
 	bloomBits    = 10 // a key
 )
@@ -246,10 +246,28 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	}
 	s.pace.listen(o.EventListener)
 	o.Levels[0].FilterPolicy = bloom.FilterPolicy(bloomBits)
-	// Half of the entries' bytes are hashes; the rest takes 4 bytes a comment less
+	o.Levels[len(o.Levels)-1].FilterPolicy = slotFilter{bloom.FilterPolicy(bloomBits)}
+	// Half of the entries' bytes are hashes; the rest takes 11 bytes a comment less
 	// this way.
-	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionGood })
 	return o
+}
+
+// slotFilter is one of comments' slots alone, for the last level, where nearly all
+// that is looked for by its key is there, but for the slot of a new comment. Only
+// plan.slot asks that level's filters.
+type slotFilter struct{ pebble.FilterPolicy }
+
+func (f slotFilter) NewWriter(t pebble.FilterType) pebble.FilterWriter {
+	return slotFilterWriter{f.FilterPolicy.NewWriter(t)}
+}
+
+type slotFilterWriter struct{ pebble.FilterWriter }
+
+func (w slotFilterWriter) AddKey(k []byte) {
+	if len(k) == slotKeyLength && k[0] == keyComment {
+		w.FilterWriter.AddKey(k)
+	}
 }
 
 // unusable tells an index that must be built again from one that cannot be
