@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -209,5 +211,49 @@ func TestGiven(t *testing.T) {
 		if err := s.Given(from, func(topic, comment comntr.Hash) error { n++; return nil }); err != nil || n != want {
 			t.Errorf("%s gave %d, want %d: %v", from, n, want, err)
 		}
+	}
+}
+
+// A list comes into force after a comment was judged by the one before it, and
+// before the comment is in the index: it is found all the same.
+func TestDenylistAmidCommit(t *testing.T) {
+	mem := newMem(t)
+	late := doc(t, news, "late")
+	var planning, asked, stopped atomic.Bool
+	judged, goOn := make(chan struct{}), make(chan struct{})
+	s := open(t, data, store.Options{FS: mem}.Slot(func(h comntr.Hash) uint64 {
+		// A new comment's slot is asked for before the list is, and after.
+		if h == late.ID() && planning.Load() && asked.Swap(true) && !stopped.Swap(true) {
+			close(judged)
+			<-goOn
+		}
+		return h.Slot()
+	}))
+	add(t, s, news, "early")
+	planning.Store(true)
+	added := make(chan error)
+	go func() {
+		_, err := s.Add(t.Context(), late, "")
+		added <- err
+	}()
+	<-judged
+	inForce := make(chan error, 1)
+	go func() { inForce <- s.SetDenylist(t.Context(), denylist(t, "comment "+late.ID().String())) }()
+	for s.Counters().Waiting == 0 && len(inForce) == 0 {
+		runtime.Gosched()
+	}
+	close(goOn)
+	if err := <-added; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-inForce; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mem.Stat(treePath(mem, data, news, late.ID())); err == nil {
+		t.Error("what the list denies is on the disk once the list is in force")
+	}
+	closeStore(t, s)
+	if CheckStore(t, data, mem)[news.String()+"/"+late.ID().String()] {
+		t.Error("it is listed")
 	}
 }
