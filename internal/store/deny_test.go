@@ -7,7 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -255,5 +257,35 @@ func TestDenylistAmidCommit(t *testing.T) {
 	closeStore(t, s)
 	if CheckStore(t, data, mem)[news.String()+"/"+late.ID().String()] {
 		t.Error("it is listed")
+	}
+}
+
+// The file of a comment that was denied could not be unlinked, and is to be when
+// the next checkpoint is made. By then the comment is allowed, and here again.
+func TestUnlinkLaterSpares(t *testing.T) {
+	dir := t.TempDir()
+	f := &faultFS{FS: vfs.Default} // one without syncfs would find that the file is missing
+	s := open(t, dir, store.Options{FS: f})
+	d := doc(t, news, "to and fro")
+	mustAdd(t, s, d)
+	f.set(func(_ int, op string) error {
+		if kind, path, _ := strings.Cut(op, " "); kind == "remove" && path == treePath(vfs.Default, dir, news, d.ID()) {
+			return syscall.EPERM
+		}
+		return nil
+	}, nil)
+	deny(t, s, "comment "+d.ID().String())
+	deny(t, s, "")
+	mustAdd(t, s, d)
+	f.set(nil, nil)
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(news, d.ID()); err != nil {
+		t.Errorf("what was acknowledged: %v", err)
+	}
+	closeStore(t, s)
+	if !CheckStore(t, dir, vfs.Default)[news.String()+"/"+d.ID().String()] {
+		t.Error("what was acknowledged is not listed")
 	}
 }
