@@ -756,8 +756,12 @@ func (f *Folders) block(c cid.Cid) (block []byte, err error) {
 func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error) {
 	var gone *GoneError
 	var damaged, denied error
-	tries := 0
+	var others []comntr.Hash // whose leaves are not c
+	tries, looked := 0, 0
 	err = f.db.places(c, func(topic, comment comntr.Hash) bool {
+		if looked++; slices.Contains(others, comment) {
+			return looked < maxLooked
+		}
 		tries++
 		doc, err := f.src.Read(topic, comment)
 		switch {
@@ -767,6 +771,7 @@ func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error)
 				block, at = b, topic
 				return false
 			}
+			others = append(others, comment)
 		case isGone(err):
 			gone, at = &GoneError{Comments: []comntr.Hash{comment}}, topic
 		case isDenied(err):

@@ -76,8 +76,11 @@ const (
 	maxPlaces = 64
 	// leafPrefix is how many bytes of a leaf's digest its places have. Two
 	// comments whose leaves share them can be made by 2^32 tries, and do no harm:
-	// each is tried. As many as maxPlaces, to hide another's leaf, cannot.
+	// each is tried, once. As many as maxPlaces, to hide another's leaf, cannot.
 	leafPrefix = 8
+	// maxLooked is how many places are passed over because another one has shown
+	// that its comment is not the leaf's: that one may stand in any number of topics.
+	maxLooked = 4096
 	// flushPeriod is how often at most Collect has what is in memory written out,
 	// which a crash would lose: who retained a peer's tree may not get it again.
 	flushPeriod = 10 * time.Minute
