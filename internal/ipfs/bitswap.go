@@ -64,8 +64,8 @@ func forms(c cid.Cid) []cid.Cid {
 }
 
 // find calls ask for each form of c at each holder until one has it. Errors
-// other than not having it, or being closed, are logged here and look the same
-// to the peer.
+// other than not having or giving it, or being closed, are logged here and look
+// the same to the peer.
 func (h *holders) find(c cid.Cid, ask func(Holder, cid.Cid) error) error {
 	for _, form := range forms(c) {
 		for _, f := range h.list() {
@@ -73,7 +73,7 @@ func (h *holders) find(c cid.Cid, ask func(Holder, cid.Cid) error) error {
 			if err == nil {
 				return nil
 			}
-			if !errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrGone) && !errors.Is(err, ErrUnreadable) && !errors.Is(err, ErrClosed) {
+			if !errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrGone) && !errors.Is(err, ErrDenied) && !errors.Is(err, ErrUnreadable) && !errors.Is(err, ErrClosed) {
 				h.log.Warn("a block could not be read", "cid", form, "err", err)
 			}
 		}

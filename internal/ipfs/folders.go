@@ -143,8 +143,9 @@ type Folders struct {
 
 	// gate is held for reading by all that use db, for writing to replace it.
 	gate    sync.RWMutex
-	db      *nodeDB // nil once closed, or where it could not be built again
+	db      *nodeDB // nil once closed, or where it could not be built anew
 	closed  bool
+	tried   time.Time // to build it anew, and failed
 	damaged atomic.Bool
 
 	records *lru.Cache[comntr.Hash, record]  // of topics
@@ -291,16 +292,16 @@ func (f *Folders) Close() error {
 func (f *Folders) use(fn func() error) error {
 	for try := 0; ; try++ {
 		f.gate.RLock()
-		db := f.db
+		db, closed := f.db, f.closed
 		err := ErrClosed
-		if db != nil {
-			if err = errDamaged; !f.damaged.Load() {
+		if !closed {
+			if err = errDamaged; db != nil && !f.damaged.Load() {
 				err = fn()
 			}
 		}
 		f.gate.RUnlock()
 		switch {
-		case db == nil:
+		case closed:
 			return err
 		case errors.Is(err, errDamaged) || pebble.IsCorruptionError(err):
 			f.damaged.Store(true)
@@ -316,22 +317,32 @@ func (f *Folders) use(fn func() error) error {
 	}
 }
 
-// rebuild replaces a damaged database by an empty one.
+// rebuild replaces a damaged database by an empty one. Where that fails it is
+// tried again when somebody asks, but not at once.
 func (f *Folders) rebuild(db *nodeDB, cause error) error {
 	f.gate.Lock()
 	defer f.gate.Unlock()
-	if f.db != db || !f.damaged.Load() {
+	if f.closed || f.db != db || !f.damaged.Load() {
 		return nil // someone else did
 	}
-	f.log.Error("building the block database anew", "err", cause)
-	f.db = nil
-	if err := errors.Join(db.db.Close(), wipe(f.dir)); err != nil {
-		// Closing a damaged database may fail; what counts is that it is gone.
-		f.log.Warn("closing the damaged block database", "err", err)
+	now := time.Now
+	if db != nil {
+		f.log.Error("building the block database anew", "err", cause)
+		f.db, now = nil, db.now
+		if err := db.db.Close(); err != nil {
+			// Closing a damaged database may fail; what counts is that it is gone.
+			f.log.Warn("closing the damaged block database", "err", err)
+		}
+	} else if time.Since(f.tried) < retryPause {
+		return cause
 	}
-	now := db.now
-	if err := f.open(); err != nil {
-		return err
+	err := wipe(f.dir)
+	if err == nil {
+		err = f.open()
+	}
+	if err != nil {
+		f.tried = time.Now()
+		return fmt.Errorf("build the block database anew: %w", err)
 	}
 	f.db.now = now
 	return nil
@@ -759,8 +770,12 @@ func (f *Folders) block(c cid.Cid) (block []byte, err error) {
 func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error) {
 	var gone *GoneError
 	var damaged, denied error
-	tries := 0
+	var others []comntr.Hash // whose leaves are not c
+	tries, looked := 0, 0
 	err = f.db.places(c, func(topic, comment comntr.Hash) bool {
+		if looked++; slices.Contains(others, comment) {
+			return looked < maxLooked
+		}
 		tries++
 		doc, err := f.src.Read(topic, comment)
 		switch {
@@ -770,6 +785,7 @@ func (f *Folders) leafBlock(c cid.Cid) (block []byte, at comntr.Hash, err error)
 				block, at = b, topic
 				return false
 			}
+			others = append(others, comment)
 		case isGone(err):
 			gone, at = &GoneError{Comments: []comntr.Hash{comment}}, topic
 		case isDenied(err):

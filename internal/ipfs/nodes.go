@@ -84,6 +84,9 @@ const (
 	// hide another's leaf behind maxPlaces of them.
 	leafHash   = 5
 	secretSize = 16
+	// maxLooked is how many places are passed over because another one has shown
+	// that its comment is not the leaf's: that one may stand in any number of topics.
+	maxLooked = 4096
 	// flushPeriod is how often at most Collect has what is in memory written out,
 	// which a crash would lose: who retained a peer's tree may not get it again.
 	flushPeriod = 10 * time.Minute

@@ -102,6 +102,35 @@ func TestSharedHash(t *testing.T) {
 	})
 }
 
+// A comment whose leaf shares the hash of its places with another's may stand in
+// many topics. It is read once, and does not hide the other.
+func TestSharedHashInManyTopics(t *testing.T) {
+	f := open(t, 0)
+	for i := range 100 {
+		f.src.add(comntr.NameHash(fmt.Sprint("topic ", i)), doc(1))
+	}
+	last := comntr.NameHash("the last topic")
+	f.root()
+	f.src.add(last, doc(2))
+	f.topic(last)
+	for v := range comntr.Version(2) {
+		c := v.LeafCID(doc(2))
+		for i := range 100 {
+			if err := f.Misplace(c, comntr.NameHash(fmt.Sprint("topic ", i)), comntr.SumHash(doc(1))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := f.src.reads
+		block, err := f.Block(c)
+		if err != nil || !bytes.Equal(block, v.LeafBlock(doc(2))) {
+			t.Errorf("%s: %v", c, err)
+		}
+		if n := f.src.reads - before; n > 2 {
+			t.Errorf("%d files were read for one leaf", n)
+		}
+	}
+}
+
 // A database of an older format is built again.
 func TestOldFormat(t *testing.T) {
 	topic := comntr.NameHash("topic")

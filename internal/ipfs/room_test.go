@@ -14,6 +14,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/ipfs/go-cid"
+	ipld "github.com/ipfs/go-ipld-format"
 
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/ipfs"
@@ -281,6 +282,25 @@ func TestShare(t *testing.T) {
 		t.Errorf("more than half of what may wait: %v", err)
 	}
 	f.check()
+}
+
+// Whoever asks over bitswap for what the operator denies, and that can be anybody
+// at any rate, is told that it is not here, and the log nothing.
+func TestDeniedOverBitswap(t *testing.T) {
+	f := open(t, 0)
+	topic := comntr.NameHash("topic")
+	f.src.add(topic, doc(1))
+	root := f.topic(topic)
+	for _, denied := range []cid.Cid{comntr.Version(0).LeafCID(doc(1)), root} {
+		f.src.deny(denied, cid.NewCidV1(cid.DagProtobuf, denied.Hash())) // the store denies both forms
+		out := &lines{}
+		if err := ipfs.Get(slog.New(slog.NewTextHandler(out, nil)), denied, f.Folders); !ipld.IsNotFound(err) {
+			t.Errorf("%s: %v", denied, err)
+		}
+		if out.String() != "" {
+			t.Error(out.String())
+		}
+	}
 }
 
 // Bitswap asks closed folders until the node is closed too: that is no fault.

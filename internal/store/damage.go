@@ -72,8 +72,8 @@ func (s *Store) Damage(fn func(topic, comment comntr.Hash) bool) {
 	}
 }
 
-// unreadable tells a file whose bytes the disk no longer gives from one that
-// could not be read just now: it is as good as damaged.
+// unreadable tells a file whose bytes the disk no longer gives, or that is none,
+// from one that could not be read just now: it is as good as damaged.
 func unreadable(err error) bool {
-	return errors.Is(err, syscall.EIO)
+	return errors.Is(err, syscall.EIO) || errors.Is(err, errNoFile)
 }

@@ -91,6 +91,11 @@ func (s *Store) SetDenylist(ctx context.Context, list *comntr.Denylist) error {
 	if before == list.Sum() {
 		return nil
 	}
+	// The committer may have judged something by the old list that is not in the
+	// index yet. It is once this is answered.
+	if _, err := s.submit(ctx, nil); err != nil {
+		return fmt.Errorf("apply the deny list to community %s: %w", s.community, err)
+	}
 	a := denial{s: s, list: list, loosened: before != old.Sum() || list.Loosens(old), counts: make(map[comntr.DenyRule]int)}
 	if err := a.run(ctx); err != nil {
 		return fmt.Errorf("apply the deny list to community %s: %w", s.community, err)

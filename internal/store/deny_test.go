@@ -6,6 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -209,5 +213,79 @@ func TestGiven(t *testing.T) {
 		if err := s.Given(from, func(topic, comment comntr.Hash) error { n++; return nil }); err != nil || n != want {
 			t.Errorf("%s gave %d, want %d: %v", from, n, want, err)
 		}
+	}
+}
+
+// A list comes into force after a comment was judged by the one before it, and
+// before the comment is in the index: it is found all the same.
+func TestDenylistAmidCommit(t *testing.T) {
+	mem := newMem(t)
+	late := doc(t, news, "late")
+	var planning, asked, stopped atomic.Bool
+	judged, goOn := make(chan struct{}), make(chan struct{})
+	s := open(t, data, store.Options{FS: mem}.Slot(func(h comntr.Hash) uint64 {
+		// A new comment's slot is asked for before the list is, and after.
+		if h == late.ID() && planning.Load() && asked.Swap(true) && !stopped.Swap(true) {
+			close(judged)
+			<-goOn
+		}
+		return h.Slot()
+	}))
+	add(t, s, news, "early")
+	planning.Store(true)
+	added := make(chan error)
+	go func() {
+		_, err := s.Add(t.Context(), late, "")
+		added <- err
+	}()
+	<-judged
+	inForce := make(chan error, 1)
+	go func() { inForce <- s.SetDenylist(t.Context(), denylist(t, "comment "+late.ID().String())) }()
+	for s.Counters().Waiting == 0 && len(inForce) == 0 {
+		runtime.Gosched()
+	}
+	close(goOn)
+	if err := <-added; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-inForce; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := mem.Stat(treePath(mem, data, news, late.ID())); err == nil {
+		t.Error("what the list denies is on the disk once the list is in force")
+	}
+	closeStore(t, s)
+	if CheckStore(t, data, mem)[news.String()+"/"+late.ID().String()] {
+		t.Error("it is listed")
+	}
+}
+
+// The file of a comment that was denied could not be unlinked, and is to be when
+// the next checkpoint is made. By then the comment is allowed, and here again.
+func TestUnlinkLaterSpares(t *testing.T) {
+	dir := t.TempDir()
+	f := &faultFS{FS: vfs.Default} // one without syncfs would find that the file is missing
+	s := open(t, dir, store.Options{FS: f})
+	d := doc(t, news, "to and fro")
+	mustAdd(t, s, d)
+	f.set(func(_ int, op string) error {
+		if kind, path, _ := strings.Cut(op, " "); kind == "remove" && path == treePath(vfs.Default, dir, news, d.ID()) {
+			return syscall.EPERM
+		}
+		return nil
+	}, nil)
+	deny(t, s, "comment "+d.ID().String())
+	deny(t, s, "")
+	mustAdd(t, s, d)
+	f.set(nil, nil)
+	if err := s.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Read(news, d.ID()); err != nil {
+		t.Errorf("what was acknowledged: %v", err)
+	}
+	closeStore(t, s)
+	if !CheckStore(t, dir, vfs.Default)[news.String()+"/"+d.ID().String()] {
+		t.Error("what was acknowledged is not listed")
 	}
 }

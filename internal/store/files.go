@@ -105,9 +105,20 @@ func (s *Store) lstat(path string) (os.FileInfo, error) {
 	return s.fs.Stat(path)
 }
 
+// errNoFile is for what other hands put where a file was.
+var errNoFile = errors.New("it is no regular file: move it away")
+
 // readFile reads a file that should have size bytes; of a longer one it
-// returns one byte more.
+// returns one byte more. What is no file is not opened: of a pipe that would wait
+// for ever.
 func (s *Store) readFile(path string, size int64) ([]byte, error) {
+	fi, err := s.lstat(path)
+	if err == nil && !fi.Mode().IsRegular() {
+		err = errNoFile
+	}
+	if err != nil {
+		return nil, err
+	}
 	f, err := s.fs.Open(path)
 	if err != nil {
 		return nil, err

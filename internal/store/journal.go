@@ -159,7 +159,7 @@ func (s *Store) checkpoint() error {
 
 func (s *Store) settle(upTo uint64, rewrite bool, unlinks []key, mtimes map[comntr.Hash]int64) error {
 	for _, k := range unlinks {
-		if err := s.unlink(k); err != nil {
+		if err := s.unlinkLate(k); err != nil {
 			return err
 		}
 	}
@@ -181,6 +181,27 @@ func (s *Store) settle(upTo uint64, rewrite bool, unlinks []key, mtimes map[comn
 	b.Delete(metaKey(metaRewrite), nil)
 	// Not synced: should it be lost, the journal is replayed once more.
 	return b.Commit(pebble.NoSync)
+}
+
+// unlinkLate unlinks what could not be when it was taken away, unless it has come
+// again since.
+func (s *Store) unlinkLate(k key) error {
+	s.tree.Lock()
+	defer s.tree.Unlock()
+	held, err := s.holdsEntry(k)
+	if err != nil || held {
+		return err
+	}
+	return s.unlink(k)
+}
+
+// holdsEntry tells whether the index has a comment's file.
+func (s *Store) holdsEntry(k key) (bool, error) {
+	e, err := s.getEntry(k.topic, k.comment)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && e.held(), err
 }
 
 // recordTimes writes the folders' modification times at which they equal the
@@ -263,11 +284,8 @@ func (s *Store) rewrite(e journalEntry) error {
 	if err := s.fs.MkdirAll(s.topicPath(e.topic), folderMode); err != nil || e.op == opFolder {
 		return err
 	}
-	known, err := s.getEntry(e.topic, e.comment)
-	if errors.Is(err, pebble.ErrNotFound) || err == nil && !known.held() {
-		return nil
-	}
-	if err != nil {
+	held, err := s.holdsEntry(key{e.topic, e.comment})
+	if err != nil || !held {
 		return err
 	}
 	// The folder's time moves, and is not the recorded one any more: the next

@@ -80,10 +80,10 @@ func (a descriptors) move(name, place string) error {
 }
 
 // read reads the beginning of a file of the tree. What stands there may be
-// anything: opening it does not block.
+// anything: opening it does not block, nor does it lead elsewhere.
 func (a descriptors) read(place string, b []byte) (int, error) {
 	fd, err := ignoringEINTR(func() (int, error) {
-		return unix.Openat(int(a.dir.Fd()), place, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		return unix.Openat(int(a.dir.Fd()), place, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	})
 	if err != nil {
 		return 0, &fs.PathError{Op: "open", Path: place, Err: err}

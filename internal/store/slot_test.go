@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -219,4 +220,62 @@ func TestSlotInACommunity(t *testing.T) {
 	expect("the folder taken away", map[comntr.Hash]bool{great: false, small: true})
 	closeStore(t, s)
 	CheckStore(t, dir, vfs.Default)
+}
+
+// A comment loses its slot and gets it back in one commit. Who lists its topic
+// between the commit's being in the index and its being published is told of it:
+// the changes that come later do not name it.
+func TestListingAmidRelist(t *testing.T) {
+	mem := newMem(t)
+	f := &faultFS{FS: mem}
+	first := sign(t, alice, news, comntr.KindComment, comntr.Hash{}, "first")
+	second := sign(t, alice, news, comntr.KindComment, comntr.Hash{}, "second")
+	if first.ID().Compare(second.ID()) < 0 {
+		first, second = second, first
+	}
+	s := open(t, data, store.Options{FS: f}.Slot(func(h comntr.Hash) uint64 {
+		if h == first.ID() || h == second.ID() {
+			return 1
+		}
+		return h.Slot()
+	}))
+	mustAdd(t, s, first)
+	listed := func(since uint64) (upTo uint64, names map[comntr.Hash]bool) {
+		names = map[comntr.Hash]bool{}
+		upTo, err := s.Listing(news, since, func(c comntr.Hash, _ uint64, removed bool) error {
+			names[c] = !removed
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return upTo, names
+	}
+	var upTo uint64
+	var before map[comntr.Hash]bool
+	f.set(func(_ int, op string) error {
+		if strings.HasPrefix(op, "rename ") && before == nil {
+			upTo, before = listed(0)
+		}
+		return nil
+	}, nil)
+	for i, r := range s.AddAll(t.Context(), []*comntr.Document{second, sign(t, alice, news, comntr.KindDelete, second.ID(), "")}, "") {
+		if r.Err != nil {
+			t.Fatal(i, r.Err)
+		}
+	}
+	if len(before) != 1 || !before[first.ID()] {
+		t.Errorf("amid the commit %d are listed, the one of before among them: %v", len(before), before[first.ID()])
+	}
+	_, after := listed(upTo)
+	for c := range after {
+		before[c] = after[c]
+	}
+	if _, whole := listed(0); len(whole) != 2 || !whole[first.ID()] {
+		t.Errorf("%d are listed", len(whole))
+	}
+	if !before[first.ID()] {
+		t.Error("who follows the changes is not told of it")
+	}
+	closeStore(t, s)
 }
