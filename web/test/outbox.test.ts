@@ -1,5 +1,7 @@
 // What waits for a server: where it is shown meanwhile, in what order it goes, and what is taken back.
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { maxWaiting } from "../src/keep/writing.ts";
 import { type Draft, signDraft } from "../src/protocol/build.ts";
@@ -141,5 +143,24 @@ describe("what waits", () => {
     expect(waiting?.id).not.toBe(id);
     expect(list.undo.mock.calls).toEqual([[id]]);
     for (const [key] of await keep.list("outbox")) if (!key.endsWith(waiting?.id ?? "")) await keep.remove("outbox", key);
+  });
+
+  test("and who is told of it are forgotten together: with him goes the thread that he read", async () => {
+    const kept: WeakRef<object>[] = [];
+    const write = async (name: string): Promise<boolean> => {
+      const tell = (): void => undefined;
+      kept.push(new WeakRef(tell));
+      return post(item(name, place("list")), tell, never);
+    };
+    await write("waits");
+    answer = saved;
+    await sendWaiting();
+    await write("goes");
+    answer = refused;
+    await write("is refused");
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    for (let n = 0; n < 3; n++) await new Promise((resolve) => setTimeout(resolve)).then(collect);
+    expect(kept.map((each) => each.deref())).toEqual([undefined, undefined, undefined]);
   });
 });

@@ -98,7 +98,10 @@ const keepItem = (item: Item, instead = item): Promise<void> => inTurn(async (ke
 });
 
 /** An item is gone: a server has it, or it was taken back. */
-const drop = (item: Item, sent: boolean): Promise<void> => inTurn((keep) => forget(keep, item, sent));
+const drop = (item: Item, sent: boolean): Promise<void> => {
+  tells.delete(item.at);
+  return inTurn((keep) => forget(keep, item, sent));
+};
 
 async function forget(keep: Keep, { id, place }: Item, sent: boolean): Promise<void> {
   fates.set(id, sent);
@@ -206,8 +209,8 @@ export async function post(item: Item, tell: Tell, signal: AbortSignal): Promise
 
 /** Keeps a document that is to go later. */
 export async function postLater(item: Item, tell: Tell): Promise<void> {
-  tells.set(item.at, tell);
   await keepItem(item);
+  tells.set(item.at, tell);
   schedule();
 }
 
@@ -257,7 +260,8 @@ async function sendAll(): Promise<void> {
     if (refused !== undefined || due > Date.now() || silent.has(place.community) || underWay.peek().has(at) || !outbox.peek().some((each) => each.id === id)) continue;
     const job = { item };
     // Its writer goes on meanwhile.
-    const tell: Tell = (state) => state.at !== "sending" && state.at !== "working" && tells.get(at)?.(state);
+    const told = tells.get(at);
+    const tell: Tell = (state) => state.at !== "sending" && state.at !== "working" && told?.(state);
     if (!online.peek()) {
       tell({ at: "waits" });
       continue;
