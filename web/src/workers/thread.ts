@@ -8,7 +8,7 @@ import { fromUTF8 } from "../protocol/bytes.ts";
 import { type Checker, makeChecker } from "./check.ts";
 import { type First, readFirst } from "./first.ts";
 import type { FromThread, ToThread } from "./messages.ts";
-import { maxDelegates, openSession, type Session } from "./session.ts";
+import { openSession, type Session } from "./session.ts";
 import { toPlainTree } from "./trees.ts";
 
 interface Scope {
@@ -119,7 +119,7 @@ async function take(message: ToThread): Promise<void> {
     case "apply": return session?.apply();
     case "lists": {
       const { viewOf } = await import("./views.ts");
-      return scope.postMessage({ kind: "lists", session: message.session, filters: (session?.filters() ?? []).map((each) => viewOf(each, maxDelegates)) });
+      return scope.postMessage({ kind: "lists", session: message.session, filters: (session?.filters() ?? []).map(viewOf) });
     }
     case "close":
       session?.close();
