@@ -23,8 +23,9 @@ export interface KeptTopic {
   readonly comments: number;
   readonly bytes: number;
   readonly packs: number;
-  /** The id of a folder all of whose comments are in the packs; empty if none is known. */
+  /** The id of a folder all of whose comments are in the packs, if so many files are; empty if none is known. */
   readonly folder: string;
+  readonly files?: number;
   readonly followed: boolean;
   /** Replies to the reader that he has not seen, by their ids. */
   readonly replies: readonly string[];

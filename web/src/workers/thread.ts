@@ -56,9 +56,9 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
           scope.postMessage({ kind: "full" });
         });
     },
-    keepFolder: (folder) => {
+    keepFolder: (folder, files) => {
       if (quiet) return;
-      writing = writing.then(async () => (keptAll ? changeTopic(await keeping, place, { folder }) : undefined)).catch(() => undefined);
+      writing = writing.then(async () => (keptAll ? changeTopic(await keeping, place, { folder, files }) : undefined)).catch(() => undefined);
     },
     pause,
   });
@@ -66,7 +66,7 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
   const keep = await keeping;
   const before = await keptTopic(keep, place).catch(() => undefined);
   const files = await keptFiles(keep, place).catch(() => []);
-  await opened.restore(files, (before?.visited ?? 0) > 0, before?.folder ?? "");
+  await opened.restore(files, (before?.visited ?? 0) > 0, before?.folder ?? "", before?.files);
   if (!quiet) await changeTopic(keep, place, { visited: Date.now() }).catch(() => undefined);
 }
 
