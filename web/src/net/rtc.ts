@@ -278,7 +278,7 @@ export function portOf(channel: DataChannel, connection: Connection): Port {
  * one of them meant by us and the other one by the server.
  */
 export function fingerprintOf(sdp: string): string {
-  const prints = new Set([...sdp.matchAll(/^a=fingerprint:(\S+) (\S+)\s*$/gm)].map(([, algorithm = "", digits = ""]) => `${algorithm} ${digits}`.toLowerCase()));
+  const prints = new Set([...sdp.matchAll(/^a=fingerprint:(.*)$/gm)].map(([, print = ""]) => print.trimEnd().toLowerCase()));
   const [, hex = ""] = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/.exec([...prints].join()) ?? [];
   if (hex === "") throw new Trouble("no-proof");
   return toHex(fromHex(hex.replaceAll(":", "")));

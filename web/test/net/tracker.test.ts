@@ -211,7 +211,7 @@ describe("session descriptions", () => {
     const line = `a=fingerprint:sha-256 ${print}`;
     expect(fingerprintOf(`v=0\r\n${line}\r\n`)).toBe(Array.from({ length: 32 }, (_, i) => i.toString(16).padStart(2, "0")).join(""));
     expect(fingerprintOf(`${line}\r\n${line.toLowerCase()}\r\n`)).toHaveLength(64);
-    for (const sdp of ["v=0", `${line}\r\n${line.replace("00", "01")}`, line.replace("sha-256", "sha-1"), `${line}:00`]) expect(() => fingerprintOf(sdp)).toThrow();
+    for (const sdp of ["v=0", `${line}\r\n${line.replace("00", "01")}`, line.replace("sha-256", "sha-1"), `${line}:00`, `${line}\r\n${line.replace(" 00", "  01")}`]) expect(() => fingerprintOf(sdp)).toThrow();
   });
 
   test("lose the addresses that a stranger may not name", () => {
