@@ -291,9 +291,10 @@ export function withoutPrivate(sdp: string, allowPrivate: boolean): string {
     .split(/\r?\n/)
     .filter((line) => {
       if (!line.startsWith("a=candidate:") && !line.startsWith("a=remote-candidates:")) return true;
-      const text = line.split(" ")[4] ?? "";
+      // To the letter: where browsers pass over more spaces, what they take for the address would be another field.
+      const [, text = ""] = /^a=candidate:\S+ \d+ \S+ \d+ (\S+) /.exec(line) ?? [];
       const address = text.includes(":") ? parse6(text) : parseAddress(text);
-      return line.startsWith("a=candidate:") && address !== undefined && isPublic(address);
+      return address !== undefined && isPublic(address);
     })
     .join("\r\n");
 }
