@@ -95,6 +95,8 @@ export async function forgetTopics(keep: Keep): Promise<void> {
     await keep.remove("topics", placeText(place));
     if (followed) await changeTopic(keep, place, { name, followed });
   }
+  // What was looked at on the desk, too: desk.ts.
+  for (const [key] of await keep.list("packs")) await keep.remove("packs", key);
 }
 
 /**
