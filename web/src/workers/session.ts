@@ -341,9 +341,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     const all = reading.lists.length === 0 ? [] : [...listDocuments.values(), ...documents.values()];
     filters = reading.lists.map((list) => readFilter(list, all, now(), maxDelegates));
     // Of a filter, and not of what is posted to a list: anybody may post there, and would have others read for him.
-    for (const { list, delegates } of filters) {
-      if (delegates.length > 0) tell({ kind: "delegates", list, places: delegates.map((each) => each.place) });
-    }
+    tell({ kind: "delegates", places: filters.flatMap(({ delegates }) => delegates.map((each) => each.place)) });
   }
 
   /** Folds what is verified and sends what changed. */
