@@ -158,6 +158,7 @@ describe.each<[string, () => Promise<Keep>]>([
     await keepWaiting(keep, news, "first", { bytes: utf8("d"), at: 1, due: 0 });
     for (const place of [news, gifs]) await addFiles(keep, place, [utf8("one")]);
     await changeTopic(keep, news, { name: "/r/news", visited: 5, comments: 3, followed: true, replies: ["x"] });
+    await keep.put("packs", `seen/${placeText(gifs)}`, "0123456789abcdef");
     await forgetTopics(keep);
     expect(await keptTopics(keep)).toMatchObject([[news, { name: "/r/news", followed: true, visited: 0, comments: 0, bytes: 0, replies: [] }]]);
     expect(await keep.list("packs")).toEqual([]);

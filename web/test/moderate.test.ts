@@ -112,7 +112,7 @@ describe("what a list says", () => {
     if (isRefusal(made)) throw new Error(made.code);
     return made;
   }
-  const of = (...documents: Document[]): FilterView => viewOf(readFilter(place, documents, Date.parse("2026-11-26T12:00:00Z")), 1);
+  const of = (...documents: Document[]): FilterView => viewOf(readFilter(place, documents, Date.parse("2026-11-26T12:00:00Z"), 1));
   const b = hashOfName("b");
 
   test("the owner's word stands before a delegate's yes, and a delegate's no is none", () => {

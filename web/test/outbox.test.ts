@@ -1,7 +1,14 @@
 // What waits for a server: where it is shown meanwhile, in what order it goes, and what is taken back.
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { maxWaiting } from "../src/keep/writing.ts";
+import { type Draft, signDraft } from "../src/protocol/build.ts";
+import { toHex } from "../src/protocol/bytes.ts";
+import type { Document } from "../src/protocol/document.ts";
 import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
+import { publicKey } from "../src/protocol/signature.ts";
 import type { PostOutcome } from "../src/net/net.ts";
 import { signal } from "../src/state/signals.ts";
 
@@ -24,12 +31,16 @@ vi.mock("../src/state/page.ts", async () => {
   };
 });
 vi.mock("../src/ui/app.tsx", () => ({ current }));
-vi.mock("../src/state/me.ts", () => ({ lists, people: signal([]) }));
-vi.mock("../src/workers/working.ts", () => ({ payWork: vi.fn() }));
+vi.mock("../src/state/me.ts", () => ({ lists, people: signal([me]) }));
+vi.mock("../src/workers/working.ts", () => ({ payWork: async (_: unknown, tell: (tried: number) => void) => (tell(1), "1") }));
 vi.stubGlobal("navigator", {});
 const current = signal<unknown>(undefined);
 const lists = signal<readonly { place: Place }[]>([]);
 
+const seed = new Uint8Array(32).fill(1);
+const me = { key: toHex(publicKey(seed)), kept: { seed, name: "", made: 0, saved: true } };
+
+const { keeping } = await import("../src/state/page.ts");
 const { outbox, post, sendWaiting, showIn, takeBack } = await import("../src/state/outbox.ts");
 
 const place = (name: string): Place => ({ community: hashOfName("reddit"), topic: hashOfName(name) });
@@ -99,5 +110,57 @@ describe("what waits", () => {
     expect(list.undo.mock.calls).toEqual([[hashOfName("regretted")], [hashOfName("unwanted")]]);
     expect(list.sent).not.toHaveBeenCalled();
     expect(outbox.value).toEqual([]);
+  });
+
+  test("is kept at every moment while work makes another document of it", async () => {
+    const draft: Draft = { place: place("list"), date: new Date(0), body: "dear" };
+    const { id, bytes } = signDraft(draft, seed) as Document;
+    const keep = await keeping;
+    // As many as may wait do: that is no reason to lose one.
+    for (let i = 1; i < maxWaiting; i++) await keep.put("outbox", `${place("other").community}/${place("other").topic}/${hashOfName(`${i}`)}`, { bytes: new Uint8Array(1), at: -i, due: Number.MAX_SAFE_INTEGER });
+    let least = Number.POSITIVE_INFINITY;
+    const count = async (): Promise<void> => {
+      least = Math.min(least, (await keep.list("outbox")).length);
+    };
+    const { put, remove } = keep;
+    const spies = [
+      vi.spyOn(keep, "put").mockImplementation((...all) => put(...all).then(count)),
+      vi.spyOn(keep, "remove").mockImplementation((...all) => remove(...all).then(count)),
+    ];
+    const list = view();
+    showIn(place("list"), list);
+    answer = { ...refused, code: "work-needed", work: 1 } as PostOutcome;
+    const told = vi.fn((state: { at: string }) => {
+      // What is asked for is paid once; then nobody answers.
+      if (state.at === "working") answer = undefined;
+    });
+    expect(await post({ ...item("", place("list")), id, bytes, draft, key: me.key }, told, never)).toBe(true);
+    expect(told).toHaveBeenLastCalledWith({ at: "waits" });
+    for (const spy of spies) spy.mockRestore();
+    expect(least).toBe(maxWaiting);
+    const [waiting, ...others] = outbox.value.filter(({ at: when }) => when > 0);
+    expect(others).toEqual([]);
+    expect(waiting?.id).not.toBe(id);
+    expect(list.undo.mock.calls).toEqual([[id]]);
+    for (const [key] of await keep.list("outbox")) if (!key.endsWith(waiting?.id ?? "")) await keep.remove("outbox", key);
+  });
+
+  test("and who is told of it are forgotten together: with him goes the thread that he read", async () => {
+    const kept: WeakRef<object>[] = [];
+    const write = async (name: string): Promise<boolean> => {
+      const tell = (): void => undefined;
+      kept.push(new WeakRef(tell));
+      return post(item(name, place("list")), tell, never);
+    };
+    await write("waits");
+    answer = saved;
+    await sendWaiting();
+    await write("goes");
+    answer = refused;
+    await write("is refused");
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    for (let n = 0; n < 3; n++) await new Promise((resolve) => setTimeout(resolve)).then(collect);
+    expect(kept.map((each) => each.deref())).toEqual([undefined, undefined, undefined]);
   });
 });

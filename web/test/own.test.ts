@@ -34,6 +34,8 @@ test.each<[string, RequestMode, string | undefined]>([
   [`${here}${dir}/../main.js`, "cors", undefined],
   [`${here}${dir}/a/main.js`, "cors", undefined],
   [`${here}${dir}/`, "navigate", undefined],
+  // Each would be one more that is kept.
+  [`${here}${dir}/main.js?1`, "navigate", undefined],
   [`${here}0123456789AB/main.js`, "cors", undefined],
   // Other pages, other hosts.
   ["https://example.org/", "navigate", undefined],

@@ -395,7 +395,10 @@ describe("lists", () => {
     session.live();
     await until(() => screen.facts?.unverified === 0 && screen.told.some(({ kind }) => kind === "delegates"));
     const places = screen.told.flatMap((message) => (message.kind === "delegates" ? [message.places] : [])).at(-1);
-    expect(places?.map(({ topic }) => topic)).toEqual(tags.map((tag) => listOf(2, tag).topic).sort().slice(0, maxDelegates));
+    const heard = tags.map((tag) => listOf(2, tag).topic).sort().slice(0, maxDelegates);
+    expect(places?.map(({ topic }) => topic)).toEqual(heard);
+    // All documents are looked through for each that is heard: an owner with thousands would have the worker do nothing else.
+    expect(session.filters().map(({ delegates, unheard }) => [delegates.map(({ place: { topic } }) => topic), unheard])).toEqual([[heard, 4]]);
   });
 
   test("what one pins comes first when it is read right after the thread, and not once he reads on or later", async () => {

@@ -23,8 +23,9 @@ export interface KeptTopic {
   readonly comments: number;
   readonly bytes: number;
   readonly packs: number;
-  /** The id of a folder all of whose comments are in the packs; empty if none is known. */
+  /** The id of a folder all of whose comments are in the packs, if so many files are; empty if none is known. */
   readonly folder: string;
+  readonly files?: number;
   readonly followed: boolean;
   /** Replies to the reader that he has not seen, by their ids. */
   readonly replies: readonly string[];
@@ -94,6 +95,8 @@ export async function forgetTopics(keep: Keep): Promise<void> {
     await keep.remove("topics", placeText(place));
     if (followed) await changeTopic(keep, place, { name, followed });
   }
+  // What was looked at on the desk, too: desk.ts.
+  for (const [key] of await keep.list("packs")) await keep.remove("packs", key);
 }
 
 /**

@@ -45,10 +45,10 @@ export interface Waiting {
 /** As much waits as may. */
 export class Full extends Error {}
 
-/** Keeps one, new or changed. */
-export async function keepWaiting(keep: Keep, place: Place, id: string, waiting: Waiting): Promise<void> {
+/** Keeps one, new or changed; instead: one that goes then, and does not count. */
+export async function keepWaiting(keep: Keep, place: Place, id: string, waiting: Waiting, instead = id): Promise<void> {
   const key = `${placeText(place)}/${id}`;
-  const others = (await keep.list("outbox")).filter(([each]) => each !== key);
+  const others = (await keep.list("outbox")).filter(([each]) => each !== key && !each.endsWith(`/${instead}`));
   const bytes = others.reduce((sum, [, each]) => sum + (each as Waiting).bytes.length, waiting.bytes.length);
   if (others.length >= maxWaiting || bytes > maxWaitingBytes) throw new Full(`${others.length} posts wait already`);
   await keep.put("outbox", key, waiting);

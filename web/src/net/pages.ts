@@ -135,8 +135,10 @@ export function openPages({ place, reading, ways, trackers, account = (shared ??
     const page: Page = { key, line, network: host === undefined ? key : networkOf(host), gone: end.signal, end, restUntil: 0, took: 0 };
     pages = [...pages, page];
     line.closed?.addEventListener("abort", () => leave(page, line.closed?.reason));
-    setTimeout(() => {
-      if (isWhole || pages.length <= enough || !pages.includes(page)) return;
+    setTimeout(function look() {
+      if (isWhole || !pages.includes(page)) return;
+      // Others may come yet.
+      if (pages.length <= enough) return void setTimeout(look, patienceMillis);
       bar(page);
       leave(page, new Trouble("timeout"));
     }, patienceMillis);

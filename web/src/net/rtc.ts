@@ -278,7 +278,7 @@ export function portOf(channel: DataChannel, connection: Connection): Port {
  * one of them meant by us and the other one by the server.
  */
 export function fingerprintOf(sdp: string): string {
-  const prints = new Set([...sdp.matchAll(/^a=fingerprint:(\S+) (\S+)\s*$/gm)].map(([, algorithm = "", digits = ""]) => `${algorithm} ${digits}`.toLowerCase()));
+  const prints = new Set([...sdp.matchAll(/^a=fingerprint:(.*)$/gm)].map(([, print = ""]) => print.trimEnd().toLowerCase()));
   const [, hex = ""] = /^sha-256 ((?:[0-9a-f]{2}:){31}[0-9a-f]{2})$/.exec([...prints].join()) ?? [];
   if (hex === "") throw new Trouble("no-proof");
   return toHex(fromHex(hex.replaceAll(":", "")));
@@ -291,9 +291,10 @@ export function withoutPrivate(sdp: string, allowPrivate: boolean): string {
     .split(/\r?\n/)
     .filter((line) => {
       if (!line.startsWith("a=candidate:") && !line.startsWith("a=remote-candidates:")) return true;
-      const text = line.split(" ")[4] ?? "";
+      // To the letter: where browsers pass over more spaces, what they take for the address would be another field.
+      const [, text = ""] = /^a=candidate:\S+ \d+ \S+ \d+ (\S+) /.exec(line) ?? [];
       const address = text.includes(":") ? parse6(text) : parseAddress(text);
-      return line.startsWith("a=candidate:") && address !== undefined && isPublic(address);
+      return address !== undefined && isPublic(address);
     })
     .join("\r\n");
 }

@@ -2,7 +2,7 @@
 // follows from its owner's key, so nobody else's acts are heard in it.
 
 import type { Document } from "./document.ts";
-import { compare, type Hash, type Place, placeText } from "./hash.ts";
+import { type Hash, type Place, placeText } from "./hash.ts";
 import { type Kind, kindOf, listTopic, moderation, tagOf, targetKeyOf, targetOf, targetTagOf, type Yes } from "./kinds.ts";
 import { isNewer, living } from "./living.ts";
 
@@ -27,6 +27,8 @@ export interface Filter {
   readonly owner: List;
   /** Sorted by place. */
   readonly delegates: readonly List[];
+  /** Delegates beyond those that are heard. */
+  readonly unheard: number;
 }
 
 /** What a filter says in all, as in testdata/vectors/filters.json; what is empty is absent. */
@@ -50,19 +52,20 @@ const answers = new Map<Kind | "unknown", { readonly about: Yes; readonly yes: b
   ]),
 );
 
-/** The filter of the list at a place. documents: those of the list and of its delegates' lists, in any order. */
-export function readFilter(list: Place, documents: Iterable<Document>, now: number): Filter {
+/**
+ * The filter of the list at a place. documents: those of the list and of its delegates' lists, in any order. most: delegates
+ * that are heard, since all documents are looked through for each.
+ */
+export function readFilter(list: Place, documents: Iterable<Document>, now: number, most = Number.POSITIVE_INFINITY): Filter {
   const all = [...documents];
   const owner = readList(list, all, now);
-  const delegates: List[] = [];
+  const topics: Hash[] = [];
   for (const [thing, { yes }] of owner.words.delegate) {
-    const [key, tag] = [thing.slice(0, 64), thing.slice(65)];
-    const topic = listTopic(key, tag);
-    if (!yes || topic === list.topic) continue;
-    delegates.push(readList({ community: list.community, topic }, all, now));
+    const topic = listTopic(thing.slice(0, 64), thing.slice(65));
+    if (yes && topic !== list.topic) topics.push(topic);
   }
-  delegates.sort((a, b) => compare(a.place.topic, b.place.topic));
-  return { list, owner, delegates };
+  const delegates = topics.sort().slice(0, most).map((topic) => readList({ community: list.community, topic }, all, now));
+  return { list, owner, delegates, unheard: topics.length - delegates.length };
 }
 
 function readList(place: Place, documents: Iterable<Document>, now: number): List {

@@ -7,6 +7,7 @@ import { hashOfPart } from "../route.ts";
 import type { FilterView } from "../workers/messages.ts";
 import { openQuiet, type Quiet, readAgain } from "./rounds.ts";
 import { type Signal, signal } from "./signals.ts";
+import { stopReading } from "./topic.ts";
 
 export interface ListName {
   readonly place: Place;
@@ -66,7 +67,10 @@ export function openList(place: Place): OpenList {
   let isLive = false;
   const quiet = openQuiet(place, { lists: [place] }, (message) => {
     if (message.kind === "held") read(place);
-    if (message.kind === "delegates") message.places.forEach(read);
+    if (message.kind === "delegates") {
+      stopReading(stops, [place, ...message.places]);
+      message.places.forEach(read);
+    }
     if (message.kind === "thread") {
       all = message.facts.unverified === 0;
       quiet.ask("lists");
@@ -88,7 +92,7 @@ export function openList(place: Place): OpenList {
     ...quiet, view, heard,
     close() {
       clearTimeout(timer);
-      for (const stop of stops.values()) stop();
+      stopReading(stops, []);
       quiet.close();
     },
   };

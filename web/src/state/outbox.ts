@@ -83,27 +83,33 @@ const load = (): Promise<void> => inTurn(async (keep) => {
   outbox.value = byTime([...all, ...outbox.peek().filter(({ id }) => loose.has(id))]);
 });
 
-/** Keeps an item, new or changed. Throws Full where as much waits as may. */
-const keepItem = (item: Item): Promise<void> => inTurn(async (keep) => {
+/** Keeps an item, new or changed, and then no more the one that it is instead of. Throws Full where as much waits as may. */
+const keepItem = (item: Item, instead = item): Promise<void> => inTurn(async (keep) => {
   startOutbox();
   const { id, place, ...waiting } = item;
-  await keepWaiting(keep, place, id, waiting).catch((error: unknown) => {
+  await keepWaiting(keep, place, id, waiting, instead.id).catch((error: unknown) => {
     if (error instanceof Full) throw error;
     loose.add(id);
     sayFull();
   });
+  if (instead.id !== id) await forget(keep, instead, false);
   outbox.value = byTime([...outbox.peek().filter((each) => each.id !== id), item]);
   others?.postMessage({ id });
 });
 
 /** An item is gone: a server has it, or it was taken back. */
-const drop = ({ id, place }: Item, sent: boolean): Promise<void> => inTurn(async (keep) => {
+const drop = (item: Item, sent: boolean): Promise<void> => {
+  tells.delete(item.at);
+  return inTurn((keep) => forget(keep, item, sent));
+};
+
+async function forget(keep: Keep, { id, place }: Item, sent: boolean): Promise<void> {
   fates.set(id, sent);
   loose.delete(id);
   await dropWaiting(keep, place, id).catch(() => undefined);
   outbox.value = outbox.peek().filter((each) => each.id !== id);
   others?.postMessage({ id, sent });
-});
+}
 
 /** No other tab does the same meanwhile, where browsers can tell; undefined if one does and it is not to be waited for. */
 async function alone<T>(name: string, wait: boolean, act: () => Promise<T>): Promise<T | undefined> {
@@ -126,9 +132,9 @@ async function sendItem(job: { item: Item }, tell: Tell, signal: AbortSignal): P
     const author = people.peek().find(({ key }) => key === item.key);
     if (bits > 0 && bits <= maxFreeWork && round < 3 && item.draft !== undefined && author !== undefined) {
       const { id, bytes } = await sign(item.draft, author, bits, tell, signal);
-      job.item = { ...item, id, bytes };
-      await drop(item, false);
-      await keepItem(job.item);
+      const next = { ...item, id, bytes };
+      await keepItem(next, item);
+      job.item = next;
       continue;
     }
     const { code, detail, retryAfter } = refused.find((each) => !away.includes(each.code)) ?? { code: "no-server", detail: "", retryAfter: 0 };
@@ -203,8 +209,8 @@ export async function post(item: Item, tell: Tell, signal: AbortSignal): Promise
 
 /** Keeps a document that is to go later. */
 export async function postLater(item: Item, tell: Tell): Promise<void> {
-  tells.set(item.at, tell);
   await keepItem(item);
+  tells.set(item.at, tell);
   schedule();
 }
 
@@ -254,7 +260,8 @@ async function sendAll(): Promise<void> {
     if (refused !== undefined || due > Date.now() || silent.has(place.community) || underWay.peek().has(at) || !outbox.peek().some((each) => each.id === id)) continue;
     const job = { item };
     // Its writer goes on meanwhile.
-    const tell: Tell = (state) => state.at !== "sending" && state.at !== "working" && tells.get(at)?.(state);
+    const told = tells.get(at);
+    const tell: Tell = (state) => state.at !== "sending" && state.at !== "working" && told?.(state);
     if (!online.peek()) {
       tell({ at: "waits" });
       continue;

@@ -72,6 +72,16 @@ export interface Topic {
   close(): void;
 }
 
+/** Ends the reading of places but those that are wanted. */
+export function stopReading(stops: Map<string, () => void>, wanted: readonly Place[]): void {
+  const names = wanted.map(placeText);
+  for (const [name, stop] of stops) {
+    if (names.includes(name)) continue;
+    stop();
+    stops.delete(name);
+  }
+}
+
 export function openTopic(place: Place, knownName: string): Topic {
   const name = signal(knownName);
   const facts = signal<ThreadFacts>(noFacts);
@@ -105,7 +115,7 @@ export function openTopic(place: Place, knownName: string): Topic {
     lists: lists.value.map((list) => list.place),
     showHidden: showHidden.value,
   });
-  const stopReading = effect(() => {
+  const stopSaying = effect(() => {
     const now = reading();
     channel.send(!opened ? { kind: "open", session, place, reading: now, quiet: false } : { kind: "reading", session, reading: now });
     opened = true;
@@ -113,7 +123,7 @@ export function openTopic(place: Place, knownName: string): Topic {
   const stopLists = effect(() => {
     const used = net.value === undefined ? [] : lists.value;
     // A list that is off asks nobody, and neither do its delegates'.
-    stopReadingLists();
+    stopReading(listReaders, []);
     for (const { place: list } of used) void readList(list);
   });
 
@@ -125,11 +135,6 @@ export function openTopic(place: Place, knownName: string): Topic {
     listReaders.set(key, waits);
     const { readAgain } = await import("./rounds.ts");
     if (listReaders.get(key) === waits) listReaders.set(key, readAgain(where, (files, server) => sendFiles(files, server, where)));
-  }
-
-  function stopReadingLists(): void {
-    for (const stop of listReaders.values()) stop();
-    listReaders.clear();
   }
 
   function sendFiles(files: readonly File[], server: string, list?: Place): void {
@@ -173,6 +178,8 @@ export function openTopic(place: Place, knownName: string): Topic {
         void draw(message.section.key, message.section.rows);
         return;
       case "delegates":
+        // Whom an owner dismissed nobody hears: else one who goes on naming others would have ever more read.
+        stopReading(listReaders, [...lists.peek().map((list) => list.place), ...message.places]);
         for (const where of message.places) void readList(where);
         return;
       case "lists":
@@ -257,7 +264,7 @@ export function openTopic(place: Place, knownName: string): Topic {
       }, here.folder === "" ? undefined : here.folder),
     );
   });
-  const stops = [stopReading, stopLists, stopStarting];
+  const stops = [stopSaying, stopLists, stopStarting];
 
   // What is kept is asked for first, unless there can be nothing: a database that is new takes its time.
   if (isFirstVisit()) void lookFirst();
@@ -285,7 +292,7 @@ export function openTopic(place: Place, knownName: string): Topic {
       closed = true;
       for (const stop of stops) stop();
       for (const reader of readers) reader.close();
-      stopReadingLists();
+      stopReading(listReaders, []);
       channel.send({ kind: "close", session });
       channel.close();
       const [known, comments] = [name.peek(), facts.peek().total];

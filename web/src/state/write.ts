@@ -147,15 +147,20 @@ export async function remove(topic: Topic, row: Row, failed: () => void): Promis
   };
   const due = Date.now() + undoMillis;
   topic.going.value = new Map(topic.going.peek()).set(row.id, due);
-  const item = await itemOf(draftOf(topic, who, said), who, 0, due, () => undefined, new AbortController().signal);
-  // Undone while it was paid for.
-  if (!topic.going.peek().has(row.id)) return;
-  let isTold = false;
-  await postLater(item, ({ at }) => {
-    if (at === "saved" || isTold) return;
-    isTold = true;
-    failed();
-  });
+  try {
+    const item = await itemOf(draftOf(topic, who, said), who, 0, due, () => undefined, new AbortController().signal);
+    // Undone while it was paid for.
+    if (!topic.going.peek().has(row.id)) return;
+    let isTold = false;
+    await postLater(item, ({ at }) => {
+      if (at === "saved" || isTold) return;
+      isTold = true;
+      failed();
+    });
+  } catch (error) {
+    await undoRemove(topic, row.id);
+    throw error;
+  }
 }
 
 export async function undoRemove(topic: Topic, id: Hash): Promise<void> {

@@ -65,7 +65,7 @@ function itemsOf(topic: Topic, row: Row): Item[] {
   add(true, t.collapse, () => toggleCollapsed(topic, row.id, true));
   add(owner !== undefined && !shared, t.edit, () => (composing.value = { kind: "edit", row }));
   add(owner !== undefined && !shared, t.remove, () => {
-    void remove(topic, row, () => tell({ text: compose.deleteFailed, lasts: 6000 }));
+    void remove(topic, row, () => tell({ text: compose.deleteFailed, lasts: 6000 })).catch(() => tell({ text: compose.failed, lasts: 6000 }));
     requestAnimationFrame(() => document.querySelector<HTMLElement>(`#c-${CSS.escape(row.id)} [data-act=undo]`)?.focus());
   });
   const { key } = row;

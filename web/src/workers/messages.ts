@@ -153,8 +153,8 @@ export type FromThread =
   /** order: the keys of all sections; changed: those whose rows follow or were never sent. */
   | { readonly kind: "thread"; readonly session: number; readonly facts: ThreadFacts; readonly order: readonly string[] }
   | { readonly kind: "section"; readonly session: number; readonly section: Section }
-  /** Other places whose documents a list needs. */
-  | { readonly kind: "delegates"; readonly session: number; readonly list: Place; readonly places: readonly Place[] }
+  /** All other places whose documents the lists need now. */
+  | { readonly kind: "delegates"; readonly session: number; readonly places: readonly Place[] }
   | { readonly kind: "lists"; readonly session: number; readonly filters: readonly FilterView[] }
   | { readonly kind: "refused"; readonly session: number; readonly server: string; readonly count: number }
   | { readonly kind: "found"; readonly session: number; readonly found: readonly Found[]; readonly done: boolean }

@@ -11,5 +11,6 @@ export function ownFile(scope: string, { method, mode, url }: Pick<Request, "met
   // A server's "/" is the page for who goes there, and a folder for who asks for one.
   if (name === "" || name === "index.html") return mode === "navigate" ? "index" : undefined;
   if (name === "config.json") return "config";
-  return /^[0-9a-f]{12}\/[a-z-]+\.[a-z]+$/.test(name) ? "script" : undefined;
+  // To the letter: it is kept as it was asked for, and anybody may lead here with as many queries as he likes.
+  return /^[0-9a-f]{12}\/[a-z-]+\.[a-z]+$/.test(url.slice(scope.length)) ? "script" : undefined;
 }

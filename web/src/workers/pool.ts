@@ -67,6 +67,8 @@ export function openChannel(listener: (message: FromThread) => void): {
 
 /** A text's lexing may take so long. */
 export const markdownMillis = 100;
+/** The worker for it may take so long to come. */
+export const comeMillis = 10_000;
 /** Texts sent at once. */
 const maxSent = 64;
 /** Trees that are remembered, for what is drawn again. */
@@ -125,6 +127,7 @@ function sendMore(): void {
       sendMore();
     };
     worker.onerror = () => giveUp();
+    timer = setTimeout(giveUp, comeMillis);
   }
   if (!ready) return;
   if (sent.size === 0 && waiting.length > 0) {
@@ -139,8 +142,11 @@ function sendMore(): void {
 
 /** The first text that was not answered took too long. A worker cannot be interrupted, only ended. */
 function giveUp(): void {
+  clearTimeout(timer);
   markdown?.terminate();
   markdown = undefined;
+  // One that did not come, as from a host that is gone or has another version by now, would not come at once if asked again.
+  if (!ready) for (const { done } of waiting.splice(0)) done(undefined);
   ready = false;
   const [guilty, ...others] = [...sent.values()];
   sent.clear();

@@ -56,8 +56,8 @@ export interface SessionDeps {
   readonly tell: (message: SessionMessage, transfer?: Transferable[]) => void;
   /** Keeps verified files, or all that are left after a removal. */
   readonly keepFiles: (files: readonly Uint8Array[], all: boolean) => void;
-  /** Remembers a folder all of whose files were kept before. */
-  readonly keepFolder: (id: string) => void;
+  /** Remembers a folder all of whose files were kept before, and how many files there are. */
+  readonly keepFolder: (id: string, files: number) => void;
   /** Lets other messages be read. */
   readonly pause: () => Promise<void>;
 }
@@ -75,8 +75,8 @@ interface Unverified {
 
 export interface Session {
   readonly place: Place;
-  /** Files that are kept: verified before. visited: whether the reader was here before; folder: one that they are all of. */
-  restore(files: readonly Uint8Array[], visited: boolean, folder: string): Promise<void>;
+  /** Files that are kept: verified before. visited: whether the reader was here before; folder: one that so many are all of. */
+  restore(files: readonly Uint8Array[], visited: boolean, folder: string, least?: number): Promise<void>;
   /** ids: see messages.ts. */
   files(files: readonly Uint8Array[], server: string, list?: Place, ids?: readonly (Hash | undefined)[]): Promise<void>;
   own(bytes: Uint8Array, list?: Place): Promise<void>;
@@ -339,11 +339,9 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   function readLists(): void {
     // A topic may be a list itself.
     const all = reading.lists.length === 0 ? [] : [...listDocuments.values(), ...documents.values()];
-    filters = reading.lists.map((list) => readFilter(list, all, now()));
+    filters = reading.lists.map((list) => readFilter(list, all, now(), maxDelegates));
     // Of a filter, and not of what is posted to a list: anybody may post there, and would have others read for him.
-    for (const { list, delegates } of filters) {
-      if (delegates.length > 0) tell({ kind: "delegates", list, places: delegates.slice(0, maxDelegates).map((each) => each.place) });
-    }
+    tell({ kind: "delegates", places: filters.flatMap(({ delegates }) => delegates.map((each) => each.place)) });
   }
 
   /** Folds what is verified and sends what changed. */
@@ -512,7 +510,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       toKeep = [];
     }
     if (folderId !== undefined && isWhole && unverified.size === 0 && toKeep.length === 0) {
-      keepFolder(folderId);
+      keepFolder(folderId, documents.size - held.size);
       folderId = undefined;
     }
   }
@@ -538,7 +536,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   }
   return {
     place,
-    async restore(files, wasHere, folder) {
+    async restore(files, wasHere, folder, least = 0) {
       visited = wasHere;
       for (const bytes of files) {
         const parsed = await parse(bytes, place);
@@ -548,7 +546,8 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       }
       kept = documents.size;
       if (kept > 0) isEarly = false;
-      tell({ kind: "held", ids: [...documents.keys()], folder });
+      // A tab that was closed while it wrote, or another one that wrote meanwhile, may have cost some: they are brought again.
+      tell({ kind: "held", ids: [...documents.keys()], folder: kept < least ? "" : folder });
       if (documents.size > 0) draw();
     },
     async files(files, server, list, ids = []) {

@@ -8,7 +8,7 @@ import { fromUTF8 } from "../protocol/bytes.ts";
 import { type Checker, makeChecker } from "./check.ts";
 import { type First, readFirst } from "./first.ts";
 import type { FromThread, ToThread } from "./messages.ts";
-import { maxDelegates, openSession, type Session } from "./session.ts";
+import { openSession, type Session } from "./session.ts";
 import { toPlainTree } from "./trees.ts";
 
 interface Scope {
@@ -56,9 +56,9 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
           scope.postMessage({ kind: "full" });
         });
     },
-    keepFolder: (folder) => {
+    keepFolder: (folder, files) => {
       if (quiet) return;
-      writing = writing.then(async () => (keptAll ? changeTopic(await keeping, place, { folder }) : undefined)).catch(() => undefined);
+      writing = writing.then(async () => (keptAll ? changeTopic(await keeping, place, { folder, files }) : undefined)).catch(() => undefined);
     },
     pause,
   });
@@ -66,7 +66,7 @@ async function open({ session, place, reading, quiet }: Extract<ToThread, { kind
   const keep = await keeping;
   const before = await keptTopic(keep, place).catch(() => undefined);
   const files = await keptFiles(keep, place).catch(() => []);
-  await opened.restore(files, (before?.visited ?? 0) > 0, before?.folder ?? "");
+  await opened.restore(files, (before?.visited ?? 0) > 0, before?.folder ?? "", before?.files);
   if (!quiet) await changeTopic(keep, place, { visited: Date.now() }).catch(() => undefined);
 }
 
@@ -119,7 +119,7 @@ async function take(message: ToThread): Promise<void> {
     case "apply": return session?.apply();
     case "lists": {
       const { viewOf } = await import("./views.ts");
-      return scope.postMessage({ kind: "lists", session: message.session, filters: (session?.filters() ?? []).map((each) => viewOf(each, maxDelegates)) });
+      return scope.postMessage({ kind: "lists", session: message.session, filters: (session?.filters() ?? []).map(viewOf) });
     }
     case "close":
       session?.close();

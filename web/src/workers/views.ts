@@ -4,8 +4,7 @@ import type { Filter } from "../protocol/filter.ts";
 import type { Yes } from "../protocol/kinds.ts";
 import type { FilterView } from "./messages.ts";
 
-/** most: delegates that are heard. */
-export function viewOf({ owner, delegates }: Filter, most: number): FilterView {
+export function viewOf({ owner, delegates, unheard }: Filter): FilterView {
   const { key, tag, words } = owner;
   const own = new Map<string, { yes: boolean; date: string }>();
   const theirs = new Map<string, string>();
@@ -19,5 +18,5 @@ export function viewOf({ owner, delegates }: Filter, most: number): FilterView {
       }
     }
   }
-  return { ...(key !== undefined && tag !== undefined ? { key, tag } : {}), own, theirs, unheard: Math.max(0, delegates.length - most) };
+  return { ...(key !== undefined && tag !== undefined ? { key, tag } : {}), own, theirs, unheard };
 }

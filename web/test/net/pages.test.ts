@@ -7,7 +7,7 @@ import type { Reading, ReadState, Whole } from "../../src/net/net.ts";
 import { idleEnough, infohashOf, maxOnTheirWay, maxPages, maxReaders, openPages, type Pages, type PagesHost, type PagesView, patienceMillis } from "../../src/net/pages.ts";
 import type { Connection, DataChannel, PeerConnection } from "../../src/net/rtc.ts";
 import { enough } from "../../src/net/servers.ts";
-import { fromBinary } from "../../src/net/wire.ts";
+import { frameTypes, fromBinary, writeFrame } from "../../src/net/wire.ts";
 import { concat, fromUTF8, toHex, utf8 } from "../../src/protocol/bytes.ts";
 import { cidText } from "../../src/protocol/cid.ts";
 import { type Hash, hashOfName, type Place } from "../../src/protocol/hash.ts";
@@ -405,6 +405,44 @@ describe("a reader without servers", () => {
     await comes(() => bob.view()?.pages === maxPages);
     await pass(150_000);
     expect(bob.view()?.pages).toBeLessThanOrEqual(maxPages - enough);
+  });
+
+  test("waits not for ever for pages that go on bringing next to nothing, once there is another", async () => {
+    vi.stubGlobal("DecompressionStream", class extends TransformStream { constructor() { super(); } });
+    const car = async ({ id, names }: Whole) => concat(carOf(texts.map(utf8), id, names) ?? []);
+    const texts = Array.from({ length: 50 }, (_, n) => `Comment ${n}.`);
+    for (let n = 0; n < enough; n++) {
+      const Slow = class extends Peer {
+        constructor() {
+          super(`45.${200 + n}.0.1`);
+          const { channel } = this;
+          const send = channel.send.bind(channel);
+          // Nor does it go by itself.
+          channel.close = () => undefined;
+          let at = 11;
+          let isSlow = false;
+          channel.send = (bytes) => {
+            // Data, in frames of a few bytes, and never an end.
+            if (isSlow || bytes[4] !== 20 || bytes[6] !== frameTypes.indexOf("data")) return isSlow ? undefined : send(bytes);
+            const request = new DataView(bytes.buffer, bytes.byteOffset).getUint32(7);
+            isSlow = true;
+            setTimeout(function go() {
+              if (channel.readyState !== "open") return;
+              send(writeFrame({ type: "data", request, payload: bytes.slice(at, at + 8) }, 1));
+              at += 8;
+              setTimeout(go, 9000);
+            });
+          };
+        }
+      } as unknown as PeerConnection;
+      await giver(texts, { car, ways: { stun: [], PeerConnection: Slow, WebSocket: Socket as unknown as new (url: string) => WebSocket, page: new URL("http://45.9.9.9/") } });
+    }
+    const bob = asker([]);
+    await comes(() => bob.view()?.pages === enough);
+    await pass(patienceMillis + 5000);
+    expect([bob.view()?.pages, bob.states]).toEqual([enough, ["reading"]]);
+    await giver(texts, { car });
+    await comes(() => bob.texts.size === texts.length);
   });
 
   test("goes back to servers when one answers", async () => {

@@ -211,7 +211,7 @@ describe("session descriptions", () => {
     const line = `a=fingerprint:sha-256 ${print}`;
     expect(fingerprintOf(`v=0\r\n${line}\r\n`)).toBe(Array.from({ length: 32 }, (_, i) => i.toString(16).padStart(2, "0")).join(""));
     expect(fingerprintOf(`${line}\r\n${line.toLowerCase()}\r\n`)).toHaveLength(64);
-    for (const sdp of ["v=0", `${line}\r\n${line.replace("00", "01")}`, line.replace("sha-256", "sha-1"), `${line}:00`]) expect(() => fingerprintOf(sdp)).toThrow();
+    for (const sdp of ["v=0", `${line}\r\n${line.replace("00", "01")}`, line.replace("sha-256", "sha-1"), `${line}:00`, `${line}\r\n${line.replace(" 00", "  01")}`]) expect(() => fingerprintOf(sdp)).toThrow();
   });
 
   test("lose the addresses that a stranger may not name", () => {
@@ -220,6 +220,8 @@ describe("session descriptions", () => {
     const left = withoutPrivate(sdp, false);
     expect(left.split("\r\n")).toEqual(["v=0", "c=IN IP4 0.0.0.0", candidates[0], candidates[4], "a=end-of-candidates", ""]);
     expect(withoutPrivate(sdp, true)).toBe(sdp);
+    // What a lenient browser takes for the address is what is looked at, or it goes.
+    for (const odd of ["a=candidate:1 1 udp  1.2.3.4 192.168.1.1 80 typ host", "a=candidate:1 1 udp 1\t192.168.1.1 1.2.3.4 80 typ host", "a=candidate: 1 udp 1 1.2.3.4 80 typ host"]) expect(withoutPrivate(odd, false)).toBe("");
   });
 });
 
