@@ -1,7 +1,7 @@
 // The worker for Markdown: what is shown where it takes too long, or does not come at all.
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { comeMillis as Come, markdownMillis as Millis, treeOf as Of } from "../src/workers/pool.ts";
+import type { comeMillis as Come, knownTree as Known, markdownMillis as Millis, maxTrees as Most, treeOf as Of } from "../src/workers/pool.ts";
 import type { MarkdownAnswer, MarkdownQuestion } from "../src/workers/markdown.ts";
 
 class Fake {
@@ -27,14 +27,15 @@ class Fake {
 }
 
 let treeOf: typeof Of;
-let [comeMillis, markdownMillis]: (typeof Come | typeof Millis)[] = [];
+let knownTree: typeof Known;
+let [comeMillis, markdownMillis, maxTrees]: (typeof Come | typeof Millis | typeof Most)[] = [];
 beforeEach(async () => {
   vi.resetModules();
   vi.useFakeTimers();
   vi.stubGlobal("Worker", Fake);
   Fake.all = [];
   Fake.comes = (worker) => worker.onmessage?.({ data: "ready" });
-  ({ treeOf, comeMillis, markdownMillis } = await import("../src/workers/pool.ts"));
+  ({ treeOf, knownTree, comeMillis, markdownMillis, maxTrees } = await import("../src/workers/pool.ts"));
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -68,4 +69,15 @@ test("nor is one waited for for ever", async () => {
   void treeOf("*a*").then((next) => (tree = next));
   await vi.advanceTimersByTimeAsync(comeMillis as number);
   expect(tree).toBeUndefined();
+});
+
+test("of texts so much is remembered, whoever wrote how long ones", async () => {
+  const text = (n: number): string => `*${n}*${"x".repeat(65_000)}`;
+  const all = Array.from({ length: 200 }, (_, n) => n);
+  const trees = Promise.all(all.map((n) => treeOf(text(n))));
+  await vi.advanceTimersByTimeAsync(1000);
+  await trees;
+  const known = all.filter((n) => knownTree(text(n)) !== undefined);
+  expect(known).toContain(all.length - 1);
+  expect(known.length * text(0).length).toBeLessThanOrEqual(maxTrees as number);
 });

@@ -8,7 +8,7 @@ import { current } from "../ui/app.tsx";
 import type { Reply } from "../workers/messages.ts";
 import { keepSetting, notifies } from "./me.ts";
 import { keeping, route, unseen } from "./page.ts";
-import { effect } from "./signals.ts";
+import { effect, signal } from "./signals.ts";
 
 /** Notifications in a minute; the number in the title has the others. */
 export const maxNotified = 5;
@@ -75,16 +75,16 @@ export function markIcon(): void {
   const icon = document.querySelector<HTMLLinkElement>("link[rel=icon]");
   if (icon === null) return;
   const plain = icon.href;
-  let marked: string | undefined;
+  const marked = signal("");
   effect(() => {
     const n = (current.value?.facts.value.pending ?? 0) + unseen.value;
     const { setAppBadge } = navigator as { setAppBadge?: (n: number) => Promise<void> };
     void setAppBadge?.call(navigator, n).catch(() => undefined);
-    if (n === 0) icon.href = plain;
-    else if (marked !== undefined) icon.href = marked;
-    else {
+    // It may come when there is nothing new any more.
+    icon.href = (n > 0 && marked.value) || plain;
+    if (n > 0 && marked.value === "") {
       void fetch(plain).then(async (response) => response.text()).then((svg) => {
-        icon.href = marked = `data:image/svg+xml,${encodeURIComponent(svg.replace("</svg>", '<circle cx="4" cy="1" r="1" fill="#b3261e"/></svg>'))}`;
+        marked.value = `data:image/svg+xml,${encodeURIComponent(svg.replace("</svg>", '<circle cx="4" cy="1" r="1" fill="#b3261e"/></svg>'))}`;
       }, () => undefined);
     }
   });

@@ -71,8 +71,9 @@ export const markdownMillis = 100;
 export const comeMillis = 10_000;
 /** Texts sent at once. */
 const maxSent = 64;
-/** Trees that are remembered, for what is drawn again. */
-const maxTrees = 2000;
+/** Characters of texts whose trees are remembered, for what is drawn again, and as how many each text counts besides. */
+export const maxTrees = 4e6;
+const perTree = 1000;
 
 interface Job {
   readonly text: string;
@@ -86,6 +87,7 @@ const waiting: Job[] = [];
 const sent = new Map<number, Job>();
 let timer: ReturnType<typeof setTimeout> | undefined;
 const trees = new Map<string, readonly Tree[] | undefined>();
+let room = maxTrees;
 
 /** The tree of a text, at once if it is known or simple; undefined is text that is shown as it is. */
 export function knownTree(text: string): { readonly tree: readonly Tree[] | undefined } | undefined {
@@ -100,7 +102,10 @@ export function treeOf(text: string): Promise<readonly Tree[] | undefined> {
     waiting.push({
       text,
       done: (tree) => {
-        if (trees.size >= maxTrees) trees.clear();
+        if ((room -= text.length + perTree) < 0) {
+          trees.clear();
+          room = maxTrees;
+        }
         trees.set(text, tree);
         resolve(tree);
       },
