@@ -69,3 +69,10 @@ func (s *Store) Scrub(ctx context.Context) error { return s.scrub(ctx) }
 
 // ScrubAfter is when that is done.
 const ScrubAfter = scrubAfter
+
+// ScrubDue tells whether that is to be done.
+func (s *Store) ScrubDue() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return !s.scrubDue.IsZero()
+}
