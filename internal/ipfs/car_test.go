@@ -330,6 +330,21 @@ func TestWriteCARKeptBounds(t *testing.T) {
 	}
 }
 
+// However small they are, few enough are kept to be looked through.
+func TestWriteCARKeptNumber(t *testing.T) {
+	f := open(t, 0)
+	for i := range ipfs.MaxKeptNumber + 10 {
+		topic := comntr.NameHash(fmt.Sprint("topic ", i))
+		f.src.add(topic, doc(i))
+		if _, err := f.WriteCAR(t.Context(), io.Discard, f.topic(topic), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, _ := f.KeptCARs(); n != ipfs.MaxKeptNumber {
+		t.Errorf("%d are kept, not %d", n, ipfs.MaxKeptNumber)
+	}
+}
+
 func TestIsTopicFolder(t *testing.T) {
 	eachVersion(t, func(t *testing.T, v comntr.Version) {
 		f := open(t, v)

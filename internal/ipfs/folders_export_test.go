@@ -67,6 +67,9 @@ func (f *Folders) SetMaxCAR(n int) { f.limits.car = n }
 // MaxKeptCARs is the bound of that name.
 const MaxKeptCARs = maxKeptCARs
 
+// MaxKeptNumber is the bound of that name.
+const MaxKeptNumber = maxKeptNumber
+
 // KeptCARs counts the CARs that are kept, and their bytes.
 func (f *Folders) KeptCARs() (n, size int) { return len(f.cars.all), f.cars.bytes }
 

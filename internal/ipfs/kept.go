@@ -17,6 +17,9 @@ const (
 	maxKeptCAR = 1 << 20
 	// maxKeptCARs is how many bytes all of them have, in both forms.
 	maxKeptCARs = 8 << 20
+	// maxKeptNumber is how many they are: each look goes through all of them, and of
+	// folders with one comment there would be 30,000.
+	maxKeptNumber = 512
 )
 
 // keptCARs are the CARs of present folders that were written last, so that the
@@ -58,7 +61,7 @@ func (c *keptCAR) current(src Source) bool {
 func (k *keptCARs) get(src Source, root cid.Cid, zip bool) *keptCAR {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for i, c := range k.all { // some dozens at most, of the size that is kept for
+	for i, c := range k.all {
 		if !c.root.Equals(root) {
 			continue
 		}
@@ -100,7 +103,7 @@ func (k *keptCARs) add(src Source, p *carPlan, form int, car []byte) {
 	}
 	c.forms[form] = bytes.Clone(car) // it grew on the way, and has room that is not needed
 	k.all = append(k.all, c)
-	for k.bytes += c.bytes(); k.bytes > maxKeptCARs; {
+	for k.bytes += c.bytes(); k.bytes > maxKeptCARs || len(k.all) > maxKeptNumber; {
 		k.drop(0)
 	}
 }

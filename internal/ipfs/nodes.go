@@ -559,7 +559,7 @@ func (n *nodeDB) trim() error {
 	}
 	// Some more than needed, so that the next commit does not find the same.
 	for n.graceBytes > n.maxGrace-n.maxGrace/8 {
-		more, err := n.collect([]byte{keyGrace + 1}, n.graceBytes-(n.maxGrace-n.maxGrace/8))
+		more, err := n.collect([]byte{keyGrace}, []byte{keyGrace + 1}, n.graceBytes-(n.maxGrace-n.maxGrace/8))
 		if errors.Is(err, ErrNoRoom) {
 			return nil // what was committed stands; a later one tries again
 		}
@@ -570,15 +570,15 @@ func (n *nodeDB) trim() error {
 	return nil
 }
 
-// collect deletes one batch of waiting nodes whose grace key is under upper,
-// until so many bytes are freed. more is false when none are left.
-func (n *nodeDB) collect(upper []byte, bytes int64) (more bool, err error) {
+// collect deletes one batch of waiting nodes whose grace key is from lower on and
+// under upper, until so many bytes are freed. more is false when none are left.
+func (n *nodeDB) collect(lower, upper []byte, bytes int64) (more bool, err error) {
 	b := n.db.NewBatch()
 	defer b.Close()
 	var dead []digest
 	var sizes []uint32
 	freed := int64(0)
-	if err := n.scan([]byte{keyGrace}, upper, func(k, v []byte) bool {
+	if err := n.scan(lower, upper, func(k, v []byte) bool {
 		if freed >= bytes || len(dead) >= collectBatch {
 			more = true
 			return false
@@ -624,16 +624,27 @@ func (n *nodeDB) collect(upper []byte, bytes int64) (more bool, err error) {
 	return more, nil
 }
 
-// collectBefore deletes the nodes that stood in no tree since before t.
+// collectBefore deletes the nodes that stood in no tree since before t, and those
+// whose time a clock gave that was ahead.
 func (n *nodeDB) collectBefore(ctx context.Context, t time.Time) error {
 	if t.Unix() < 0 {
 		return nil
 	}
-	upper := key(keyGrace, binary.BigEndian.AppendUint64(nil, uint64(t.Unix())+1))
+	from := func(t time.Time) []byte {
+		return key(keyGrace, binary.BigEndian.AppendUint64(nil, uint64(t.Unix())+1))
+	}
+	return errors.Join(
+		n.collectAll(ctx, []byte{keyGrace}, from(t)),
+		n.collectAll(ctx, from(t.Add(2*grace)), []byte{keyGrace + 1}),
+	)
+}
+
+// collectAll deletes all waiting nodes of a range of grace keys.
+func (n *nodeDB) collectAll(ctx context.Context, lower, upper []byte) error {
 	for {
 		// Not all under one lock: commits pass between the batches.
 		n.mu.Lock()
-		more, err := n.collect(upper, 1<<62)
+		more, err := n.collect(lower, upper, 1<<62)
 		n.mu.Unlock()
 		if err != nil || !more {
 			return err

@@ -123,6 +123,35 @@ func TestGrace(t *testing.T) {
 	})
 }
 
+// A clock that was far ahead for a while leaves nothing that waits for that time to
+// come.
+func TestGraceAhead(t *testing.T) {
+	f := open(t, 0)
+	topic := comntr.NameHash("topic")
+	f.src.add(topic, doc(1))
+	old := f.root()
+	f.now = f.now.Add(1000 * ipfs.Grace)
+	f.src.add(topic, doc(2))
+	f.root()
+	f.now = f.now.Add(-1000 * ipfs.Grace)
+	f.src.add(topic, doc(3))
+	kept := f.topic(topic)
+	f.src.add(topic, doc(4))
+	f.root()
+	f.collect()
+	if f.holds(old) {
+		t.Error("a root that was replaced by a clock that was ahead waits for that hour")
+	}
+	if !f.holds(kept) {
+		t.Error("one that was replaced just now went")
+	}
+	f.now = f.now.Add(ipfs.Grace + time.Second)
+	f.collect()
+	if f.holds(kept) {
+		t.Error("an old root stayed after its hour")
+	}
+}
+
 // The community's own root keeps the topics' folders it links to, even while a
 // topic has moved on and nobody asks for the root.
 func TestOwnRootIsWhole(t *testing.T) {

@@ -72,3 +72,10 @@ const ScrubAfter = scrubAfter
 
 // Comparer orders the index's keys.
 var Comparer = comparer
+
+// ScrubDue tells whether that is to be done.
+func (s *Store) ScrubDue() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return !s.scrubDue.IsZero()
+}

@@ -48,7 +48,7 @@ const (
 	metaRewrite = "rewrite" // a sync failed: files of the journal must be written anew before one is trusted
 
 	metaLoosened = "loosened" // Store.Loosened
-	metaScrub    = "scrub"    // bytes of comments taken away may be in the index's own files
+	metaScrub    = "scrub"    // and a change's number: bytes of what it took away may be in the index's own files
 	metaDenied   = "denied"   // Denylist.Sum of the list that was applied last
 )
 
@@ -194,6 +194,8 @@ func journalKey(seq uint64) []byte { return appendUint64([]byte{keyJournal}, seq
 func peerKey(number uint32) []byte { return binary.BigEndian.AppendUint32([]byte{keyPeer}, number) }
 
 func metaKey(name string) []byte { return append([]byte{keyMeta}, name...) }
+
+func scrubKey(seq uint64) []byte { return appendUint64(metaKey(metaScrub), seq) }
 
 // after is the smallest key that is greater than all keys with the prefix.
 func after(prefix []byte) []byte {

@@ -723,7 +723,7 @@ func (b *plan) finish() error {
 		b.batch.Set(metaKey(metaLoosened), appendUint64(nil, b.seq), nil)
 	}
 	if len(b.gone) > 0 {
-		b.batch.Set(metaKey(metaScrub), appendUint64(nil, 1), nil)
+		b.batch.Set(scrubKey(b.seq), nil, nil)
 	}
 	return nil
 }

@@ -287,6 +287,46 @@ func TestScrubComesByItself(t *testing.T) {
 	})
 }
 
+// A comment is taken away while the index's files are scrubbed of one before it: a
+// start after that knows that they are to be scrubbed again.
+func TestScrubAmidCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &faultFS{FS: newMem(t)}
+		s := open(t, data, store.Options{FS: f})
+		one := sign(t, alice, news, comntr.KindComment, comntr.Hash{}, "one")
+		two := sign(t, alice, news, comntr.KindComment, comntr.Hash{}, "two")
+		mustAdd(t, s, one, two, sign(t, alice, news, comntr.KindDelete, one.ID(), ""))
+		time.Sleep(store.ScrubAfter - time.Minute)
+		scrubbed := make(chan struct{})
+		f.set(func(_ int, op string) error {
+			if op == "remove "+treePath(f, data, news, two.ID()) {
+				<-scrubbed
+			}
+			return nil
+		}, nil)
+		deleted := make(chan struct{})
+		go func() {
+			defer close(deleted)
+			mustAdd(t, s, sign(t, alice, news, comntr.KindDelete, two.ID(), ""))
+		}()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s.ScrubDue() {
+			t.Fatal("it was not scrubbed meanwhile: this proves nothing")
+		}
+		close(scrubbed)
+		<-deleted
+		for range 2 {
+			if !s.ScrubDue() {
+				t.Error("it is not to be scrubbed again")
+			}
+			closeStore(t, s)
+			s = open(t, data, store.Options{FS: f})
+		}
+		closeStore(t, s)
+	})
+}
+
 // inMem searches all files below dir.
 func inMem(t *testing.T, mem vfs.FS, dir, text string) (found bool) {
 	t.Helper()

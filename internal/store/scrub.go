@@ -79,6 +79,7 @@ func (s *Store) scrubNow() (wait time.Duration, ok bool) {
 	// What is taken away from here on is the next one's.
 	s.mu.Lock()
 	s.scrubDue = time.Time{}
+	upTo := s.seq
 	s.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -98,14 +99,10 @@ func (s *Store) scrubNow() (wait time.Duration, ok bool) {
 		s.scrubDue = time.Now().Add(scrubRetry)
 		return scrubRetry, true
 	}
+	s.db.DeleteRange(metaKey(metaScrub), scrubKey(upTo+1), pebble.NoSync) // lost: it is done once more
 	s.mu.RLock()
-	more := !s.scrubDue.IsZero()
-	s.mu.RUnlock()
-	if more {
-		return scrubAfter, true
-	}
-	s.db.Delete(metaKey(metaScrub), pebble.NoSync) // lost: it is done once more
-	return 0, false
+	defer s.mu.RUnlock()
+	return scrubAfter, !s.scrubDue.IsZero()
 }
 
 // logs knows the index's write-ahead logs by the numbers in their names.

@@ -327,9 +327,11 @@ func (s *Store) loadFormat() error {
 			return fmt.Errorf("read the number %s of the index: %w", name, err)
 		}
 	}
-	if _, err := s.getMeta(metaScrub); err == nil {
+	err = s.scan(within(metaKey(metaScrub)), func(_, _ []byte) error {
 		s.scrubDue = time.Now().Add(scrubAtStart)
-	} else if !errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	})
+	if err != nil {
 		return fmt.Errorf("read whether the index is to be scrubbed: %w", err)
 	}
 	return nil
