@@ -209,7 +209,7 @@ func (b *bench) measureDay() error {
 	total := b.n(dayPosts)
 	var points, waiting []float64
 	for point := range dayPoints {
-		stop, stopReads := posts.end(b.ctx), reads.end(b.ctx)
+		stop, stopReads := posts.end(b.ctx, 0), reads.end(b.ctx, 0)
 		err := posts.each(func(client int, c *conn) error {
 			get := reads.conns[client]
 			for i := client; i < total/dayPoints; i += dayClients {

@@ -207,9 +207,9 @@ func (l *load) close() {
 	}
 }
 
-// end has all reads and writes fail once ctx is over.
-func (l *load) end(ctx context.Context) (stop func() bool) {
-	late := time.Now().Add(answerTime)
+// end has all reads and writes fail once ctx is over, or d and an answer's time.
+func (l *load) end(ctx context.Context, d time.Duration) (stop func() bool) {
+	late := time.Now().Add(d + answerTime)
 	for _, c := range l.conns {
 		c.SetDeadline(late)
 	}
@@ -223,7 +223,7 @@ func (l *load) end(ctx context.Context) (stop func() bool) {
 // closed has each client ask again as soon as it is answered, for d or until
 // most were asked, and returns how many a second were answered.
 func (l *load) closed(ctx context.Context, d time.Duration, most uint64) (perSecond float64, err error) {
-	defer l.end(ctx)()
+	defer l.end(ctx, d)()
 	var over atomic.Bool
 	timer := time.AfterFunc(d, func() { over.Store(true) })
 	defer timer.Stop()
@@ -257,7 +257,7 @@ func (l *load) closed(ctx context.Context, d time.Duration, most uint64) (perSec
 // the request was due: what waits because an answer before it was late counts
 // that wait, which is what a reader would see.
 func (l *load) open(ctx context.Context, d time.Duration, perSecond float64) ([]time.Duration, error) {
-	defer l.end(ctx)()
+	defer l.end(ctx, d)()
 	total := int(d.Seconds() * perSecond)
 	gap := time.Duration(float64(time.Second) / perSecond)
 	times := make([]time.Duration, total)

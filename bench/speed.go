@@ -320,8 +320,8 @@ func (b *bench) newIDs(p *process, topic []topicHash) ([]time.Duration, error) {
 		return nil, err
 	}
 	defer readers.close()
-	defer l.end(b.ctx)()
-	defer readers.end(b.ctx)()
+	defer l.end(b.ctx, 0)()
+	defer readers.end(b.ctx, 0)()
 	post, get := l.conns[0], readers.conns[0]
 	var times []time.Duration
 	for i := range b.runs*idsAsked + 3 {
