@@ -236,7 +236,7 @@ func (c *check) topic(topic comntr.Hash) error {
 	}
 	t := s.topics[topic]
 	switch {
-	case err != nil && c.journal[key{topic: topic}] != opFolder && t.count == 0:
+	case err != nil && c.journal[key{topic: topic}] != opFolder && t != nil && t.count == 0:
 		c.found(Fault{Topic: topic, Kind: FaultMissing, Detail: "the topic's folder is missing"})
 	case err == nil && c.indexed && (t == nil || !t.exists):
 		c.found(Fault{Topic: topic, Kind: NoteUnknown, Detail: "the index does not know the topic yet"})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,5 +124,30 @@ func TestCheckAfterACrash(t *testing.T) {
 	cancel()
 	if _, err := store.Check(ctx, data, reddit, store.Options{FS: mem}, func(store.Fault) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// A folder that other hands take away while the check goes on, and that no start
+// has seen, was never there.
+func TestCheckOfWhatVanishes(t *testing.T) {
+	mem := newMem(t)
+	s := open(t, data, store.Options{FS: mem})
+	add(t, s, news, "one")
+	closeStore(t, s)
+	folder := mem.PathJoin(data, reddit.String(), gifs.String())
+	if err := mem.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	f := &faultFS{FS: mem, reads: true}
+	f.set(func(_ int, op string) error {
+		if strings.HasPrefix(op, "list ") && strings.HasSuffix(op, gifs.String()) {
+			return fs.ErrNotExist
+		}
+		return nil
+	}, nil)
+	if _, err := store.Check(t.Context(), data, reddit, store.Options{FS: f}, func(f store.Fault) {
+		t.Errorf("%+v", f)
+	}); err != nil {
+		t.Error(err)
 	}
 }
