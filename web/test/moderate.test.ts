@@ -31,6 +31,7 @@ const { isHidden, listLink, listNamed, wordOf } = await import("../src/state/lis
 const moderate = await import("../src/state/moderate.ts");
 const { chosen, lists, loadMe, maxLists, people } = await import("../src/state/me.ts");
 const { current } = await import("../src/ui/app.tsx");
+const { keeping } = await import("../src/state/page.ts");
 const { setList } = await import("../src/state/choices.ts");
 
 const seed = new Uint8Array(32).fill(1);
@@ -45,7 +46,8 @@ const opened = { view: signal<FilterView | undefined>(undefined), heard: Promise
 const view = opened.view as Signal<FilterView | undefined>;
 const nothing: FilterView = { own: new Map(), theirs: new Map(), unheard: 0 };
 
-beforeEach(() => {
+beforeEach(async () => {
+  for (const [name] of await (await keeping).list("settings")) await (await keeping).remove("settings", name);
   tell.mockClear();
   send.mockReset();
   unshow.mockClear();

@@ -1,24 +1,32 @@
 // What the reader chooses on later screens: see me.ts.
 
-import { placeText } from "../protocol/hash.ts";
+import { type Place, placeText } from "../protocol/hash.ts";
 import { applyLooks, type Looks, looks, looksName } from "./looks.ts";
-import { activeKey, chosen, type ChosenList, keepSetting, maxLists, maxMuted, muted } from "./me.ts";
+import { activeKey, changeSetting, chosen, type ChosenList, keepSetting, maxLists, maxMuted, muted } from "./me.ts";
 
 export function mute(key: string, on: boolean): void {
-  const others = muted.value.filter((each) => each !== key);
-  muted.value = on ? [...others, key].slice(-maxMuted) : others;
-  void keepSetting("muted", muted.value);
-}
-
-export function setLists(next: readonly ChosenList[]): void {
-  chosen.value = next.slice(0, 2 * maxLists);
-  void keepSetting("lists", chosen.value.map(({ place, label, off }) => `${placeText(place)}${off ? "-" : " "}${label}`));
+  const next = <T>(all: readonly (T | string)[]): (T | string)[] => [...all.filter((each) => each !== key), ...(on ? [key] : [])].slice(-maxMuted);
+  muted.value = next<string>(muted.value);
+  void changeSetting("muted", next);
 }
 
 /** Uses a list, or one that is there already otherwise. */
 export function setList(list: ChosenList): void {
-  const isIt = ({ place }: ChosenList): boolean => placeText(place) === placeText(list.place);
-  setLists(chosen.value.some(isIt) ? chosen.value.map((each) => (isIt(each) ? list : each)) : [...chosen.value, list]);
+  changeList(list.place, list);
+}
+
+export function forgetList(place: Place): void {
+  changeList(place);
+}
+
+function changeList(place: Place, list?: ChosenList): void {
+  const name = placeText(place);
+  const next = <T>(all: readonly T[], nameOf: (each: T) => string, put: readonly T[]): T[] => {
+    const isIt = (each: T): boolean => nameOf(each) === name;
+    return (all.some(isIt) ? all.flatMap((each) => (isIt(each) ? put : [each])) : [...all, ...put]).slice(0, 2 * maxLists);
+  };
+  chosen.value = next(chosen.value, (each) => placeText(each.place), list === undefined ? [] : [list]);
+  void changeSetting("lists", (all) => next(all, (each) => String(each).slice(0, name.length), list === undefined ? [] : [`${name}${list.off ? "-" : " "}${list.label}`]));
 }
 
 export function setActive(key: string): void {

@@ -76,6 +76,11 @@ export async function keepSetting(name: string, value: unknown): Promise<void> {
   await (await keeping).put("settings", name, value).catch(() => undefined);
 }
 
+/** Keeps what follows from what is kept of several things: another tab may have kept others meanwhile. */
+export async function changeSetting(name: string, next: (before: readonly unknown[]) => readonly unknown[]): Promise<void> {
+  await (await keeping).change("settings", name, (before) => next(Array.isArray(before) ? before : [])).catch(() => undefined);
+}
+
 export function setOrder(next: Order): void {
   order.value = next;
   void keepSetting("order", next);
@@ -83,5 +88,5 @@ export function setOrder(next: Order): void {
 
 export function dismiss(what: string): void {
   dismissed.value = [...new Set([...dismissed.value, what])];
-  void keepSetting("dismissed", dismissed.value);
+  void changeSetting("dismissed", (all) => [...new Set([...all, what])]);
 }

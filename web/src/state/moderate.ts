@@ -13,7 +13,7 @@ import { shownName } from "../strings/name.ts";
 import { current } from "../ui/app.tsx";
 import { setList } from "./choices.ts";
 import { type ListName, type OpenList, openList } from "./lists.ts";
-import { chosen, keepSetting, people } from "./me.ts";
+import { changeSetting, chosen, people } from "./me.ts";
 import { type SendState, showIn } from "./outbox.ts";
 import { keeping, tell } from "./page.ts";
 import { computed, signal } from "./signals.ts";
@@ -63,8 +63,9 @@ export function listIn(community: Hash): OwnList | undefined {
 
 /** Writes on a list from now on, and reads with it. */
 export function writeOn(list: OwnList): void {
-  kept.value = [list, ...mine.peek().filter(({ place }) => !isAt(place, [list]))].slice(0, maxMine);
-  void keepSetting("mine", kept.value);
+  const next = (all: readonly unknown[]): OwnList[] => [list, ...(all as readonly OwnList[]).filter(({ place }) => !isAt(place, [list]))].slice(0, maxMine);
+  kept.value = next(mine.peek());
+  void changeSetting("mine", next);
   if (!isAt(list.place, chosen.peek())) setList({ place: list.place, label: list.tag === ownTag ? t.yourList : shownName(list.tag), off: false });
 }
 
@@ -128,8 +129,9 @@ export async function say(list: OwnList, all: readonly Act[]): Promise<void> {
   const back = { list, acts: acts.map(turned) };
   last.value = back;
   const noted = acts.flatMap(({ thing, note }) => (note === undefined ? [] : [{ ...note, thing }]));
-  notes.value = [...notes.peek().filter(({ thing }) => !noted.some((each) => each.thing === thing)), ...noted].slice(-maxNotes);
-  void keepSetting("notes", notes.peek());
+  const next = (all: readonly unknown[]): Note[] => [...(all as readonly Note[]).filter(({ thing }) => !noted.some((each) => each.thing === thing)), ...noted].slice(-maxNotes);
+  notes.value = next(notes.peek());
+  void changeSetting("notes", next);
 
   // What is read now shows it before the list is one of those that are used.
   const stop = open === undefined ? showIn(list.place, { own: (bytes, place) => current.peek()?.own(bytes, place), undo: (id) => current.peek()?.undo(id) }) : undefined;

@@ -4,7 +4,7 @@ import type { VNode } from "preact";
 import { moderation, type Yes } from "../protocol/kinds.ts";
 import { type Place, placeText } from "../protocol/hash.ts";
 import { hashOfPart } from "../route.ts";
-import { setList, setLists } from "../state/choices.ts";
+import { forgetList, setList } from "../state/choices.ts";
 import { listLink, type ListName, listNamed, openList } from "../state/lists.ts";
 import { chosen, type ChosenList, people } from "../state/me.ts";
 import { listIn, makeList, mine, notes, openOwn, say, writeOn } from "../state/moderate.ts";
@@ -32,7 +32,7 @@ export function Lists(): VNode {
           <li key={placeText(each.place)} class="line">
             <Switch list={each} />
             <a href={listLink(mine.value.find((own) => isAt(each.place, own)) ?? each)}><bdi>{each.label}</bdi></a>
-            {listIn(each.place.community)?.place.topic !== each.place.topic && !config.value.lists.some((site) => site.startsWith(placeText(each.place))) && <button class="link" onClick={() => setLists(chosen.value.filter((other) => other !== each))}>{you.forget}</button>}
+            {listIn(each.place.community)?.place.topic !== each.place.topic && !config.value.lists.some((site) => site.startsWith(placeText(each.place))) && <button class="link" onClick={() => forgetList(each.place)}>{you.forget}</button>}
           </li>
         ))}</ul>
       )}
