@@ -190,8 +190,9 @@ func newLoad(origin string, clients int, k kind) (*load, error) {
 // garbage that it makes.
 func (l *load) useClient() (end func()) {
 	t := &http.Transport{MaxIdleConnsPerHost: len(l.conns), DisableCompression: true}
+	client := &http.Client{Transport: t, Timeout: answerTime}
 	for _, c := range l.conns {
-		c.client = &http.Client{Transport: t}
+		c.client = client
 	}
 	before := runtime.GOMAXPROCS(0)
 	runtime.GOMAXPROCS(runtime.NumCPU())

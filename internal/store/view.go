@@ -12,8 +12,8 @@ import (
 // no index that can be used. The next start puts it right.
 var ErrUnreplayed = errors.New("the folders are not as the index lists them until the next start")
 
-// View opens a closed store for reading and calls fn with it, on which
-// Community, Epoch, TopicSeq, TopicsSince, Listing and Read work and nothing
+// View opens a closed store for reading and calls fn with it, on which what tells
+// of topics and comments works (folders are made of that: ipfs.Source) and nothing
 // else may be called. It changes nothing. ErrUnreplayed is for a store that
 // was not closed in order.
 func View(ctx context.Context, data string, community comntr.Hash, o Options, fn func(*Store) error) (err error) {
