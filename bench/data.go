@@ -81,8 +81,9 @@ func (b *bench) bySize() (*set, error) {
 // size scales a topic. Small ones stay as they are.
 func (b *bench) size(full int) int { return max(min(full, 1000), b.n(full)) }
 
-// fill posts so many comments to a new server, once. What stands there afterwards
-// is what a server that was posted to has: nothing is made by hand.
+// fill posts so many comments to a new server, once; to what an earlier run did
+// not fill to its end, the rest. What stands there afterwards is what a server that
+// was posted to has: nothing is made by hand.
 func (b *bench) fill(name string, topics []topicHash, comments int, choose func(n uint64) int) (*set, error) {
 	if s := b.sets[name]; s != nil {
 		return s, nil
@@ -97,23 +98,24 @@ func (b *bench) fill(name string, topics []topicHash, comments int, choose func(
 	case err == nil:
 		return nil, fmt.Errorf("%s has %q, and %q is wanted: remove it, or use another -data", s.dir, strings.TrimSpace(string(there)), strings.TrimSpace(size))
 	}
-	if _, err := os.Stat(s.dir); err == nil {
-		return nil, fmt.Errorf("%s is there, and was not filled to its end: remove it", s.dir)
-	}
 	if err := b.room(comments); err != nil {
 		return nil, err
 	}
-	b.say("posting %s", strings.TrimSpace(size))
 	p, err := b.serve(s.dir, overHTTP()...)
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLoad(p.http, fillClients, b.newPosts(topics, choose))
+	there, err := p.comments()
+	if err != nil {
+		return nil, err
+	}
+	b.say("posting %s, of which %d are there", strings.TrimSpace(size), there)
+	l, err := newLoad(p.http, fillClients, b.newPosts(topics, func(n uint64) int { return choose(uint64(there) + n) }))
 	if err != nil {
 		return nil, err
 	}
 	defer l.close()
-	pace, err := l.closed(b.ctx, 24*time.Hour, uint64(comments))
+	pace, err := l.closed(b.ctx, 24*time.Hour, uint64(max(comments-there, 0)))
 	if err != nil {
 		return nil, err
 	}
