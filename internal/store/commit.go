@@ -231,6 +231,12 @@ func (s *Store) fly(g *group) {
 	s.publish(g.plan)
 	g.plan.close()
 	s.answer(g, true)
+	if s.at.ok() && len(g.plan.files) <= maxEarlyFiles {
+		select {
+		case s.placed <- g.plan.files:
+		default: // the disk is busy enough
+		}
+	}
 }
 
 // land waits for the group that is on its way, if there is one. If files of it

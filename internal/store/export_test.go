@@ -36,6 +36,11 @@ func (s *Store) ByDescriptors() bool { return s.at.ok() }
 // HasDescriptors is whether they can by descriptors on this system.
 const HasDescriptors = hasDescriptors
 
+// BeginEarly has the disk begin to write a comment's file.
+func (s *Store) BeginEarly(topic, comment comntr.Hash) {
+	s.at.begin(topic.String() + "/" + comment.String())
+}
+
 // LogLength is what a new log of the index is filled to.
 const LogLength = memTableSize
 

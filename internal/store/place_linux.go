@@ -93,6 +93,19 @@ func (a descriptors) read(place string, b []byte) (int, error) {
 	return max(n, 0), err
 }
 
+// begin has the disk begin to write a file of the tree, and waits for nothing. It is
+// a hint: errors are syncfs's to tell, and what stands there may be anything.
+func (a descriptors) begin(place string) {
+	fd, err := ignoringEINTR(func() (int, error) {
+		return unix.Openat(int(a.dir.Fd()), place, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	})
+	if err != nil {
+		return
+	}
+	unix.SyncFileRange(fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	unix.Close(fd)
+}
+
 // stat looks at a topic's folder.
 func (a descriptors) stat(topic comntr.Hash) (folder bool, mtime int64, err error) {
 	var st unix.Stat_t

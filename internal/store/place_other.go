@@ -16,5 +16,6 @@ func (descriptors) ok() bool                              { return false }
 func (descriptors) close()                                {}
 func (descriptors) create(string, []byte) error           { return errNoMove }
 func (descriptors) move(string, string) error             { return errNoMove }
+func (descriptors) begin(string)                          {}
 func (descriptors) read(string, []byte) (int, error)      { return 0, errNoMove }
 func (descriptors) stat(comntr.Hash) (bool, int64, error) { return false, 0, errNoMove }

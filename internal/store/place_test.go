@@ -1,10 +1,12 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -71,6 +73,36 @@ func TestDescriptors(t *testing.T) {
 			if !strings.HasSuffix(found[0], " 0 in tmp") {
 				t.Error(found[0])
 			}
+		})
+	}
+}
+
+// Files are begun to be written after their answers, when other hands may have put
+// anything in their places: nothing waits for it, and nothing comes of it.
+func TestBeginEarly(t *testing.T) {
+	if !store.HasDescriptors {
+		return
+	}
+	for name, put := range map[string]func(path string) error{
+		"nothing":   func(string) error { return nil },
+		"its bytes": func(path string) error { return os.WriteFile(path, []byte("text"), 0o644) },
+		"a folder":  func(path string) error { return os.Mkdir(path, 0o755) },
+		"a pipe":    func(path string) error { return syscall.Mkfifo(path, 0o644) },
+		"a link to a pipe": func(path string) error {
+			return errors.Join(syscall.Mkfifo(path+".pipe", 0o644), os.Symlink(path+".pipe", path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, store.Options{})
+			defer closeStore(t, s)
+			d := doc(t, news, "text")
+			mustAdd(t, s, d)
+			path := treePath(vfs.Default, dir, news, d.ID())
+			if err := errors.Join(os.Remove(path), put(path)); err != nil {
+				t.Fatal(err)
+			}
+			s.BeginEarly(news, d.ID())
 		})
 	}
 }

@@ -473,8 +473,10 @@ func (b *plan) sibling(topic, id comntr.Hash) *sibling {
 func (b *plan) list(t *topic, o *sibling) error {
 	b.seq++
 	o.entry.state, o.entry.listed, o.entry.ended = stateListed, b.seq, 0
-	if e, err := decodeEntry(o.before); err == nil && e.state == stateListed {
-		o.entry.listed = e.listed // it left in this very plan, and until that is published it is listed
+	if o.before != nil {
+		if e, err := decodeEntry(o.before); err == nil && e.state == stateListed {
+			o.entry.listed = e.listed // it left in this very plan, and until that is published it is listed
+		}
 	}
 	o.dirty = true
 	t.count++

@@ -106,9 +106,10 @@ type Store struct {
 	sending  sync.RWMutex // held for reading while a request is handed over
 	closed   bool         // guarded by sending
 	requests chan *request
-	joined   sync.WaitGroup // the committer and the checkpointer
+	joined   sync.WaitGroup // the committer, the checkpointer and who begins to write
 	quit     chan struct{}  // closed once the committer is done: stops the checkpointer
 	kick     chan struct{}  // the journal grew
+	placed   chan []file    // what was just answered: see beginEarly
 	failure  atomic.Pointer[error]
 	tmpCount atomic.Uint64
 
@@ -191,9 +192,10 @@ func Open(data string, community comntr.Hash, o Options) (*Store, error) {
 			s.log.Warn("the folders of the community cannot be held open: files are made by their paths", "err", err)
 		}
 	}
-	s.joined.Add(2)
+	s.joined.Add(3)
 	go s.commits()
 	go s.checkpoints()
+	go s.beginEarly()
 	return s, nil
 }
 
@@ -206,6 +208,7 @@ func newStore(data string, community comntr.Hash, o Options) *Store {
 		requests:  make(chan *request, maxRequests),
 		quit:      make(chan struct{}),
 		kick:      make(chan struct{}, 1),
+		placed:    make(chan []file, 1),
 		peers:     make(map[string]uint32),
 		healing:   make(map[key]struct{}),
 		topics:    make(map[comntr.Hash]*topic),
