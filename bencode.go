@@ -13,7 +13,7 @@ import (
 
 // Bounds of what is read: strangers write it.
 const (
-	maxBencodeDepth = 8   // of lists and dictionaries in one another
+	maxBencodeDepth = 8   // the outermost dictionary is the first level
 	maxBencodeItems = 512 // values in all
 )
 
@@ -65,7 +65,7 @@ func appendBytes[T []byte | string](b []byte, s T) []byte {
 // in it are parts of b.
 func parseDict(b []byte) (bdict, error) {
 	p := bparser{b: b}
-	d, ok := p.value(0).(bdict)
+	d, ok := p.value(1).(bdict)
 	if p.bad || !ok || len(p.b) > 0 {
 		return nil, errBencode
 	}

@@ -136,6 +136,7 @@ func makeChannelVectors(t *testing.T) channelVectors {
 		body string
 	}{
 		{"of a WebTorrent client that knows nothing of comntr", 0, "d1:md11:ut_metadatai1e6:ut_pexi2ee13:metadata_sizei31235e1:v16:WebTorrent/2.5.1e"},
+		{"eight deep", 0, strings.Repeat("d1:a", 7) + "0:" + strings.Repeat("e", 7)},
 		{"keys that are not sorted", 9, "d1:v1:x1:md6:comntri9eee"},
 		{"lists, negative numbers, other types where ours would be", 0, "d1:mle6:comntri-5e1:zld1:aleee1:yi-1ee"},
 	} {
@@ -169,7 +170,7 @@ func makeChannelVectors(t *testing.T) channelVectors {
 		{"nothing", ""}, {"a list", "le"}, {"not ended", "d1:m"}, {"something after the end", "dee"}, {"a string longer than all", "d1:a9:xe"},
 		{"a number with a zero in front", "d1:ai01ee"}, {"minus zero", "d1:ai-0ee"}, {"no number", "d1:aiee"}, {"a length with a zero in front", "d01:a1:xe"},
 		{"one key twice", "d1:a1:x1:a1:xe"}, {"a key that is a number", "di1e1:xe"}, {"a key without a value", "d1:ae"},
-		{"nine deep", strings.Repeat("d1:a", 9) + strings.Repeat("e", 9)}, {"a number for comntr above 255", "d1:md6:comntri256eee"},
+		{"nine deep", strings.Repeat("d1:a", 8) + "0:" + strings.Repeat("e", 8)}, {"513 values", "d1:al" + strings.Repeat("0:", 511) + "ee"}, {"a number for comntr above 255", "d1:md6:comntri256eee"},
 		{"a number below 0", "d1:md6:comntri-1eee"}, {"a nonce of 31 bytes", "d6:comntrd5:nonce31:" + strings.Repeat("x", 31) + "ee"},
 	} {
 		refuse(b.why, "extended", extended, b.body)

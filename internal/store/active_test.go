@@ -68,6 +68,55 @@ func TestActive(t *testing.T) {
 	closeStore(t, s)
 }
 
+// A topic keeps its name when the comment that said it first is deleted, as
+// long as another one says it: one held for long, or one of the same commit.
+func TestActiveNamedAgain(t *testing.T) {
+	for _, together := range []bool{false, true} {
+		t.Run(fmt.Sprint(together), func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, store.Options{})
+			now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+			place := comntr.Place{Community: reddit, Topic: comntr.NameHash("topic")}
+			sign := func(d comntr.Draft) *comntr.Document {
+				t.Helper()
+				d.Place, d.Date = place, now
+				doc, err := d.Sign(alice)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return doc
+			}
+			names := func() (out []string) {
+				for _, i := range s.Active(10, now) {
+					out = append(out, i.Name)
+				}
+				return out
+			}
+			first, second := sign(comntr.Draft{Name: "topic", Body: []byte("1")}), sign(comntr.Draft{Name: "topic", Body: []byte("2")})
+			for i := range 20 {
+				mustAdd(t, s, sign(comntr.Draft{Body: fmt.Append(nil, "says no name ", i)}))
+			}
+			mustAdd(t, s, first)
+			rest := []*comntr.Document{second, sign(comntr.Draft{Kind: comntr.KindDelete, Target: first.ID()})}
+			if together {
+				mustAdd(t, s, rest...)
+			} else {
+				mustAdd(t, s, rest[0])
+				mustAdd(t, s, rest[1])
+			}
+			if got := names(); !slices.Equal(got, []string{"topic"}) {
+				t.Errorf("after the first one's delete: %q", got)
+			}
+			mustAdd(t, s, sign(comntr.Draft{Kind: comntr.KindDelete, Target: second.ID()}))
+			if got := names(); len(got) > 0 {
+				t.Errorf("nobody says the name: %q", got)
+			}
+			closeStore(t, s)
+			CheckStore(t, dir, vfs.Default)
+		})
+	}
+}
+
 func TestWithPrefix(t *testing.T) {
 	s := open(t, t.TempDir(), store.Options{})
 	defer closeStore(t, s)

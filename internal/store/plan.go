@@ -34,6 +34,7 @@ type plan struct {
 	docs     map[key]*comntr.Document // of the comments that this plan brings
 	acts     map[string][]comntr.Hash // edits and deletes that it brings, by actPrefix
 	recheck  map[comntr.Hash]struct{} // topics that a listed comment left, and not because it was deleted
+	nameless map[comntr.Hash]struct{} // topics whose name went with a comment: see rename
 	special  bool                     // it does more than bring new comments: see Store.planGroup
 	loosened bool                     // what was settled is no longer: see Store.Loosened
 	events   []event
@@ -113,6 +114,7 @@ func (s *Store) newPlan() *plan {
 		docs:     make(map[key]*comntr.Document),
 		acts:     make(map[string][]comntr.Hash),
 		recheck:  make(map[comntr.Hash]struct{}),
+		nameless: make(map[comntr.Hash]struct{}),
 		folders:  make(map[comntr.Hash]int),
 		lost:     make(map[comntr.Hash]struct{}),
 		touched:  make(map[comntr.Hash]struct{}),
@@ -526,6 +528,7 @@ func (b *plan) leave(t *topic, o *sibling, state byte) {
 	}
 	if t.namedBy == o.comment { // its bytes go, and the name is among them
 		t.name, t.namedBy = "", comntr.Hash{}
+		b.nameless[t.hash] = struct{}{}
 	}
 	t.files--
 	t.bytes -= int64(o.entry.size)
@@ -680,6 +683,11 @@ func (b *plan) finish() error {
 			return err
 		}
 	}
+	for h := range b.nameless {
+		if err := b.rename(h); err != nil {
+			return err
+		}
+	}
 	b.settleTopics()
 	if b.empty() {
 		return nil
@@ -726,6 +734,82 @@ func (b *plan) finish() error {
 	}
 	if len(b.gone) > 0 {
 		b.batch.Set(scrubKey(b.seq), nil, nil)
+	}
+	return nil
+}
+
+// How far rename looks: authors can make it look as often as they post and
+// delete.
+const (
+	maxNameFiles   = 64
+	maxNameEntries = 4096
+)
+
+// rename looks for another document that says the name of a topic, after the
+// one that it was learned from has left.
+func (b *plan) rename(topic comntr.Hash) error {
+	t := b.topic(topic)
+	held := func(id comntr.Hash) (*sibling, error) {
+		o, err := b.find(topic, id)
+		if err != nil || o == nil || !o.entry.held() {
+			return nil, err
+		}
+		return o, nil
+	}
+	for p := b; p != nil; p = p.ahead { // these have no files yet
+		for k, doc := range p.docs {
+			if k.topic != topic || t.name != "" {
+				continue
+			}
+			o, err := held(k.comment)
+			if err != nil {
+				return err
+			}
+			if o != nil {
+				t.learn(doc)
+			}
+		}
+	}
+	if t.name != "" {
+		return nil
+	}
+	it, err := b.s.db.NewIter(within(topicKey(keyComment, topic)))
+	if err != nil {
+		return errors.Join(errIndex, err)
+	}
+	entries, files := 0, 0
+	for ok := it.First(); ok && t.name == "" && entries < maxNameEntries && files < maxNameFiles; ok = it.Next() {
+		entries++
+		v, err := it.ValueAndErr()
+		var id comntr.Hash
+		var e entry
+		if err == nil {
+			id, e, err = decodeComment(it.Key(), v)
+		}
+		if err != nil {
+			return errors.Join(errIndex, err, it.Close())
+		}
+		if !e.held() {
+			continue
+		}
+		o, err := held(id)
+		if err != nil {
+			return errors.Join(err, it.Close())
+		}
+		if o == nil {
+			continue
+		}
+		files++
+		raw, err := b.s.readFile(b.s.path(topic, id), int64(o.entry.size))
+		if err != nil || comntr.SumHash(raw) != id {
+			continue // the scrubber's business
+		}
+		if doc, err := comntr.ParseDocument(comntr.Place{Community: b.s.community, Topic: topic}, raw); err == nil {
+			t.learn(doc)
+		}
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return errors.Join(errIndex, err)
 	}
 	return nil
 }
