@@ -14,7 +14,7 @@ const (
 	// smallHeap, in bytes, is what a heap may come to before it is collected,
 	// however little of it is in use: that of a small server would be collected
 	// thirty times a second.
-	smallHeap = 48 << 20
+	smallHeap = 45 << 20
 )
 
 // paceGC sets after each collection how far the heap may grow until the next. An

@@ -7,7 +7,7 @@ func TestGrowth(t *testing.T) {
 		live uint64
 		want int
 	}{
-		{0, 4700}, {1 << 20, 4700}, {12 << 20, 300}, {24 << 20, 100}, {30 << 20, gcPercent}, {smallHeap, gcPercent}, {1 << 40, gcPercent},
+		{0, 4400}, {1 << 20, 4400}, {9 << 20, 400}, {15 << 20, 200}, {30 << 20, gcPercent}, {smallHeap, gcPercent}, {1 << 40, gcPercent},
 	} {
 		if p := growth(c.live); p != c.want {
 			t.Errorf("of %d bytes: %d %%, want %d", c.live, p, c.want)

@@ -93,8 +93,8 @@ const (
 	// flushPatience is how long that may take at Close.
 	flushPatience = 2 * time.Second
 
-	blockCache = 16 << 20 // bytes
-	memTable   = 8 << 20  // bytes
+	blockCache = 10 << 20 // bytes, the memtables among them
+	memTable   = 3 << 20  // bytes
 )
 
 // digest is the SHA-256 of a block. Two CIDs of one block have one digest.
