@@ -9,12 +9,14 @@ import { toHex } from "../src/protocol/bytes.ts";
 import type { Document } from "../src/protocol/document.ts";
 import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
 import { publicKey } from "../src/protocol/signature.ts";
-import type { PostOutcome } from "../src/net/net.ts";
+import type { PostOutcome, ServerView } from "../src/net/net.ts";
 import { signal } from "../src/state/signals.ts";
 
 const posted: string[] = [];
 /** What a server answers; nobody does. */
 let answer: PostOutcome | undefined;
+/** What other servers answer before it. */
+let before: PostOutcome[] = [];
 const online = signal(true);
 const working = signal(0);
 vi.mock("../src/state/page.ts", async () => {
@@ -25,7 +27,7 @@ vi.mock("../src/state/page.ts", async () => {
       async post(_place: Place, bytes: Uint8Array, _wanted: number, told: (outcome: PostOutcome) => void) {
         if (answer === undefined) return;
         posted.push(new TextDecoder().decode(bytes));
-        told(answer);
+        for (const outcome of [...before, answer]) told(outcome);
       },
     }),
   };
@@ -40,7 +42,7 @@ const lists = signal<readonly { place: Place }[]>([]);
 const seed = new Uint8Array(32).fill(1);
 const me = { key: toHex(publicKey(seed)), kept: { seed, name: "", made: 0, saved: true } };
 
-const { keeping } = await import("../src/state/page.ts");
+const { keeping, servers } = await import("../src/state/page.ts");
 const { outbox, post, sendWaiting, showIn, takeBack } = await import("../src/state/outbox.ts");
 
 const place = (name: string): Place => ({ community: hashOfName("reddit"), topic: hashOfName(name) });
@@ -52,13 +54,16 @@ const view = () => ({ own: vi.fn(), undo: vi.fn(), sent: vi.fn() });
 const shownBy = ({ own }: ReturnType<typeof view>): string[] => own.mock.calls.map(([bytes]) => new TextDecoder().decode(bytes));
 const never = new AbortController().signal;
 const saved = { ok: true } as PostOutcome;
-const refused = { ok: false, code: "denied", detail: "no", work: 0, retryAfter: 0 } as unknown as PostOutcome;
+const refusal = (code: string, work = 0): PostOutcome => ({ ok: false, server: "", code, detail: "no", work, retryAfter: 0 });
+const refused = refusal("denied");
 
 beforeEach(async () => {
   answer = saved;
+  before = [];
   await sendWaiting();
   expect(outbox.value).toEqual([]);
   answer = undefined;
+  before = [];
   posted.length = 0;
 });
 
@@ -110,6 +115,52 @@ describe("what waits", () => {
     expect(list.undo.mock.calls).toEqual([[hashOfName("regretted")], [hashOfName("unwanted")]]);
     expect(list.sent).not.toHaveBeenCalled();
     expect(outbox.value).toEqual([]);
+  });
+
+  test.each([
+    ["the reason that most give", ["bad-signature", "gone", "unreachable", "gone"], { at: "failed", code: "gone" }],
+    ["not for good as long as one may take it later", ["gone", "gone", "busy"], { at: "failed", code: "busy" }],
+    ["what those say that were reached", ["timeout", "unreachable", "denied"], { at: "failed", code: "denied" }],
+    ["nothing where nobody was", ["timeout", "unreachable", "broke"], { at: "waits" }],
+  ])("refusals: %s", async (_, codes, state) => {
+    before = codes.map((code) => refusal(code));
+    answer = before.pop();
+    const told = vi.fn();
+    await post(item(codes.join(), place("list")), told, never);
+    expect(told).toHaveBeenLastCalledWith(expect.objectContaining(state));
+  });
+
+  test("work that is too much is no reason not to pay another server's", async () => {
+    const draft: Draft = { place: place("list"), date: new Date(0), body: "fair" };
+    const { id, bytes } = signDraft(draft, seed) as Document;
+    before = [refusal("work-needed", 256)];
+    answer = refusal("work-needed", 1);
+    const told = vi.fn((state: { at: string }) => {
+      if (state.at === "working") answer = saved;
+    });
+    expect(await post({ ...item("", place("list")), id, bytes, draft, key: me.key }, told, never)).toBe(true);
+    expect(told).toHaveBeenLastCalledWith({ at: "saved", servers: 1, done: true });
+  });
+
+  test("and one server refuses goes to the next that comes", async () => {
+    const works = (...ids: string[]): void => void (servers.value = ids.map((id) => ({ id, state: "working" }) as ServerView));
+    works();
+    const told = vi.fn();
+    expect(await post(item("good", place("list")), told, never)).toBe(true);
+    works("hostile");
+    answer = refusal("bad-signature");
+    await sendWaiting();
+    expect(outbox.value).toMatchObject([{ refused: { code: "bad-signature" } }]);
+    posted.length = 0;
+    // Those that refused it are not asked without end.
+    await sendWaiting();
+    expect(posted).toEqual([]);
+    works("hostile", "honest");
+    answer = saved;
+    await sendWaiting();
+    expect(posted).toEqual(["good"]);
+    expect(outbox.value).toEqual([]);
+    expect(told).toHaveBeenLastCalledWith({ at: "saved", servers: 1, done: true });
   });
 
   test("is kept at every moment while work makes another document of it", async () => {

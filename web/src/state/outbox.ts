@@ -128,17 +128,21 @@ async function sendItem(job: { item: Item }, tell: Tell, signal: AbortSignal): P
       tell({ at: "saved", servers: saved, done: true });
       return "sent";
     }
-    const bits = Math.max(0, ...refused.filter(({ code }) => code === "work-needed").map(({ work }) => work));
+    // What one server wants too much for, another may take for less.
+    const bits = Math.max(0, ...refused.map(({ code, work }) => (code === "work-needed" && work <= maxFreeWork ? work : 0)));
     const author = people.peek().find(({ key }) => key === item.key);
-    if (bits > 0 && bits <= maxFreeWork && round < 3 && item.draft !== undefined && author !== undefined) {
+    if (bits > 0 && round < 3 && item.draft !== undefined && author !== undefined) {
       const { id, bytes } = await sign(item.draft, author, bits, tell, signal);
       const next = { ...item, id, bytes };
       await keepItem(next, item);
       job.item = next;
       continue;
     }
-    const { code, detail, retryAfter } = refused.find((each) => !away.includes(each.code)) ?? { code: "no-server", detail: "", retryAfter: 0 };
-    if (away.includes(code)) return "waits";
+    const reached = refused.filter((each) => !away.includes(each.code));
+    if (reached.length === 0) return "waits";
+    // One that may take it later outweighs those that never will; of these that counts what most say.
+    const weight = ({ code }: Refused): number => (forNow.includes(code) ? refused.length : 0) + reached.filter((each) => each.code === code).length;
+    const { code, detail, retryAfter } = reached.reduce((a, b) => (weight(b) > weight(a) ? b : a));
     return { at: "failed", code, detail, retryAfter };
   }
 }
@@ -251,13 +255,20 @@ export function sendWaiting(): Promise<void> {
   return sending;
 }
 
+/** Servers that were there when all was tried last. */
+let asked: readonly string[] = [];
+
 async function sendAll(): Promise<void> {
   await load();
+  const here = servers.peek().flatMap(({ id, state }) => (state === "working" ? id : []));
+  // What others refused is not what one that came since says.
+  const isMore = here.some((id) => !asked.includes(id));
+  asked = here;
   /** Communities that nobody serves now. */
   const silent = new Set<Hash>();
   for (const item of outbox.peek()) {
     const { id, at, place, due, refused } = item;
-    if (refused !== undefined || due > Date.now() || silent.has(place.community) || underWay.peek().has(at) || !outbox.peek().some((each) => each.id === id)) continue;
+    if ((refused !== undefined && !isMore) || due > Date.now() || silent.has(place.community) || underWay.peek().has(at) || !outbox.peek().some((each) => each.id === id)) continue;
     const job = { item };
     // Its writer goes on meanwhile.
     const told = tells.get(at);
