@@ -50,6 +50,8 @@ export interface Section {
 /** An answer to one of the reader's comments. */
 export interface Reply {
   readonly id: Hash;
+  /** Its author's, or empty. */
+  readonly key: string;
   /** Fit to be shown, or empty. */
   readonly user: string;
   /** Its first words. */
