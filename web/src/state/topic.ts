@@ -182,12 +182,6 @@ export function openTopic(place: Place, knownName: string): Topic {
         stopReading(listReaders, [...lists.peek().map((list) => list.place), ...message.places]);
         for (const where of message.places) void readList(where);
         return;
-      case "lists":
-      case "refused":
-      case "found":
-      case "wanted":
-      case "full":
-        return;
     }
   }
 

@@ -146,6 +146,8 @@ export interface Found {
 }
 
 export type FromThread =
+  /** It listens. */
+  | { readonly kind: "ready" }
   /** What is held of the topic, so that it need not be brought. */
   | { readonly kind: "held"; readonly session: number; readonly ids: readonly Hash[]; readonly folder: string }
   /** What came at the first look, and the folder that it is all of. */
@@ -158,7 +160,6 @@ export type FromThread =
   /** All other places whose documents the lists need now. */
   | { readonly kind: "delegates"; readonly session: number; readonly places: readonly Place[] }
   | { readonly kind: "lists"; readonly session: number; readonly filters: readonly FilterView[] }
-  | { readonly kind: "refused"; readonly session: number; readonly server: string; readonly count: number }
   | { readonly kind: "found"; readonly session: number; readonly found: readonly Found[]; readonly done: boolean }
   /** This browser checks signatures slowly, or there are many: more workers are wanted. */
   | { readonly kind: "wanted" }

@@ -561,7 +561,6 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       const source = given.get(server) ?? { files: 0, bytes: 0 };
       given.set(server, source);
       cameAt = now();
-      let refused = 0;
       let plain = false;
       for (const [i, bytes] of files.entries()) {
         source.files++;
@@ -571,10 +570,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
           break;
         }
         const parsed = await parse(bytes, where, ids[i]);
-        if (parsed === undefined) {
-          refused++;
-          continue;
-        }
+        if (parsed === undefined) continue;
         const { document, claim } = parsed;
         if (seen.has(document.id)) continue;
         seen.add(document.id);
@@ -584,7 +580,6 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
           plain = true;
         }
       }
-      if (refused > 0) tell({ kind: "refused", server, count: refused });
       lend();
       if (unverified.size > 0 || plain) wake();
     },
