@@ -74,10 +74,9 @@ async function send(servers: Servers, asked: Peer, place: Place, bytes: Uint8Arr
         else if (error.status >= 500) servers.remark(peer, reasonOf(error));
         return failure(peer.key, error.code, error.message, error.retryAfter, error.work);
       }
-      // A connection that broke leaves open whether it was stored. Posting once more is harmless and says.
-      if (again > 0 && error instanceof TypeError && !peer.gone.aborted) continue;
-      // It may have been given up for a better way to the same server.
-      const other = peer.gone.aborted ? servers.peers(place.community).find(({ key }) => key === asked.key) : undefined;
+      // A connection that broke leaves open whether it was stored: posting once more is harmless and says. It may have
+      // been given up for a better way to the same server.
+      const other = peer.gone.aborted ? servers.peers(place.community).find(({ key }) => key === asked.key) : error instanceof TypeError ? peer : undefined;
       if (again > 0 && other !== undefined) {
         peer = other;
         continue;

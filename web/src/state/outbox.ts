@@ -149,8 +149,7 @@ async function sendItem(job: { item: Item }, tell: Tell, signal: AbortSignal): P
 
 function goes(at: number, on: boolean): void {
   const next = new Set(underWay.peek());
-  if (on) next.add(at);
-  else next.delete(at);
+  next[on ? "add" : "delete"](at);
   underWay.value = next;
 }
 

@@ -25,7 +25,7 @@ export interface DrawnSection {
   readonly rows: Signal<readonly DrawnRow[]>;
 }
 
-const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0, replies: [] };
+const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, fresh: 0, replies: [] };
 
 type Held = Pick<Extract<FromThread, { kind: "held" }>, "ids" | "folder">;
 const nothing: Held = { ids: [], folder: "" };

@@ -69,8 +69,6 @@ export interface ThreadFacts {
   readonly locked: boolean;
   /** Files that are still to be verified. */
   readonly unverified: number;
-  /** The reader was here before. */
-  readonly visited: boolean;
   /** Comments that are new to him. */
   readonly fresh: number;
   /** Answers to the reader's own comments that he has not seen before this visit. */

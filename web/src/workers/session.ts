@@ -372,7 +372,6 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       hiddenBy: countHidden(comments),
       locked: thread.locked !== undefined,
       unverified: unverified.size,
-      visited,
       replies: replies(all.comments),
       fresh: rows.filter(({ fresh: isFresh }) => isFresh).length,
     };
