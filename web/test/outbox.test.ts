@@ -6,11 +6,12 @@ import { beforeEach, describe, expect, test, vi } from "vitest";
 import { maxWaiting } from "../src/keep/writing.ts";
 import { type Draft, signDraft } from "../src/protocol/build.ts";
 import { toHex } from "../src/protocol/bytes.ts";
-import type { Document } from "../src/protocol/document.ts";
+import { type Document, maxDocument } from "../src/protocol/document.ts";
 import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
 import { publicKey } from "../src/protocol/signature.ts";
 import type { PostOutcome, ServerView } from "../src/net/net.ts";
 import { signal } from "../src/state/signals.ts";
+import type { Topic } from "../src/state/topic.ts";
 
 const posted: string[] = [];
 /** What a server answers; nobody does. */
@@ -33,7 +34,7 @@ vi.mock("../src/state/page.ts", async () => {
   };
 });
 vi.mock("../src/ui/app.tsx", () => ({ current }));
-vi.mock("../src/state/me.ts", () => ({ lists, people: signal([me]) }));
+vi.mock("../src/state/me.ts", () => ({ lists, people: signal([me]), me: signal(me), activeKey: signal("") }));
 vi.mock("../src/workers/working.ts", () => ({ payWork: async (_: unknown, tell: (tried: number) => void) => (tell(1), "1") }));
 vi.stubGlobal("navigator", {});
 const current = signal<unknown>(undefined);
@@ -44,6 +45,8 @@ const me = { key: toHex(publicKey(seed)), kept: { seed, name: "", made: 0, saved
 
 const { keeping, servers } = await import("../src/state/page.ts");
 const { outbox, post, sendWaiting, showIn, takeBack } = await import("../src/state/outbox.ts");
+
+const { tooLong } = await import("../src/state/write.ts");
 
 const place = (name: string): Place => ({ community: hashOfName("reddit"), topic: hashOfName(name) });
 let at = 0;
@@ -214,4 +217,18 @@ describe("what waits", () => {
     for (let n = 0; n < 3; n++) await new Promise((resolve) => setTimeout(resolve)).then(collect);
     expect(kept.map((each) => each.deref())).toEqual([undefined, undefined, undefined]);
   });
+});
+
+test("a text is too long where every server takes less", () => {
+  const works = (...sizes: number[]): void => void (servers.value = sizes.map((maxSize) => ({ state: "working", limits: { maxSize } }) as ServerView));
+  const long = (length: number): number => tooLong({ name: signal("") } as Topic, "x".repeat(length));
+  const headers = 600;
+  works();
+  expect([long(maxDocument - headers), long(maxDocument - headers + 1)]).toEqual([0, 1]);
+  works(2000, 1000);
+  expect([long(2000 - headers), long(2000 - headers + 7)]).toEqual([0, 7]);
+  // One that takes nothing is not the network.
+  works(0, maxDocument * 2);
+  expect([long(maxDocument - headers), long(maxDocument - headers + 1)]).toEqual([0, 1]);
+  servers.value = [];
 });
