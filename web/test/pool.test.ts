@@ -94,7 +94,7 @@ describe("the worker that reads topics", () => {
   ])("where it %s that is said, and it is started anew when the reader wants it", async (why, fails) => {
     Fake.comes = fails;
     if (why === "may not be made") vi.stubGlobal("Worker", class { constructor() { throw new Error("forbidden"); } });
-    pool.warmUp();
+    pool.threadWorker();
     pool.openChannel(() => undefined).send({ kind: "close", session: 0 });
     // What fails is known at once, what is silent after a while.
     await vi.advanceTimersByTimeAsync(why === "never answers" ? (comeMillis as number) : 100);
@@ -117,7 +117,7 @@ describe("the worker that reads topics", () => {
 
   test("is no longer said to be missing once it comes", async () => {
     Fake.comes = () => undefined;
-    pool.warmUp();
+    pool.threadWorker();
     await vi.advanceTimersByTimeAsync(comeMillis as number);
     expect(pool.isBroken.value).toBe(true);
     comes(Fake.all[0] as Fake);

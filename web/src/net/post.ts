@@ -43,10 +43,7 @@ export async function post(
       networks.add(peer.network);
       const outcome = await send(servers, peer, place, bytes, signal);
       told(outcome);
-      if (outcome.ok) {
-        isSaved = true;
-        return;
-      }
+      if (outcome.ok) return void (isSaved = true);
       networks.delete(peer.network);
     }
   };

@@ -138,11 +138,11 @@ async function sendItem(job: { item: Item }, tell: Tell, signal: AbortSignal): P
       job.item = next;
       continue;
     }
-    const reached = refused.filter((each) => !away.includes(each.code));
-    if (reached.length === 0) return "waits";
     // One that may take it later outweighs those that never will; of these that counts what most say.
-    const weight = ({ code }: Refused): number => (forNow.includes(code) ? refused.length : 0) + reached.filter((each) => each.code === code).length;
-    const { code, detail, retryAfter } = reached.reduce((a, b) => (weight(b) > weight(a) ? b : a));
+    const weight = ({ code }: Refused): number => (forNow.includes(code) ? refused.length : 0) + refused.filter((each) => each.code === code).length;
+    const [said] = refused.filter(({ code }) => !away.includes(code)).sort((a, b) => weight(b) - weight(a));
+    if (said === undefined) return "waits";
+    const { code, detail, retryAfter } = said;
     return { at: "failed", code, detail, retryAfter };
   }
 }

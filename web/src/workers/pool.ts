@@ -39,16 +39,16 @@ const listeners = new Map<number, (message: FromThread) => void>();
 export const isBroken = signal(false);
 /** How often the reader had it started anew: what the one before was asked is to be asked again. */
 export const restarts = signal(0);
-const fail = (): void => void (isBroken.value = true);
+const fail = (): undefined => void (isBroken.value = true);
 
-function threadWorker(): Worker | undefined {
+/** The worker that reads topics, which the page starts before it asks: its code comes while servers are looked for. */
+export function threadWorker(): Worker | undefined {
   if (thread !== undefined) return thread;
   let worker: Worker;
   try {
     worker = thread = startWorker("thread");
   } catch {
-    fail();
-    return undefined;
+    return fail();
   }
   come = setTimeout(fail, comeMillis);
   worker.onerror = fail;
@@ -60,11 +60,6 @@ function threadWorker(): Worker | undefined {
     else if (data.kind !== "ready") listeners.get(data.session)?.(data);
   };
   return worker;
-}
-
-/** Starts the worker before anything is asked of it: its code comes while the page looks for servers. */
-export function warmUp(): void {
-  threadWorker();
 }
 
 /** Starts another worker in its place. */

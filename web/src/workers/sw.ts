@@ -43,8 +43,8 @@ const cacheName = ours + folder;
 const html = { headers: { Accept: "text/html" }, cache: "no-cache" } as const;
 
 async function install(): Promise<void> {
-  // Where the browser ended it in the middle there is a rest, which is none.
-  const isNew = !(await whole(cacheName));
+  // Who has the index has all. Where the browser ended this in the middle there is a rest, which is no version.
+  const isNew = !(await kept(scope, cacheName));
   if (isNew) await caches.delete(cacheName);
   const limit = { signal: AbortSignal.timeout(fileMillis) };
   try {
@@ -76,18 +76,14 @@ async function install(): Promise<void> {
 /** What a version has. To open one that was dropped would make it anew, as the newest. */
 const kept = (request: Request | string, version: string): Promise<Response | undefined> => caches.match(request, { cacheName: version, ignoreVary: true });
 
-/** Who has the index has all: it is the last of what is kept of a version. */
-const whole = (version: string): Promise<Response | undefined> => kept(scope, version);
-
 const versions = async (): Promise<string[]> => (await caches.keys()).filter((name) => name.startsWith(ours));
 
 async function activate(): Promise<void> {
   // Of those made before this one the last that is whole is kept: other tabs may still show it.
   const all = await versions();
-  let isKept = false;
+  let last: Response | undefined;
   for (const name of all.slice(0, all.indexOf(cacheName)).reverse()) {
-    if (!isKept && (await whole(name))) isKept = true;
-    else await caches.delete(name);
+    if (last || !(last = await kept(scope, name))) await caches.delete(name);
   }
   await worker.registration.navigationPreload?.enable();
   await worker.clients.claim();
