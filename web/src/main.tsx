@@ -8,7 +8,7 @@ import { applyLooks } from "./state/looks.ts";
 import { keeping, net, route, startNet, startPage } from "./state/page.ts";
 import { App } from "./ui/app.tsx";
 import { render } from "./ui/draw.ts";
-import { warmUp } from "./workers/pool.ts";
+import { threadWorker } from "./workers/pool.ts";
 import { role } from "./workers/role.ts";
 import { readTopics } from "./workers/thread.ts";
 
@@ -18,7 +18,7 @@ const networkMillis = 1500;
 function begin(): void {
   applyLooks();
   void speakLanguage().then(() => render(<App />, document.getElementById("page") as HTMLElement));
-  warmUp();
+  threadWorker();
   const ready = loadMe().catch(() => undefined);
   void startPage();
   // A topic's first comments are read without the network; all else needs it.

@@ -43,7 +43,7 @@ const row = (text: string, date?: string, more: Partial<Row> = {}): Row => {
   return { id, shown: id, depth: 0, body: text, up: 0, down: 0, replies: 0, ...(date === undefined ? {} : { date }), ...more };
 };
 const day = (n: number): string => `2026-11-${String(n).padStart(2, "0")}T10:00:00Z`;
-const noFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0, replies: [] };
+const noFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, fresh: 0, replies: [] };
 
 /** What the worker says of a topic. */
 function draws(place: Place, rows: readonly Row[], pending = 0): void {

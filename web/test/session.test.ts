@@ -8,7 +8,7 @@ import { type Hash, hashOfName, type Place } from "../src/protocol/hash.ts";
 import { listTopic } from "../src/protocol/kinds.ts";
 import { publicKey, verify } from "../src/protocol/signature.ts";
 import type { Claim, Reading, Row, ThreadFacts } from "../src/workers/messages.ts";
-import { cutSections, maxDelegates, maxSection, maxSourceFiles, openSession, sectionSize, type Session, type SessionDeps, type SessionMessage } from "../src/workers/session.ts";
+import { cutSections, liftMillis, maxDelegates, maxSection, maxSourceFiles, openSession, sectionSize, type Session, type SessionDeps, type SessionMessage } from "../src/workers/session.ts";
 
 const place: Place = { community: hashOfName("reddit"), topic: hashOfName("/r/news") };
 const now = Date.parse("2026-11-26T12:00:00Z");
@@ -85,7 +85,6 @@ test("shows what is verified, and nothing else", async () => {
   session.live();
   await until(() => screen.facts?.unverified === 0 && screen.rows.length > 0);
   expect(bodies(screen)).toEqual(["good", "plain"]);
-  expect(screen.told).toContainEqual({ kind: "refused", server: "a", count: 1 });
   expect(screen.rows[1]).toMatchObject({ plain: true });
 });
 
@@ -354,6 +353,51 @@ test("muted keys and lists hide, and say how many", async () => {
   expect(bodies(screen)).toEqual(["seen"]);
   session.read({ ...reading, muted: [keyOf(2)], lists: [list], showHidden: true });
   expect(screen.rows.map(({ body, hidden }) => [body, hidden])).toEqual([["spam", 0], ["muted", "muted"], ["seen", undefined]]);
+});
+
+describe("replies that are told", () => {
+  const owner = 5;
+  const list: Place = { community: place.community, topic: listTopic(keyOf(owner), "news") };
+  const said = ({ facts }: Screen): string[] => (facts?.replies ?? []).map(({ text }) => text).sort();
+  const mine = comment(1, "mine");
+  const reply = (who: number, body: string): Document => comment(who, body, { date: at(1), parent: mine.id });
+  const unwanted = reply(3, "hidden");
+  const all = [reply(2, "muted"), unwanted, reply(4, "banned"), reply(6, "good"), comment(6, "to nobody")];
+  const words = [
+    signed(owner, { place: list, kind: "hide", target: unwanted.id, tag: "news", date: at(1), body: "" }),
+    signed(owner, { place: list, kind: "ban", extra: [["Target-Key", keyOf(4)]], tag: "news", date: at(1), body: "" }),
+  ];
+
+  test("are of nobody whom the reader muted, and not deleted again", async () => {
+    const { session, screen } = start({ mine: [keyOf(1)], muted: [keyOf(2)] });
+    await session.restore([mine.bytes], true, "");
+    const gone = reply(6, "gone");
+    await session.files(bytesOf([...all, gone, signed(6, { kind: "delete", target: gone.id, date: at(2), body: "" })]), "a");
+    session.live();
+    await until(() => screen.facts?.unverified === 0 && said(screen).length > 0);
+    expect(said(screen)).toEqual(["banned", "good", "hidden"]);
+    expect(screen.facts?.replies.find(({ text }) => text === "good")).toMatchObject({ key: keyOf(6), user: "Reader 6" });
+  });
+
+  test("are not of those whom his lists hide, though they are read after the thread", async () => {
+    vi.useFakeTimers({ shouldAdvanceTime: true, toFake: ["setTimeout", "clearTimeout"] });
+    const { session, screen } = start({ mine: [keyOf(1)], muted: [keyOf(2)], lists: [list] });
+    await session.restore([mine.bytes], true, "");
+    await session.files(bytesOf(all), "a");
+    session.live();
+    await until(() => screen.facts?.unverified === 0 && screen.facts.total === 6);
+    expect(said(screen)).toEqual([]);
+    await session.files(bytesOf(words), "a", list);
+    await until(() => screen.facts?.hiddenBy[0] === 2);
+    await vi.advanceTimersByTimeAsync(liftMillis);
+    vi.useRealTimers();
+    expect(said(screen)).toEqual(["good"]);
+    // Nothing of it was ever told.
+    for (const message of screen.told) if (message.kind === "thread") expect(message.facts.replies.filter(({ text }) => text !== "good")).toEqual([]);
+    await session.files(bytesOf([reply(4, "banned still"), reply(6, "later")]), "a");
+    await until(() => said(screen).length === 2);
+    expect(said(screen)).toEqual(["good", "later"]);
+  });
 });
 
 test("one name under two keys is told apart, whatever its case and invisible characters", async () => {

@@ -22,6 +22,8 @@ const maxStray = 1024;
 /** What carries the bytes: a data channel that is open, ordered and reliable. */
 export interface Port {
   send(bytes: Uint8Array<ArrayBuffer>): void;
+  /** Bytes that were sent and wait here, for the other end takes them slowly. */
+  waiting(): number;
   onBytes(listener: (bytes: Uint8Array) => void): void;
   onEnd(listener: () => void): void;
   close(): void;

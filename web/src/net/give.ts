@@ -18,6 +18,8 @@ const perAnswer = 512;
 export const maxRequests = 256;
 export const maxAtOnce = 2;
 export const maxFrames = 1024;
+/** Bytes that wait for one reader when he says a word: his answers, and one that he gave up. Who has more takes nothing. */
+export const maxWaiting = (maxAtOnce + 1) * frameWindow;
 /** Between requests, and before the first one. */
 export const idleMillis = 120_000;
 
@@ -95,7 +97,7 @@ export function give(port: Port, infohash: Hash, peerId: Uint8Array, { place, of
       return;
     }
     const { type, request, payload } = said.frame;
-    if (number === 0 || ++frames > maxFrames || (type !== "request" && request > last)) throw odd();
+    if (number === 0 || ++frames > maxFrames || port.waiting() > maxWaiting || (type !== "request" && request > last)) throw odd();
     const body = going.get(request);
     switch (type) {
       case "request":

@@ -1,6 +1,7 @@
 // The IPFS network, asked when no server answers: a line to it, as to a server that knows the ids of some folders and
 // gives blocks. The node itself is in a worker (workers/peer.ts) that comes when it is wanted; its failure costs nothing.
 
+import { fromUTF8 } from "../protocol/bytes.ts";
 import { type Place, placeText } from "../protocol/hash.ts";
 import type { FromPeer, ToPeer } from "../workers/messages.ts";
 import { until } from "./deadline.ts";
@@ -61,7 +62,7 @@ export function createIPFS(start: () => Worker, folders: readonly string[], node
       const topic = placeText(place);
       let id = named ?? folders.find((text) => text.startsWith(`${topic}/`))?.slice(topic.length + 1);
       const answer = async (path: string, body: unknown): Promise<BodyInit | undefined> => {
-        if (path === "/blocks" && id !== undefined) return (await ask(topic, id, new TextDecoder().decode(body as Uint8Array).split("\n"))).car;
+        if (path === "/blocks" && id !== undefined) return (await ask(topic, id, (fromUTF8(body as Uint8Array) ?? "").split("\n"))).car;
         if (path !== `/${topic}`) return undefined;
         id ??= (await ask(topic)).id;
         return id ? `${id}\n` : undefined;

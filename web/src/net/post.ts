@@ -13,13 +13,8 @@ import type { Peer, Servers } from "./servers.ts";
 const postMillis = 30_000;
 /** Where no server works yet, one is waited for so long. */
 const serverMillis = 20_000;
-/** Servers tried for each one that is wanted. */
-const triesEach = 3;
-
-/** What the document is refused for by every server alike: asking another one is in vain. */
-const final: ReadonlySet<string> = new Set([
-  "empty", "too-large", "sha1-collision", "not-utf8", "nul", "bad-header", "wrong-topic", "bad-signature", "premature", "slot-taken", "gone",
-]);
+/** Servers tried for each copy, once one has it. Until then each is: what one says of the document is not what all do. */
+export const triesEach = 3;
 
 export async function post(
   servers: Servers,
@@ -31,7 +26,7 @@ export async function post(
 ): Promise<void> {
   servers.want(place.community);
   const tried = new Set<string>();
-  let isFinal = false;
+  let isSaved = false;
   // Where there are several networks, copies go to several.
   const next = (): Peer | undefined => {
     const peers = servers.peers(place.community).filter(({ key }) => !tried.has(key));
@@ -41,15 +36,14 @@ export async function post(
   await servers.first(place.community, serverMillis, signal);
 
   const one = async (): Promise<void> => {
-    while (!isFinal && !signal.aborted && tried.size < want * triesEach) {
+    while (!signal.aborted && (!isSaved || tried.size < want * triesEach)) {
       const peer = next();
       if (peer === undefined) return;
       tried.add(peer.key);
       networks.add(peer.network);
       const outcome = await send(servers, peer, place, bytes, signal);
-      if (!outcome.ok && final.has(outcome.code)) isFinal = true;
       told(outcome);
-      if (outcome.ok) return;
+      if (outcome.ok) return void (isSaved = true);
       networks.delete(peer.network);
     }
   };
@@ -77,10 +71,9 @@ async function send(servers: Servers, asked: Peer, place: Place, bytes: Uint8Arr
         else if (error.status >= 500) servers.remark(peer, reasonOf(error));
         return failure(peer.key, error.code, error.message, error.retryAfter, error.work);
       }
-      // A connection that broke leaves open whether it was stored. Posting once more is harmless and says.
-      if (again > 0 && error instanceof TypeError && !peer.gone.aborted) continue;
-      // It may have been given up for a better way to the same server.
-      const other = peer.gone.aborted ? servers.peers(place.community).find(({ key }) => key === asked.key) : undefined;
+      // A connection that broke leaves open whether it was stored: posting once more is harmless and says. It may have
+      // been given up for a better way to the same server.
+      const other = peer.gone.aborted ? servers.peers(place.community).find(({ key }) => key === asked.key) : error instanceof TypeError ? peer : undefined;
       if (again > 0 && other !== undefined) {
         peer = other;
         continue;

@@ -2,7 +2,7 @@
 // has an IP address and no certificate, and finds servers that nobody named. Of a topic's swarm, other pages answer:
 // pages.ts. No candidate comes later than its offer (non-trickle), as everywhere in WebTorrent.
 
-import { fromHex, toHex, urlOf } from "../protocol/bytes.ts";
+import { fromHex, toHex, urlOf, utf8 } from "../protocol/bytes.ts";
 import type { Hash } from "../protocol/hash.ts";
 import { type Channel, openChannel, type Port } from "./channel.ts";
 import { until, within } from "./deadline.ts";
@@ -44,6 +44,7 @@ export interface Connection {
 export interface DataChannel {
   binaryType: string;
   readonly readyState: string;
+  readonly bufferedAmount: number;
   send(bytes: Uint8Array<ArrayBuffer>): void;
   close(): void;
   addEventListener(type: string, listener: (event: { readonly data?: unknown }) => void): void;
@@ -92,7 +93,7 @@ interface Waiting {
 /** Of a new peer that speaks as this program does. */
 export function makePeerId(): Uint8Array {
   const peerId = crypto.getRandomValues(new Uint8Array(20));
-  peerId.set([..."-CM0100-"].map((char) => char.charCodeAt(0)));
+  peerId.set(utf8("-CM0100-"));
   return peerId;
 }
 
@@ -261,6 +262,7 @@ export function isOpen(channel: DataChannel, connection: Connection, signal: Abo
 export function portOf(channel: DataChannel, connection: Connection): Port {
   return {
     send: (bytes) => channel.send(bytes),
+    waiting: () => channel.bufferedAmount,
     onBytes: (listener) => channel.addEventListener("message", ({ data }) => data instanceof ArrayBuffer && listener(new Uint8Array(data))),
     onEnd(listener) {
       channel.addEventListener("close", listener);

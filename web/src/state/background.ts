@@ -11,7 +11,8 @@ import { showNotes } from "../ui/waits.tsx";
 import type { Reply } from "../workers/messages.ts";
 import { keepCopy, renewCopy } from "./copy.ts";
 import { startHelping } from "./helping.ts";
-import { muted, people } from "./me.ts";
+import { isHidden, openList } from "./lists.ts";
+import { lists, muted, people } from "./me.ts";
 import { markIcon, tellOf } from "./notify.ts";
 import { startOutbox } from "./outbox.ts";
 import { keeping, looked, tell, unseen } from "./page.ts";
@@ -20,8 +21,8 @@ import { openQuiet, readOnce } from "./rounds.ts";
 /** Topics that are looked at in one round, those visited last first; one after the other. */
 export const maxLooked = 20;
 const roundMillis = 5 * 60_000;
-/** A topic that takes longer waits for the next round. */
-const lookMillis = 20_000;
+/** A topic that takes longer waits for the next round; a list is not waited for any longer. */
+export const lookMillis = 20_000;
 /** What a visit read is as old as this at most. */
 const seenMillis = 60_000;
 /** The page's own address is asked again when it was not looked at for so long. */
@@ -39,19 +40,23 @@ export function startBackground(): void {
   void startHelping();
 }
 
-async function round(): Promise<void> {
+export async function round(): Promise<void> {
   // Without a name nobody can have answered.
   if (people.peek().length === 0 || !navigator.onLine) return;
   const keep = await keeping;
   const followed = (await keptTopics(keep).catch(() => [])).filter(([, { followed: on }]) => on).slice(0, maxLooked);
+  // A reply is told once, so it is known before whom they hide.
+  const opened = followed.length === 0 ? [] : lists.peek().map(({ place }) => openList(place, lookMillis));
+  await Promise.all(opened.map(({ heard }) => heard));
   for (const [place, { name }] of followed) {
     const open = current.peek()?.place;
     if (open !== undefined && placeText(open) === placeText(place)) continue;
-    const replies = await look(place);
+    const replies = (await look(place))?.filter(({ id, key }) => !opened.some(({ view }) => isHidden(view.peek(), id, key)));
     if (replies === undefined) continue;
     await changeTopic(keep, place, { replies: replies.map(({ id }) => id) }).catch(() => undefined);
     await tellOf(place, name, replies);
   }
+  for (const list of opened) list.close();
   looked.value++;
 }
 

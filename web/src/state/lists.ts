@@ -57,13 +57,13 @@ export interface OpenList extends Quiet {
 /** Who acts does not wait longer for what his list says already. */
 const heardMillis = 5000;
 
-export function openList(place: Place): OpenList {
+export function openList(place: Place, patience = heardMillis): OpenList {
   const view = signal<FilterView | undefined>(undefined);
   const stops = new Map<string, () => void>();
   let all = false;
   let hear = (): void => undefined;
   const heard = new Promise<void>((resolve) => (hear = resolve));
-  const timer = setTimeout(hear, heardMillis);
+  const timer = setTimeout(hear, patience);
   let isLive = false;
   const quiet = openQuiet(place, { lists: [place] }, (message) => {
     if (message.kind === "held") read(place);

@@ -128,25 +128,28 @@ async function sendItem(job: { item: Item }, tell: Tell, signal: AbortSignal): P
       tell({ at: "saved", servers: saved, done: true });
       return "sent";
     }
-    const bits = Math.max(0, ...refused.filter(({ code }) => code === "work-needed").map(({ work }) => work));
+    // What one server wants too much for, another may take for less.
+    const bits = Math.max(0, ...refused.map(({ code, work }) => (code === "work-needed" && work <= maxFreeWork ? work : 0)));
     const author = people.peek().find(({ key }) => key === item.key);
-    if (bits > 0 && bits <= maxFreeWork && round < 3 && item.draft !== undefined && author !== undefined) {
+    if (bits > 0 && round < 3 && item.draft !== undefined && author !== undefined) {
       const { id, bytes } = await sign(item.draft, author, bits, tell, signal);
       const next = { ...item, id, bytes };
       await keepItem(next, item);
       job.item = next;
       continue;
     }
-    const { code, detail, retryAfter } = refused.find((each) => !away.includes(each.code)) ?? { code: "no-server", detail: "", retryAfter: 0 };
-    if (away.includes(code)) return "waits";
+    // One that may take it later outweighs those that never will; of these that counts what most say.
+    const weight = ({ code }: Refused): number => (forNow.includes(code) ? refused.length : 0) + refused.filter((each) => each.code === code).length;
+    const [said] = refused.filter(({ code }) => !away.includes(code)).sort((a, b) => weight(b) - weight(a));
+    if (said === undefined) return "waits";
+    const { code, detail, retryAfter } = said;
     return { at: "failed", code, detail, retryAfter };
   }
 }
 
 function goes(at: number, on: boolean): void {
   const next = new Set(underWay.peek());
-  if (on) next.add(at);
-  else next.delete(at);
+  next[on ? "add" : "delete"](at);
   underWay.value = next;
 }
 
@@ -251,13 +254,20 @@ export function sendWaiting(): Promise<void> {
   return sending;
 }
 
+/** Servers that were there when all was tried last. */
+let asked: readonly string[] = [];
+
 async function sendAll(): Promise<void> {
   await load();
+  const here = servers.peek().flatMap(({ id, state }) => (state === "working" ? id : []));
+  // What others refused is not what one that came since says.
+  const isMore = here.some((id) => !asked.includes(id));
+  asked = here;
   /** Communities that nobody serves now. */
   const silent = new Set<Hash>();
   for (const item of outbox.peek()) {
     const { id, at, place, due, refused } = item;
-    if (refused !== undefined || due > Date.now() || silent.has(place.community) || underWay.peek().has(at) || !outbox.peek().some((each) => each.id === id)) continue;
+    if ((refused !== undefined && !isMore) || due > Date.now() || silent.has(place.community) || underWay.peek().has(at) || !outbox.peek().some((each) => each.id === id)) continue;
     const job = { item };
     // Its writer goes on meanwhile.
     const told = tells.get(at);

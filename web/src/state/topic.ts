@@ -25,7 +25,7 @@ export interface DrawnSection {
   readonly rows: Signal<readonly DrawnRow[]>;
 }
 
-const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, visited: false, fresh: 0, replies: [] };
+const noFacts: ThreadFacts = { name: "", total: 0, pending: 0, hiddenBy: [], locked: false, unverified: 0, fresh: 0, replies: [] };
 
 type Held = Pick<Extract<FromThread, { kind: "held" }>, "ids" | "folder">;
 const nothing: Held = { ids: [], folder: "" };
@@ -181,12 +181,6 @@ export function openTopic(place: Place, knownName: string): Topic {
         // Whom an owner dismissed nobody hears: else one who goes on naming others would have ever more read.
         stopReading(listReaders, [...lists.peek().map((list) => list.place), ...message.places]);
         for (const where of message.places) void readList(where);
-        return;
-      case "lists":
-      case "refused":
-      case "found":
-      case "wanted":
-      case "full":
         return;
     }
   }

@@ -5,7 +5,7 @@ import { changeTopic } from "../keep/topics.ts";
 import type { KeptKey } from "../keep/person.ts";
 import { keepKey } from "../keep/writing.ts";
 import type { Draft } from "../protocol/build.ts";
-import { toHex } from "../protocol/bytes.ts";
+import { toHex, utf8 } from "../protocol/bytes.ts";
 import { maxDocument } from "../protocol/document.ts";
 import { type Hash, hashOfName } from "../protocol/hash.ts";
 import { publicKey } from "../protocol/signature.ts";
@@ -124,10 +124,12 @@ export function ownerOf({ key }: Row): Me | undefined {
 
 /** The bytes that a text would have too many; 0 if it can be posted. */
 export function tooLong(topic: Topic, body: string): number {
-  const limit = Math.min(maxDocument, ...servers.peek().flatMap(({ state, limits }) => (state === "working" && limits !== undefined ? [limits.maxSize] : [])));
+  const sizes = servers.peek().flatMap(({ state, limits }) => (state === "working" && limits !== undefined ? limits.maxSize : []));
+  // One server that takes it is enough.
+  const limit = Math.min(maxDocument, Math.max(...(sizes.length > 0 ? sizes : [maxDocument])));
   // Headers of the longest kind that this page writes, with a name and a nonce.
-  const headers = 600 + new TextEncoder().encode(topic.name.peek()).length + new TextEncoder().encode(me.peek()?.kept.name ?? "").length;
-  return Math.max(0, new TextEncoder().encode(body).length + headers - limit);
+  const said = topic.name.peek() + (me.peek()?.kept.name ?? "") + body;
+  return Math.max(0, 600 + utf8(said).length - limit);
 }
 
 /** Votes, which costs a second or so of work. */

@@ -135,6 +135,7 @@ export const words: Language = {
   },
   away: {
     offline: "Du bist offline.",
+    broken: "Kommentare lassen sich nicht lesen: Ein Teil dieser Seite ist nicht gestartet.",
     unreachable: "Kein Server antwortet. Die Seite versucht es weiter.",
     noneFound: "Es wurde kein Server gefunden. Wer einen betreibt, kann dir seine Adresse sagen.",
     last: (when) => `So hast du es zuletzt gelesen: ${when}.`,

@@ -38,6 +38,7 @@ export const waits = {
 
 export const away = {
   offline: "You are offline.",
+  broken: "Comments cannot be read: a part of this page did not start.",
   unreachable: "No server answers. The page goes on trying.",
   noneFound: "No server was found. Do you know one?",
   last: (when: string): string => `As you read it last, ${when}.`,

@@ -13,6 +13,7 @@ import { lists, setOrder } from "../state/me.ts";
 import { keeping, loader, online, panel } from "../state/page.ts";
 import { type DrawnSection, openTopic, type Topic } from "../state/topic.ts";
 import { thread as t } from "../strings/en.ts";
+import { isBroken, restarts } from "../workers/pool.ts";
 import { current } from "./app.tsx";
 import { around } from "./around.tsx";
 import { comment } from "./comment.tsx";
@@ -37,7 +38,7 @@ export function Thread({ route }: { readonly route: ThreadRoute }): VNode {
   const topic = useMemo(() => {
     const { place, name } = placeOf({ community, topic: part });
     return openTopic(place, name);
-  }, [community, part]);
+  }, [community, part, restarts.value]);
   useEffect(() => {
     current.value = topic;
     return () => {
@@ -46,7 +47,7 @@ export function Thread({ route }: { readonly route: ThreadRoute }): VNode {
       topic.close();
     };
   }, [topic]);
-  return <Shown key={`${community}/${part}`} topic={topic} route={route} />;
+  return <Shown key={`${community}/${part}/${restarts.value}`} topic={topic} route={route} />;
 }
 
 function Shown({ topic, route }: { readonly topic: Topic; readonly route: ThreadRoute }): VNode {
@@ -288,7 +289,7 @@ function State({ topic }: { readonly topic: Topic }): VNode | null {
       {text} {label !== undefined && act !== undefined && <button class="link" onClick={act}>{label}</button>}
     </p>
   );
-  if (!online.value || state === "unreachable") return <Away topic={topic} />;
+  if (isBroken.value || !online.value || state === "unreachable") return <Away topic={topic} />;
   if (state === "empty" && !has && topic.drawn.value) {
     return say(t.empty, t.beFirst, () => document.querySelector<HTMLElement>(".composer textarea")?.focus());
   }

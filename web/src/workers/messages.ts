@@ -50,6 +50,8 @@ export interface Section {
 /** An answer to one of the reader's comments. */
 export interface Reply {
   readonly id: Hash;
+  /** Its author's, or empty. */
+  readonly key: string;
   /** Fit to be shown, or empty. */
   readonly user: string;
   /** Its first words. */
@@ -67,8 +69,6 @@ export interface ThreadFacts {
   readonly locked: boolean;
   /** Files that are still to be verified. */
   readonly unverified: number;
-  /** The reader was here before. */
-  readonly visited: boolean;
   /** Comments that are new to him. */
   readonly fresh: number;
   /** Answers to the reader's own comments that he has not seen before this visit. */
@@ -144,6 +144,8 @@ export interface Found {
 }
 
 export type FromThread =
+  /** It listens. */
+  | { readonly kind: "ready" }
   /** What is held of the topic, so that it need not be brought. */
   | { readonly kind: "held"; readonly session: number; readonly ids: readonly Hash[]; readonly folder: string }
   /** What came at the first look, and the folder that it is all of. */
@@ -156,7 +158,6 @@ export type FromThread =
   /** All other places whose documents the lists need now. */
   | { readonly kind: "delegates"; readonly session: number; readonly places: readonly Place[] }
   | { readonly kind: "lists"; readonly session: number; readonly filters: readonly FilterView[] }
-  | { readonly kind: "refused"; readonly session: number; readonly server: string; readonly count: number }
   | { readonly kind: "found"; readonly session: number; readonly found: readonly Found[]; readonly done: boolean }
   /** This browser checks signatures slowly, or there are many: more workers are wanted. */
   | { readonly kind: "wanted" }

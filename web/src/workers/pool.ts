@@ -1,5 +1,6 @@
 // The page's workers: how they are made, and how Markdown that takes too long is given up.
 
+import { signal } from "../state/signals.ts";
 import type { FromThread, ToThread } from "./messages.ts";
 import type { MarkdownAnswer } from "./markdown.ts";
 import { toPlainTree, type Tree } from "./trees.ts";
@@ -28,24 +29,46 @@ export function startWorker(name: string): Worker {
   return new Worker(workerURL(name === "thread" ? "main" : name), { type: "module", name });
 }
 
-let thread: Worker | undefined;
-const listeners = new Map<number, (message: FromThread) => void>();
+/** A worker may take so long to come. */
+export const comeMillis = 10_000;
 
-function threadWorker(): Worker {
+let thread: Worker | undefined;
+let come: ReturnType<typeof setTimeout> | undefined;
+const listeners = new Map<number, (message: FromThread) => void>();
+/** The worker that reads topics could not be started, failed, or has not come. */
+export const isBroken = signal(false);
+/** How often the reader had it started anew: what the one before was asked is to be asked again. */
+export const restarts = signal(0);
+const fail = (): undefined => void (isBroken.value = true);
+
+/** The worker that reads topics, which the page starts before it asks: its code comes while servers are looked for. */
+export function threadWorker(): Worker | undefined {
   if (thread !== undefined) return thread;
-  const worker = startWorker("thread");
-  thread = worker;
+  let worker: Worker;
+  try {
+    worker = thread = startWorker("thread");
+  } catch {
+    return fail();
+  }
+  come = setTimeout(fail, comeMillis);
+  worker.onerror = fail;
   worker.onmessage = ({ data }: MessageEvent<FromThread>) => {
+    clearTimeout(come);
+    isBroken.value = false;
     if (data.kind === "full") void import("../state/full.ts").then(({ sayFull }) => sayFull()).catch(() => undefined);
     else if (data.kind === "wanted") void import("./helpers.ts").then(({ addHelpers }) => addHelpers(worker)).catch(() => undefined);
-    else listeners.get(data.session)?.(data);
+    else if (data.kind !== "ready") listeners.get(data.session)?.(data);
   };
   return worker;
 }
 
-/** Starts the worker before anything is asked of it: its code comes while the page looks for servers. */
-export function warmUp(): void {
-  threadWorker();
+/** Starts another worker in its place. */
+export function restart(): void {
+  clearTimeout(come);
+  thread?.terminate();
+  thread = undefined;
+  isBroken.value = false;
+  restarts.value++;
 }
 
 let sessions = 0;
@@ -60,15 +83,13 @@ export function openChannel(listener: (message: FromThread) => void): {
   listeners.set(session, listener);
   return {
     session,
-    send: (message, transfer = []) => threadWorker().postMessage(message, transfer),
+    send: (message, transfer = []) => threadWorker()?.postMessage(message, transfer),
     close: () => listeners.delete(session),
   };
 }
 
 /** A text's lexing may take so long. */
 export const markdownMillis = 100;
-/** The worker for it may take so long to come. */
-export const comeMillis = 10_000;
 /** Texts sent at once. */
 const maxSent = 64;
 /** Characters of texts whose trees are remembered, for what is drawn again, and as how many each text counts besides. */

@@ -5,9 +5,9 @@
 import { fold, type Comment, type Thread } from "../protocol/thread.ts";
 import { readFilter, type Filter } from "../protocol/filter.ts";
 import { fromHex } from "../protocol/bytes.ts";
-import { bodyText, type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
+import { type Document, isRefusal, judgeDocument } from "../protocol/document.ts";
 import type { Hash, Place } from "../protocol/hash.ts";
-import { kindOf, parentOf, targetOf, userOf, voteOf } from "../protocol/kinds.ts";
+import { kindOf, targetOf, voteOf } from "../protocol/kinds.ts";
 import { isNewer } from "../protocol/living.ts";
 import { shownName } from "../strings/name.ts";
 import type { Claim, FromThread, Reading, Reply, Row, Section, ThreadFacts } from "./messages.ts";
@@ -35,8 +35,8 @@ const minDrawn = 250;
 export const manyUnverified = 1000;
 /** Files that come one after the other are parsed before more than the first screen is verified. */
 const quietMillis = 30;
-/** Lists are read a moment after the thread: what they pin goes first for so long after all of that is here. */
-const liftMillis = 5000;
+/** Lists are read a moment after the thread: what they pin goes first, and no reply is told, for so long after all of that is here. */
+export const liftMillis = 5000;
 /** Where signatures could not be checked, that is tried again after so long. */
 const againMillis = 1000;
 // Without word that all is here, so long is waited for more files before the first fold.
@@ -102,6 +102,8 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
   let shownOnce = false;
   /** All that the network had is verified and was drawn. */
   let isWholeShown = false;
+  /** The lists had their time since. */
+  let isHeard = false;
   /** Only the beginning of the thread is drawn. */
   let isEarly = true;
   const documents = new Map<Hash, Document>();
@@ -295,6 +297,11 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     });
   }
 
+  function hear(): void {
+    isHeard = true;
+    if (fresh.size > 0) draw();
+  }
+
   function drawAll(): void {
     isEarly = false;
     draw();
@@ -322,17 +329,14 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     return votes;
   }
 
-  /** What is new and answers one of the reader's comments. */
-  function replies(): Reply[] {
-    if (fresh.size === 0) return [];
-    const mine = (id: Hash | undefined): boolean => {
-      const key = id === undefined ? undefined : documents.get(id)?.signed?.key;
-      return key !== undefined && reading.mine.includes(key);
-    };
-    return [...fresh].flatMap((id) => {
-      const document = documents.get(id);
-      if (document === undefined || !mine(parentOf(document)) || reading.muted.includes(document.signed?.key ?? "")) return [];
-      return [{ id, user: shownName(userOf(document) ?? ""), text: bodyText(document).slice(0, maxReplyText) }];
+  /** What is new and answers one of the reader's comments. It is told once, so the lists that may hide it are waited for. */
+  function replies(comments: readonly Comment[]): Reply[] {
+    if (fresh.size === 0 || (reading.lists.length > 0 && !isHeard)) return [];
+    return comments.flatMap((comment): Reply[] => {
+      const { id, parent, key = "", user = "", body } = comment;
+      const answered = parent === undefined ? undefined : documents.get(parent)?.signed?.key;
+      if (!fresh.has(id) || answered === undefined || !reading.mine.includes(answered) || hiddenBy(comment) !== undefined) return [];
+      return [{ id, key, user: shownName(user), text: body.slice(0, maxReplyText) }];
     });
   }
 
@@ -352,9 +356,10 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     readLists();
     const here = [...documents.values()].filter(({ id }) => !later.has(id));
     let thread = foldAll(here.filter(({ id }) => !pending.has(id)));
+    let all = thread;
     let waiting = 0;
     if (pending.size > 0) {
-      const all = foldAll(here);
+      all = foldAll(here);
       if (!isWholeShown && letEndIn(thread, all)) thread = foldAll(here.filter(({ id }) => !pending.has(id)));
       waiting = all.total - thread.total;
     }
@@ -367,8 +372,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       hiddenBy: countHidden(comments),
       locked: thread.locked !== undefined,
       unverified: unverified.size,
-      visited,
-      replies: replies(),
+      replies: replies(all.comments),
       fresh: rows.filter(({ fresh: isFresh }) => isFresh).length,
     };
     sections = cutSections(rows, sections);
@@ -384,6 +388,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
     // From here on all that comes is news, and the order stays.
     if (isLive && unverified.size === 0) {
       if (!settled) liftsUntil = now() + liftMillis;
+      if (!isWholeShown) setTimeout(hear, liftMillis);
       settled = isWholeShown = true;
     }
     drawnSize = Math.max(here.length, minDrawn);
@@ -555,7 +560,6 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
       const source = given.get(server) ?? { files: 0, bytes: 0 };
       given.set(server, source);
       cameAt = now();
-      let refused = 0;
       let plain = false;
       for (const [i, bytes] of files.entries()) {
         source.files++;
@@ -565,10 +569,7 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
           break;
         }
         const parsed = await parse(bytes, where, ids[i]);
-        if (parsed === undefined) {
-          refused++;
-          continue;
-        }
+        if (parsed === undefined) continue;
         const { document, claim } = parsed;
         if (seen.has(document.id)) continue;
         seen.add(document.id);
@@ -578,7 +579,6 @@ export function openSession(place: Place, first: Reading, { checkAll, checkElsew
           plain = true;
         }
       }
-      if (refused > 0) tell({ kind: "refused", server, count: refused });
       lend();
       if (unverified.size > 0 || plain) wake();
     },

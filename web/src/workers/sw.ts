@@ -35,8 +35,6 @@ const patienceMillis = 2000;
 const lookMillis = 10_000;
 /** A file, which may be large and come slowly; all of a version. */
 const fileMillis = 120_000;
-/** Versions that are kept: this one, and the one that other tabs may still show. */
-const maxVersions = 2;
 
 const { scope } = worker.registration;
 // Pages below other paths of one host share its caches.
@@ -45,7 +43,9 @@ const cacheName = ours + folder;
 const html = { headers: { Accept: "text/html" }, cache: "no-cache" } as const;
 
 async function install(): Promise<void> {
-  const isNew = !(await caches.has(cacheName));
+  // Who has the index has all. Where the browser ended this in the middle there is a rest, which is no version.
+  const isNew = !(await kept(scope, cacheName));
+  if (isNew) await caches.delete(cacheName);
   const limit = { signal: AbortSignal.timeout(fileMillis) };
   try {
     const cache = await caches.open(cacheName);
@@ -73,19 +73,18 @@ async function install(): Promise<void> {
   await worker.skipWaiting();
 }
 
-async function drop(names: readonly string[]): Promise<void> {
-  await Promise.all(names.map((name) => caches.delete(name)));
-}
-
 /** What a version has. To open one that was dropped would make it anew, as the newest. */
 const kept = (request: Request | string, version: string): Promise<Response | undefined> => caches.match(request, { cacheName: version, ignoreVary: true });
 
 const versions = async (): Promise<string[]> => (await caches.keys()).filter((name) => name.startsWith(ours));
 
 async function activate(): Promise<void> {
-  // In the order in which they were made; one that was not finished is not of use to anybody.
-  const others = (await versions()).filter((name) => name !== cacheName);
-  await drop(others.slice(0, others.length + 1 - maxVersions));
+  // Of those made before this one the last that is whole is kept: other tabs may still show it.
+  const all = await versions();
+  let last: Response | undefined;
+  for (const name of all.slice(0, all.indexOf(cacheName)).reverse()) {
+    if (last || !(last = await kept(scope, name))) await caches.delete(name);
+  }
   await worker.registration.navigationPreload?.enable();
   await worker.clients.claim();
 }
@@ -95,7 +94,7 @@ async function endIfGone(): Promise<void> {
   const { status } = await fetch("sw.js", { cache: "no-cache", signal: AbortSignal.timeout(lookMillis) });
   if (status !== 404 && status !== 410) return;
   await worker.registration.unregister();
-  await drop(await versions());
+  for (const name of await versions()) await caches.delete(name);
 }
 
 /** Keeps an answer, which the page does not wait for; not once this version was dropped. */

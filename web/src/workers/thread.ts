@@ -137,4 +137,5 @@ export function readTopics(): void {
     else if (data.kind === "first") void look(data);
     else void inTurn(() => take(data));
   };
+  scope.postMessage({ kind: "ready" });
 }

@@ -3,7 +3,7 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { openChannel, type Port } from "../../src/net/channel.ts";
-import { type Account, give, idleMillis, maxAtOnce, maxFrames, maxGiven, maxOfAll, maxOfReader, maxRequests, type Offer, openAccount } from "../../src/net/give.ts";
+import { type Account, give, idleMillis, maxAtOnce, maxFrames, maxGiven, maxOfAll, maxOfReader, maxRequests, maxWaiting, type Offer, openAccount } from "../../src/net/give.ts";
 import { infohashOf } from "../../src/net/pages.ts";
 import { creditOf, encode, type Frame, frameWindow, greeting, handshake, maxAsk, readAnswer, readMessage, writeFrame, writeHead } from "../../src/net/wire.ts";
 import { concat, fromUTF8, utf8 } from "../../src/protocol/bytes.ts";
@@ -37,6 +37,7 @@ function line(): [Port & { readonly isClosed: boolean }, Port & { readonly isClo
     const [mine, other] = [ends[n], ends[1 - n]] as [(typeof ends)[0], (typeof ends)[0]];
     return {
       send: (sent) => queueMicrotask(() => other.isClosed || other.bytes.forEach((listener) => listener(sent))),
+      waiting: () => 0,
       onBytes: (listener) => void mine.bytes.push(listener),
       onEnd: (listener) => void mine.over.push(listener),
       close() {
@@ -55,6 +56,26 @@ function line(): [Port & { readonly isClosed: boolean }, Port & { readonly isClo
 interface Played {
   readonly port: Port & { readonly isClosed: boolean };
   readonly one: ReturnType<typeof give>;
+}
+
+/** The end of one who takes nothing of what is sent. */
+function stuck(port: Played["port"]): Played["port"] & { readonly most: number } {
+  let waiting = 0;
+  const { send, onBytes, onEnd, close } = port;
+  return {
+    send(bytes) {
+      waiting += bytes.length;
+      send(bytes);
+    },
+    waiting: () => waiting,
+    onBytes, onEnd, close,
+    get isClosed() {
+      return port.isClosed;
+    },
+    get most() {
+      return waiting;
+    },
+  };
 }
 
 function played(offer: () => Promise<Offer | undefined> = async () => whole, spend: (bytes: number) => boolean = () => true): Played {
@@ -145,6 +166,25 @@ describe("who asks too much", () => {
     await send(frame("cancel", 1), frame("credit", 1, creditOf(1000)));
     expect(sent(heard)).toBe(2 * frameWindow + 1000);
     expect(heard.some(({ type }) => type === "end")).toBe(false);
+  });
+
+  test.each<[string, Offer, (n: number) => Uint8Array]>([
+    ["credit", { id, car: new Uint8Array(maxGiven) }, () => frame("credit", 1, creditOf(frameWindow))],
+    ["requests", { id, car: new Uint8Array(frameWindow) }, (n) => request(n + 2)],
+  ])("and takes nothing fills little of this page's memory: %s", async (_, given, more) => {
+    const [near, far] = line();
+    const port = stuck(far);
+    give(port, infohash, giver, { place, offer: async () => given, spend: () => true, ended: () => undefined });
+    near.send(concat([hello, request(1)]));
+    for (let n = 0; n < 20; n++) {
+      await vi.advanceTimersByTimeAsync(0);
+      near.send(Uint8Array.from(more(n)));
+    }
+    await vi.advanceTimersByTimeAsync(0);
+    expect(port.isClosed).toBe(true);
+    expect(port.most).toBeGreaterThan(maxWaiting);
+    // What one more frame allows, and what it says besides.
+    expect(port.most).toBeLessThan(maxWaiting + 1.1 * frameWindow);
   });
 
   test("gets so many answers at once", async () => {

@@ -126,6 +126,7 @@ class Socket {
 class Wire implements DataChannel {
   static readonly all = new Map<string, Peer>();
   binaryType = "";
+  bufferedAmount = 0;
   readyState = "connecting";
   other: Wire | undefined;
   private readonly listeners: Record<string, ((event: { data?: unknown }) => void)[]> = {};

@@ -1,4 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import type { PostOutcome } from "../../src/net/net.ts";
+import { post, triesEach } from "../../src/net/post.ts";
+import { maxServers, type Peer, type Servers } from "../../src/net/servers.ts";
 import { parseTopics } from "../../src/net/topics.ts";
 import { utf8 } from "../../src/protocol/bytes.ts";
 import { payWork, signDraft } from "../../src/protocol/build.ts";
@@ -50,6 +53,18 @@ async function has(server: Served, bytes: Uint8Array): Promise<boolean> {
   );
 }
 
+/** A server of a crowd, which answers each post the same. */
+function peer(key: string, status: number, body = ""): Peer {
+  const line = { carrier: "http", server: { origin: `http://${key}.test`, fetch: async () => new Response(body, { status }) } };
+  return { key, network: key, line, gone: new AbortController().signal } as unknown as Peer;
+}
+
+/** More servers than a test can start. */
+function crowdOf(peers: readonly Peer[]): Servers {
+  const nothing = (): void => undefined;
+  return { want: nothing, first: async () => undefined, peers: () => [...peers], good: nothing, failed: nothing, remark: nothing } as unknown as Servers;
+}
+
 test("goes to two servers", async () => {
   const net = page({ servers: [a.origin, b.origin] });
   const bytes = utf8("to both");
@@ -76,12 +91,42 @@ test("goes to another server where one refuses, and tells both", async () => {
   expect(outcomes.find(({ ok }) => ok)).toMatchObject({ server: b.key });
 });
 
-test("what no server takes is not carried from one to the next", async () => {
-  const [first, second] = [await before(a.origin), await before(b.origin)];
-  const net = page({ servers: [first.origin, second.origin] });
+test("one server's refusal, however final, is not the network's", async () => {
+  const refusing = await before(a.origin, ({ method }) => (method === "POST" ? { status: 400, body: JSON.stringify({ code: "bad-signature", detail: "so it says" }) } : undefined));
+  // The one that refuses is the faster one, and so is asked first.
+  const slow = await before(b.origin, ({ method }) => (method === "GET" ? { wait: new Promise((resolve) => setTimeout(resolve, 300)) } : undefined));
+  const net = page({ servers: [refusing.origin, slow.origin] });
   await shows(net, "two", (views) => views.filter(({ state }) => state === "working").length === 2);
-  expect(await posted(net, place, utf8("a\0b"), 1)).toMatchObject([{ ok: false, code: "nul" }]);
-  expect([...first.asked, ...second.asked].filter(({ method }) => method === "POST").length).toBe(1);
+  const bytes = utf8("a good one");
+  const outcomes = await posted(net, place, bytes, 1);
+  expect(outcomes.find(({ ok }) => !ok)).toMatchObject({ server: a.key, code: "bad-signature" });
+  expect(outcomes.find(({ ok }) => ok)).toMatchObject({ server: b.key });
+  expect(await has(b, bytes)).toBe(true);
+});
+
+test("as long as none took it each is tried, once", async () => {
+  const net = page({ servers: [a.origin, b.origin, dear.origin] });
+  await shows(net, "three", (views) => views.filter(({ state }) => state === "working").length === 3);
+  const outcomes = await posted(net, place, utf8("a\0b"), 1);
+  expect(outcomes.map(({ server }) => server).sort()).toEqual([a, b, dear].map(({ key }) => key).sort());
+  expect(outcomes).toMatchObject([a, b, dear].map(() => ({ ok: false, code: "nul" })));
+});
+
+test("however many refuse it, it gets to the one that takes it", async () => {
+  const crowd: Peer[] = Array.from({ length: maxServers - 1 }, (_, i) => peer(`${i}`, 400));
+  const outcomes: PostOutcome[] = [];
+  const bytes = utf8("through a crowd");
+  await post(crowdOf([...crowd, peer("good", 201, `${hashOf(bytes)}\n`)]), place, bytes, 1, (outcome) => outcomes.push(outcome), AbortSignal.timeout(60_000));
+  expect(outcomes).toHaveLength(maxServers);
+  expect(outcomes.at(-1)).toMatchObject({ ok: true, server: "good" });
+});
+
+test("once one took it a second copy is worth a few tries", async () => {
+  const bytes = utf8("one copy");
+  const outcomes: PostOutcome[] = [];
+  const crowd: Peer[] = Array.from({ length: maxServers - 1 }, (_, i) => peer(`${i}`, 400));
+  await post(crowdOf([peer("good", 201, `${hashOf(bytes)}\n`), ...crowd]), place, bytes, 2, (outcome) => outcomes.push(outcome), AbortSignal.timeout(60_000));
+  expect(outcomes).toHaveLength(2 * triesEach);
 });
 
 test("says how much work a server wants, and posts when it is paid", async () => {

@@ -235,7 +235,7 @@ class Idle implements Connection {
     Idle.open++;
   }
   createDataChannel(): DataChannel {
-    return { binaryType: "", readyState: "connecting", send: () => undefined, close: () => undefined, addEventListener: () => undefined };
+    return { binaryType: "", bufferedAmount: 0, readyState: "connecting", send: () => undefined, close: () => undefined, addEventListener: () => undefined };
   }
   async createOffer(): Promise<{ type: string; sdp: string }> {
     return { type: "offer", sdp: `a=fingerprint:sha-256 ${print}\r\n` };

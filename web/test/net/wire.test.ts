@@ -168,6 +168,7 @@ function end(): End {
           came = came.slice(4 + length);
         }
       },
+      waiting: () => 0,
       onBytes: (each) => (listener = each),
       onEnd: (each) => (ended = each),
       close: () => (made.isClosed = true),
