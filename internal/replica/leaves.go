@@ -65,10 +65,10 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 	named := make(map[cid.Cid][]leaf) // one leaf may have several places
 	var cids []cid.Cid
 	room := w.window.files()
-	others := w.l.c.claims.ended.Load() != w.ended
 	for _, l := range batch {
 		// Another round may have brought it meanwhile.
-		if others && w.l.c.settled(l.spot.scope, l.name) {
+		ended := w.l.c.claims.ended.Load()
+		if ended != w.ended && w.l.c.settled(l.spot.scope, l.name) {
 			w.done(l.spot, true)
 			continue
 		}
@@ -90,6 +90,11 @@ func (w *walk) fetchLeaves(ctx context.Context, steal bool) error {
 			continue
 		}
 		claimed = append(claimed, at)
+		// Or since that look: it is claimed no more then, and could be fetched twice.
+		if w.l.c.claims.ended.Load() != ended && w.l.c.settled(l.spot.scope, l.name) {
+			w.done(l.spot, true)
+			continue
+		}
 		if !w.window.unlimited {
 			room--
 		}
