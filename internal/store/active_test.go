@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,6 +115,44 @@ func TestActiveNamedAgain(t *testing.T) {
 			closeStore(t, s)
 			CheckStore(t, dir, vfs.Default)
 		})
+	}
+}
+
+// However many topics lose their names in one commit, so many files are read for
+// others at most: everybody waits for the committer.
+func TestActiveNamesBound(t *testing.T) {
+	f := &faultFS{FS: newMem(t), reads: true}
+	s := open(t, data, store.Options{FS: f})
+	defer closeStore(t, s)
+	var all, deletes []*comntr.Document
+	for _, topic := range []string{"one", "other"} {
+		draft := func(d comntr.Draft) *comntr.Document {
+			d.Place, d.Date = comntr.Place{Community: reddit, Topic: comntr.NameHash(topic)}, time.Unix(1e9, 0)
+			doc, err := d.Sign(alice)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return doc
+		}
+		named := draft(comntr.Draft{Name: topic, Body: []byte("says it")})
+		all = append(all, named)
+		for i := range store.MaxNameFiles {
+			all = append(all, draft(comntr.Draft{Body: fmt.Append(nil, i)}))
+		}
+		deletes = append(deletes, draft(comntr.Draft{Kind: comntr.KindDelete, Target: named.ID()}))
+	}
+	mustAdd(t, s, all...)
+	var read atomic.Int64
+	f.set(func(_ int, op string) error {
+		if kind, path, _ := strings.Cut(op, " "); kind == "open" && !strings.Contains(path, ".ipfs") {
+			read.Add(1)
+		}
+		return nil
+	}, nil)
+	mustAdd(t, s, deletes...)
+	f.set(nil, nil)
+	if n := read.Load(); n < store.MaxNameFiles || n > store.MaxNameFiles+2*int64(len(deletes)) {
+		t.Errorf("%d files were read", n)
 	}
 }
 

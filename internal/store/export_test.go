@@ -36,6 +36,9 @@ func (s *Store) ByDescriptors() bool { return s.at.ok() }
 // HasDescriptors is whether they can by descriptors on this system.
 const HasDescriptors = hasDescriptors
 
+// MaxNameFiles is how many files a commit reads for topics' names.
+const MaxNameFiles = maxNameFiles
+
 // BeginEarly has the disk begin to write a comment's file.
 func (s *Store) BeginEarly(topic, comment comntr.Hash) {
 	s.at.begin(topic.String() + "/" + comment.String())

@@ -683,10 +683,8 @@ func (b *plan) finish() error {
 			return err
 		}
 	}
-	for h := range b.nameless {
-		if err := b.rename(h); err != nil {
-			return err
-		}
+	if err := b.rename(); err != nil {
+		return err
 	}
 	b.settleTopics()
 	if b.empty() {
@@ -738,80 +736,65 @@ func (b *plan) finish() error {
 	return nil
 }
 
-// How far rename looks: authors can make it look as often as they post and
-// delete.
+// How far a plan looks for names. Authors can make it look as often as they post and
+// delete, in as many topics as they like, and everybody waits meanwhile.
 const (
 	maxNameFiles   = 64
 	maxNameEntries = 4096
 )
 
-// rename looks for another document that says the name of a topic, after the
-// one that it was learned from has left.
-func (b *plan) rename(topic comntr.Hash) error {
-	t := b.topic(topic)
-	held := func(id comntr.Hash) (*sibling, error) {
-		o, err := b.find(topic, id)
-		if err != nil || o == nil || !o.entry.held() {
-			return nil, err
-		}
-		return o, nil
-	}
-	for p := b; p != nil; p = p.ahead { // these have no files yet
-		for k, doc := range p.docs {
-			if k.topic != topic || t.name != "" {
-				continue
-			}
-			o, err := held(k.comment)
-			if err != nil {
+// errEnough ends a scan that has found what it looked for, or has looked enough.
+var errEnough = errors.New("enough")
+
+// rename looks for other documents that say the names of topics, after those that
+// they were learned from have left: among what the plan brings, which has no files
+// yet, then in the files.
+func (b *plan) rename() error {
+	for k, doc := range b.docs {
+		if _, ok := b.nameless[k.topic]; ok {
+			if err := b.learnFrom(k, func() (*comntr.Document, error) { return doc, nil }); err != nil {
 				return err
 			}
-			if o != nil {
-				t.learn(doc)
-			}
 		}
 	}
+	entries, files := 0, 0
+	for h := range b.nameless {
+		err := b.s.scan(within(topicKey(keyComment, h)), func(k, v []byte) error {
+			if b.topic(h).name != "" || entries >= maxNameEntries || files >= maxNameFiles {
+				return errEnough
+			}
+			entries++
+			id, e, err := decodeComment(k, v)
+			if err != nil || !e.held() {
+				return err
+			}
+			return b.learnFrom(key{h, id}, func() (*comntr.Document, error) {
+				files++
+				return b.document(h, &sibling{comment: id, entry: e})
+			})
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			return errors.Join(errIndex, err)
+		}
+	}
+	return nil
+}
+
+// learnFrom has a topic without a name learn it from a document, if that is held.
+func (b *plan) learnFrom(k key, get func() (*comntr.Document, error)) error {
+	t := b.topic(k.topic)
 	if t.name != "" {
 		return nil
 	}
-	it, err := b.s.db.NewIter(within(topicKey(keyComment, topic)))
-	if err != nil {
-		return errors.Join(errIndex, err)
+	o, err := b.find(k.topic, k.comment)
+	if err != nil || o == nil || !o.entry.held() {
+		return err
 	}
-	entries, files := 0, 0
-	for ok := it.First(); ok && t.name == "" && entries < maxNameEntries && files < maxNameFiles; ok = it.Next() {
-		entries++
-		v, err := it.ValueAndErr()
-		var id comntr.Hash
-		var e entry
-		if err == nil {
-			id, e, err = decodeComment(it.Key(), v)
-		}
-		if err != nil {
-			return errors.Join(errIndex, err, it.Close())
-		}
-		if !e.held() {
-			continue
-		}
-		o, err := held(id)
-		if err != nil {
-			return errors.Join(err, it.Close())
-		}
-		if o == nil {
-			continue
-		}
-		files++
-		raw, err := b.s.readFile(b.s.path(topic, id), int64(o.entry.size))
-		if err != nil || comntr.SumHash(raw) != id {
-			continue // the scrubber's business
-		}
-		if doc, err := comntr.ParseDocument(comntr.Place{Community: b.s.community, Topic: topic}, raw); err == nil {
-			t.learn(doc)
-		}
+	doc, err := get()
+	if err == nil && doc != nil {
+		t.learn(doc)
 	}
-	if err := errors.Join(it.Error(), it.Close()); err != nil {
-		return errors.Join(errIndex, err)
-	}
-	return nil
+	return err
 }
 
 // settleTopics applies the community's slot rule to what the plan changed.

@@ -131,7 +131,7 @@ func (b *plan) document(topic comntr.Hash, o *sibling) (*comntr.Document, error)
 		}
 	}
 	b.logs = append(b.logs, func() {
-		b.s.log.Warn("a comment's file cannot be read: whether a delete concerns it is found when its bytes come again", "topic", topic, "comment", o.comment, "err", err)
+		b.s.log.Warn("a comment's file cannot be read: what it says counts when its bytes come again", "topic", topic, "comment", o.comment, "err", err)
 	})
 	return nil, nil
 }
