@@ -79,12 +79,17 @@ func (a descriptors) move(name, place string) error {
 	return &os.LinkError{Op: "rename", Old: name, New: place, Err: err}
 }
 
-// read reads the beginning of a file of the tree. What stands there may be
-// anything: opening it does not block, nor does it lead elsewhere.
-func (a descriptors) read(place string, b []byte) (int, error) {
-	fd, err := ignoringEINTR(func() (int, error) {
+// open opens a file of the tree. What stands there may be anything: opening it does
+// not block, nor does it lead elsewhere.
+func (a descriptors) open(place string) (fd int, err error) {
+	return ignoringEINTR(func() (int, error) {
 		return unix.Openat(int(a.dir.Fd()), place, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
 	})
+}
+
+// read reads the beginning of a file of the tree.
+func (a descriptors) read(place string, b []byte) (int, error) {
+	fd, err := a.open(place)
 	if err != nil {
 		return 0, &fs.PathError{Op: "open", Path: place, Err: err}
 	}
@@ -93,12 +98,10 @@ func (a descriptors) read(place string, b []byte) (int, error) {
 	return max(n, 0), err
 }
 
-// begin has the disk begin to write a file of the tree, and waits for nothing. It is
-// a hint: errors are syncfs's to tell, and what stands there may be anything.
+// begin has the disk begin to write a file of the tree, and does not wait until it
+// is written. It is a hint: errors are syncfs's to tell.
 func (a descriptors) begin(place string) {
-	fd, err := ignoringEINTR(func() (int, error) {
-		return unix.Openat(int(a.dir.Fd()), place, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
-	})
+	fd, err := a.open(place)
 	if err != nil {
 		return
 	}
