@@ -18,11 +18,11 @@ import (
 
 // crowd has many writers add comments, in new topics and old ones, some of them
 // twice and some deleted again, so that commits are planned on top of others.
-func crowd(t testing.TB, s *store.Store, p *promise, writers, each int) {
+func crowd(t testing.TB, s *store.Store, p *promise, writers, from, each int) {
 	var wg sync.WaitGroup
 	for w := range writers {
 		wg.Go(func() {
-			for i := range each {
+			for i := from; i < from+each; i++ {
 				topic := comntr.NameHash(fmt.Sprint("topic ", (w+i)%7))
 				switch i % 8 {
 				case 5: // what another has added, or adds just now
@@ -69,10 +69,13 @@ func TestCrashAhead(t *testing.T) {
 		return nil
 	}, nil)
 	s := open(t, data, store.Options{FS: f})
-	crowd(t, s, p, 8, 24)
+	// How many commits go ahead depends on what else the machine does.
+	for from := 0; from == 0 || s.CommitsAhead() < 10 && from < 20*24; from += 24 {
+		crowd(t, s, p, 8, from, 24)
+	}
 	closeStore(t, s)
-	if s.CommitsAhead() == 0 { // how many depends on what else the machine does
-		t.Error("no commit was planned on top of another")
+	if s.CommitsAhead() < 10 {
+		t.Errorf("only %d commits were planned on top of another", s.CommitsAhead())
 	}
 	p.kept(t, data, mem)
 	for _, c := range crashes {
@@ -117,7 +120,7 @@ func TestErrorsAhead(t *testing.T) {
 						f.set(fail, nil)
 					}
 					p := newPromise()
-					crowd(t, s, p, 8, 16)
+					crowd(t, s, p, 8, 0, 16)
 					f.set(nil, nil)
 					if err := p.add(t, s, news, "one more"); err != nil {
 						t.Fatalf("the store goes on to fail: %v", err)
@@ -136,8 +139,8 @@ func TestErrorsAhead(t *testing.T) {
 			}
 		}
 	}
-	if takenBack == 0 {
-		t.Error("no commit was taken back because the one ahead was")
+	if takenBack < 10 {
+		t.Errorf("%d commits were taken back because the one ahead was", takenBack)
 	}
 	t.Logf("%d commits were taken back because the one ahead was", takenBack)
 }
