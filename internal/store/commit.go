@@ -14,6 +14,10 @@ const (
 	maxRequests   = 256 // waiting requests; more wait in Add
 	maxChunkItems = 1024
 	maxChunkBytes = 2 << 20 // of one AddAll: in several requests, so that others get in between
+
+	// gatherTime is how long a commit waits for others of the crowd, where many
+	// post at a time. Who posts alone never waits.
+	gatherTime = time.Millisecond
 )
 
 const (
@@ -65,6 +69,7 @@ type group struct {
 	plan     *plan
 	failed   map[int]error // of batch; set before placed is closed
 	placed   chan struct{} // closed when it was answered, or has failed
+	crowd    int           // Store.crowd when it was gathered
 }
 
 // commits is the committer: it takes all that waits, up to a bound, commits
@@ -91,22 +96,41 @@ func (s *Store) commits() {
 	}
 }
 
-// gather takes what waits behind a first request.
+// gather takes what waits behind a first request. Where many post at a time it
+// waits until two fifths of them are there: commits of one comment cost as much as
+// those of thirty, and while one of all is made nobody has anything to do.
 func (s *Store) gather(first *request) *group {
 	g := &group{requests: []*request{first}, start: time.Now()}
 	count, bytes := first.extent()
+	want := s.crowd * 2 / 5
+	var late *time.Timer
 	for open := true; open && count < maxBatchItems && bytes < maxBatchBytes; {
+		var r *request
 		select {
-		case r, ok := <-s.requests:
-			if open = ok; ok {
-				g.requests = append(g.requests, r)
-				n, b := r.extent()
-				count, bytes = count+n, bytes+b
-			}
+		case r, open = <-s.requests:
 		default:
-			open = false
+			if len(g.requests) >= want {
+				open = false
+				break
+			}
+			if late == nil {
+				late = time.NewTimer(gatherTime)
+				defer late.Stop()
+			}
+			select {
+			case r, open = <-s.requests:
+			case <-late.C:
+				open = false
+			}
+		}
+		if r != nil {
+			g.requests = append(g.requests, r)
+			n, b := r.extent()
+			count, bytes = count+n, bytes+b
 		}
 	}
+	s.crowd = max(s.atATime(g), s.crowd-(s.crowd+15)/16) // a sixteenth less each time
+	g.crowd = s.crowd
 	g.all = make([]work, 0, count)
 	for _, r := range g.requests {
 		for i := range r.items {
@@ -115,6 +139,16 @@ func (s *Store) gather(first *request) *group {
 	}
 	g.batch = g.all
 	return g
+}
+
+// atATime is how many requests are under way: in a group that was gathered, in the
+// one ahead of it, and waiting.
+func (s *Store) atATime(g *group) int {
+	n := len(g.requests) + len(s.requests)
+	if s.ahead != nil {
+		n += len(s.ahead.requests)
+	}
+	return n
 }
 
 // answer tells who waits for a group. Its results are set.
@@ -231,7 +265,7 @@ func (s *Store) fly(g *group) {
 	s.publish(g.plan)
 	g.plan.close()
 	s.answer(g, true)
-	if s.at.ok() && len(g.plan.files) <= maxEarlyFiles {
+	if s.at.ok() && len(g.plan.files) <= maxEarlyFiles && g.crowd <= maxEarlyCrowd {
 		select {
 		case s.placed <- g.plan.files:
 		default: // the disk is busy enough

@@ -6,6 +6,8 @@ import (
 	"github.com/comntr/comntr"
 )
 
+func init() { mergeTables = 4 }
+
 // Checkpoint makes a checkpoint now.
 func (s *Store) Checkpoint() error { return s.checkpoint() }
 

@@ -64,7 +64,16 @@ const (
 	cacheSize    = 12 << 20 // bytes
 	maxOpenFiles = 256
 	bloomBits    = 10 // a key
+
+	// stopTables is how many flushed tables may wait to be merged: then writes do.
+	stopTables = 48
 )
+
+// mergeTables is twice the flushed tables that are merged into the others at a time:
+// eight, not two as Pebble would. Each time all that the index has is written anew,
+// which was a tenth of what a post costs; filters tell which table has a comment.
+// Tests, which have few tables, set it to Pebble's own.
+var mergeTables = 16
 
 var (
 	errFormat     = errors.New("the index has another format")
@@ -239,6 +248,10 @@ func (s *Store) pebbleOptions() *pebble.Options {
 		CacheSize:          cacheSize,
 		MaxOpenFiles:       maxOpenFiles,
 		Logger:             logger,
+
+		L0CompactionThreshold: mergeTables,
+		L0StopWritesThreshold: stopTables,
+
 		EventListener: &pebble.EventListener{
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
 				s.log.Error("the index is damaged: stop the server, move the folder of the index away and start again, it is built again from the files",

@@ -92,9 +92,13 @@ func (s *Store) checkpoints() {
 	}
 }
 
-// maxEarlyFiles bounds a commit whose files the disk begins to write at once. Those
-// of a larger one, which is a copy's, are written faster together, and nobody posts them.
-const maxEarlyFiles = 256
+// These bound a commit whose files the disk begins to write at once. Those of a
+// larger one, which is a copy's, are written faster together, and nobody posts them;
+// and where more post at a time than this, the machine's whole time is wanted.
+const (
+	maxEarlyFiles = 256
+	maxEarlyCrowd = 40
+)
 
 // beginEarly has the disk begin to write files as soon as they are answered, so that
 // a checkpoint, behind which every post waits, finds little left to write.

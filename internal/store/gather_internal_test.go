@@ -1,0 +1,78 @@
+package store
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func oneItem() *request { return &request{items: make([]item, 1), results: make([]Result, 1)} }
+
+// Who posts alone never waits; of a crowd, two fifths are waited for, a moment.
+func TestGather(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		crowd   int // before
+		waiting int // beside the first
+		late    int // that come in time
+		closed  bool
+		want    int
+		waits   time.Duration
+		after   int // the crowd
+	}{
+		{"alone", 0, 0, 0, false, 1, 0, 1},
+		{"two at a time", 2, 0, 0, false, 1, 0, 1},
+		{"all that wait", 0, 7, 0, false, 8, 0, 8},
+		{"enough wait", 10, 3, 0, false, 4, 0, 9},
+		{"more than enough wait", 10, 20, 0, false, 21, 0, 21},
+		{"enough come", 10, 1, 2, false, 4, gatherTime / 2, 9},
+		{"too few come", 10, 1, 1, false, 3, gatherTime, 9},
+		{"nobody comes", 64, 0, 0, false, 1, gatherTime, 60},
+		{"the store is closed", 64, 2, 0, true, 3, 0, 60},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &Store{requests: make(chan *request, maxRequests), crowd: test.crowd}
+				some := func(n int) {
+					for range n {
+						s.requests <- oneItem()
+					}
+				}
+				some(test.waiting)
+				if test.closed {
+					close(s.requests)
+				}
+				if test.late > 0 {
+					go func() {
+						time.Sleep(gatherTime / 2)
+						some(test.late)
+					}()
+				}
+				start := time.Now()
+				g := s.gather(oneItem())
+				if took := time.Since(start); len(g.requests) != test.want || len(g.batch) != test.want || took != test.waits {
+					t.Errorf("gather took %d requests and %d items after %v, want %d after %v", len(g.requests), len(g.batch), took, test.want, test.waits)
+				}
+				if s.crowd != test.after || g.crowd != test.after {
+					t.Errorf("the crowd is %d, the group's %d, want %d", s.crowd, g.crowd, test.after)
+				}
+			})
+		})
+	}
+}
+
+// A crowd that has gone is waited for no more.
+func TestGatherForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Store{requests: make(chan *request, maxRequests), crowd: maxRequests}
+		start := time.Now()
+		for range 100 {
+			s.gather(oneItem())
+		}
+		waited := time.Since(start)
+		s.gather(oneItem())
+		if s.crowd != 1 || time.Since(start) != waited {
+			t.Errorf("after 100 posts of one the crowd is %d, and a post waits %v", s.crowd, time.Since(start)-waited)
+		}
+	})
+}
