@@ -48,7 +48,11 @@ func HashOrName(s string) Hash {
 }
 
 // String returns the 40 lower-case hex digits.
-func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+func (h Hash) String() string {
+	var b [40]byte // on the stack: a post writes a dozen of them
+	hex.Encode(b[:], h[:])
+	return string(b[:])
+}
 
 // Compare orders hashes as plain directories order names: by bytes.
 func (h Hash) Compare(o Hash) int { return bytes.Compare(h[:], o[:]) }

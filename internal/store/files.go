@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,15 @@ func (s *Store) topicPath(topic comntr.Hash) string {
 
 func (s *Store) path(topic, comment comntr.Hash) string {
 	return s.fs.PathJoin(s.dir, topic.String(), comment.String())
+}
+
+// place is a comment's path below the community's folder.
+func (k key) place() string {
+	var b [81]byte
+	hex.Encode(b[:40], k.topic[:])
+	b[40] = '/'
+	hex.Encode(b[41:], k.comment[:])
+	return string(b[:])
 }
 
 // setFolder takes the community's open folder. A descriptor tells the
@@ -353,7 +363,7 @@ func (s *Store) placeFile(b *plan, f *file) error {
 	if s.at.ok() && !heals {
 		// It is not there before, nearly always: one call finds out, and does it.
 		b.attempted = append(b.attempted, f.key)
-		err := s.at.move(f.tmp, f.topic.String()+"/"+f.comment.String())
+		err := s.at.move(f.tmp, f.place())
 		if err == nil {
 			f.placed = true
 			return nil

@@ -110,7 +110,7 @@ func (s *Store) beginEarly() {
 			return
 		case files := <-s.placed:
 			for i := range files {
-				s.at.begin(files[i].topic.String() + "/" + files[i].comment.String())
+				s.at.begin(files[i].place())
 			}
 		}
 	}

@@ -22,7 +22,7 @@ func (s *Store) ReadListed(topic, comment comntr.Hash) ([]byte, error) {
 	}
 	buf := documents.Get().(*[comntr.MaxDocument + 1]byte)
 	defer documents.Put(buf)
-	n, err := s.at.read(topic.String()+"/"+comment.String(), buf[:])
+	n, err := s.at.read(key{topic, comment}.place(), buf[:])
 	if err != nil || comntr.SumHash(buf[:n]) != comment {
 		return s.Read(topic, comment)
 	}
