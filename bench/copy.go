@@ -189,7 +189,7 @@ func (b *bench) measureCatchUp() error {
 		if i == 0 {
 			late = copyTime
 		}
-		if err := b.until(c, total, 2*time.Millisecond, late, func(int) {}); err != nil {
+		if err := b.until(c, total, 5*time.Millisecond, late, func(int) {}); err != nil {
 			return err
 		}
 		took, bytes := time.Since(w.first()), w.bytes.Load()

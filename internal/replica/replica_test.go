@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/comntr/comntr"
 	"github.com/comntr/comntr/internal/discover"
 	"github.com/comntr/comntr/internal/replica"
+	"github.com/comntr/comntr/internal/store"
 )
 
 // waitMax is how long a test waits for what takes milliseconds.
@@ -77,6 +79,49 @@ func TestShardedFolders(t *testing.T) {
 		}
 		if _, blocks, _ := a.cost(); blocks > 6 {
 			t.Errorf("version %d: one new comment took %d blocks", c.v, blocks)
+		}
+		checkSame(t, a, b)
+	}
+}
+
+// looks counts what is looked up in a store one by one.
+type looks struct {
+	*store.Store
+	n atomic.Int64
+}
+
+func (l *looks) Has(topic, comment comntr.Hash) (held, settled bool) {
+	l.n.Add(1)
+	return l.Store.Has(topic, comment)
+}
+
+// Of a topic in which one comment is new, the others are not looked up: our own
+// folder names them, plain or sharded.
+func TestOldCommentsAreNotLookedUp(t *testing.T) {
+	for _, n := range []int{100, 4000} {
+		w := newWorld(t)
+		var l *looks
+		a, b := w.serve("a", 0), w.serve("b", 0, func(cfg *replica.Config) {
+			l = &looks{Store: cfg.Communities[0].Store.(*store.Store)}
+			cfg.Communities[0].Store = l
+		})
+		a.postMany(n, 1, "comment")
+		a.root()
+		if !b.round(a) {
+			t.Errorf("the round left something:\n%s", b.log)
+		}
+		b.post("/r/0", "only b has it, so that the folders differ")
+		b.root()
+		l.n.Store(0)
+		a.post("/r/0", "one more")
+		if !b.round(a) {
+			t.Errorf("the round left something:\n%s", b.log)
+		}
+		if looked := l.n.Load(); looked > 5 {
+			t.Errorf("one new comment among %d: %d were looked up", n, looked)
+		}
+		if !a.round(b) {
+			t.Errorf("the round left something:\n%s", a.log)
 		}
 		checkSame(t, a, b)
 	}

@@ -388,10 +388,7 @@ func (w *walk) visit(ctx context.Context, s *spot, node *comntr.Node) error {
 			return err
 		}
 	}
-	var own *comntr.Node
-	if s.own.Defined() && node.Shard {
-		own = w.ownNode(s.own)
-	}
+	own := w.ownSpot(s)
 	for i := range node.Links {
 		l := &node.Links[i]
 		switch {
@@ -404,6 +401,8 @@ func (w *walk) visit(ctx context.Context, s *spot, node *comntr.Node) error {
 				}
 			}
 			w.push(s, child)
+		case s.topic && lists(own, l):
+			// It was here when the round began: what became of it since is our own doing.
 		case s.topic:
 			if err := w.leaf(ctx, s, l); err != nil {
 				return err
@@ -451,6 +450,38 @@ func (w *walk) judge(ctx context.Context, err error, s *spot) error {
 		return context.Cause(ctx)
 	}
 	return &local{fmt.Errorf("store what a peer has: %w", err)}
+}
+
+// ownSpot returns our own node at the position of s, or nil: then nothing is pruned
+// by it, which is right, only slower.
+func (w *walk) ownSpot(s *spot) *comntr.Node {
+	if !s.own.Defined() {
+		return nil
+	}
+	if !s.topic {
+		return w.ownNode(s.own)
+	}
+	n, err := w.l.c.folders.Node(s.own) // looked at once
+	if err != nil {
+		return nil
+	}
+	return n
+}
+
+// lists tells whether a node of our own names the comment that a peer's node at the
+// same position names.
+func lists(own *comntr.Node, l *comntr.Link) bool {
+	if own == nil {
+		return false
+	}
+	var o comntr.Link
+	var ok bool
+	if own.Shard {
+		o, ok = own.At(l.Index)
+	} else {
+		o, ok = own.Lookup(l.Name, 0)
+	}
+	return ok && !o.Child && o.Name == l.Name
 }
 
 // ownNode returns a node of our own folder of topics, or nil. A few are kept
