@@ -265,12 +265,17 @@ func (s *Store) fly(g *group) {
 	s.publish(g.plan)
 	g.plan.close()
 	s.answer(g, true)
-	if s.at.ok() && len(g.plan.files) <= maxEarlyFiles && g.crowd <= maxEarlyCrowd {
+	if s.at.ok() && g.early() {
 		select {
 		case s.placed <- g.plan.files:
 		default: // the disk is busy enough
 		}
 	}
+}
+
+// early tells whether the disk begins to write a group's files at once.
+func (g *group) early() bool {
+	return len(g.plan.files) <= maxEarlyFiles && g.crowd <= maxEarlyCrowd
 }
 
 // land waits for the group that is on its way, if there is one. If files of it

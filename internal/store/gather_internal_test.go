@@ -76,3 +76,22 @@ func TestGatherForgets(t *testing.T) {
 		}
 	})
 }
+
+// The disk begins early with what a few have posted, not with a copy's files nor
+// amid a crowd.
+func TestEarly(t *testing.T) {
+	for _, test := range []struct {
+		files, crowd int
+		want         bool
+	}{
+		{1, 1, true},
+		{maxEarlyFiles, maxEarlyCrowd, true},
+		{maxEarlyFiles + 1, 1, false},
+		{1, maxEarlyCrowd + 1, false},
+	} {
+		g := &group{plan: &plan{files: make([]file, test.files)}, crowd: test.crowd}
+		if got := g.early(); got != test.want {
+			t.Errorf("%d files, %d at a time: early is %v", test.files, test.crowd, got)
+		}
+	}
+}
