@@ -131,7 +131,8 @@ func (w *WebTransport) Run(ctx context.Context) error {
 			return errors.Join(err, w.socket.Close())
 		}
 		wc := connOf(c.Context())
-		wc.quic, wc.idle = c, time.AfterFunc(openTime, wc.close)
+		wc.quic = c // first: close reads it, and no other thing orders the two
+		wc.idle = time.AfterFunc(openTime, wc.close)
 		conns.Go(func() {
 			if err := w.server.ServeQUICConn(c); err != nil {
 				c.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeGeneralProtocolError), "")
