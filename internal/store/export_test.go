@@ -43,7 +43,7 @@ const MaxNameFiles = maxNameFiles
 
 // BeginEarly has the disk begin to write a comment's file.
 func (s *Store) BeginEarly(topic, comment comntr.Hash) {
-	s.at.begin(topic.String() + "/" + comment.String())
+	s.at.begin(key{topic, comment}.place())
 }
 
 // LogLength is what a new log of the index is filled to.
