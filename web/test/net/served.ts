@@ -159,26 +159,31 @@ export async function proxy(to: string, rule: Rule = () => undefined): Promise<P
       const { "content-length": length, connection: ____, ...others } = response.headers;
       answer.writeHead(response.statusCode ?? 500, act.change === undefined && length !== undefined ? { ...others, "content-length": length } : others);
       answer.flushHeaders();
-      let at = 0;
-      response.on("data", (part: Buffer) => {
-        const sent = act.change === undefined ? part : act.change(part, at);
-        at += part.length;
-        if (sent === undefined) answer.destroy();
-        else if (act.hold === undefined || at <= act.hold.after || at - part.length > act.hold.after) answer.write(sent);
-        else {
-          const now = act.hold.after - (at - part.length);
-          answer.write(sent.subarray(0, now));
-          response.pause();
-          void act.hold.until.then(() => {
-            answer.write(sent.subarray(now));
-            response.resume();
-          });
-        }
-      });
-      response.on("end", () => answer.end());
-      response.on("error", () => answer.destroy());
+      void pass(response, answer, act);
     });
     onward.end(body);
+  }
+
+  /** Part by part, so that an answer that comes in one does not end before its hold does. */
+  async function pass(response: IncomingMessage, answer: ServerResponse, { change, hold }: Act): Promise<void> {
+    let at = 0;
+    try {
+      for await (const part of response as AsyncIterable<Buffer>) {
+        const sent = change === undefined ? part : change(part, at);
+        if (sent === undefined) throw new Error("broken here");
+        const now = hold === undefined ? sent.length : hold.after - at;
+        at += part.length;
+        if (hold === undefined || now < 0 || now >= part.length) answer.write(sent);
+        else {
+          answer.write(sent.subarray(0, now));
+          await hold.until;
+          answer.write(sent.subarray(now));
+        }
+      }
+      answer.end();
+    } catch {
+      answer.destroy();
+    }
   }
 
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
