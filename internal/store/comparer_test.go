@@ -34,8 +34,7 @@ func TestComparer(t *testing.T) {
 	}
 }
 
-// What has come to the last level is found as before, by those who ask for its
-// filters, which are of slots alone, and by those who do not.
+// What has come to the last level, which has no filters, is found as before.
 func TestLastLevel(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, store.Options{})

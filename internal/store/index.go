@@ -261,28 +261,11 @@ func (s *Store) pebbleOptions() *pebble.Options {
 	}
 	s.pace.listen(o.EventListener)
 	o.Levels[0].FilterPolicy = bloom.FilterPolicy(bloomBits)
-	o.Levels[len(o.Levels)-1].FilterPolicy = slotFilter{bloom.FilterPolicy(bloomBits)}
+	o.Levels[len(o.Levels)-1].FilterPolicy = pebble.NoFilterPolicy // what is looked for is there: see slotSet
 	// Half of the entries' bytes are hashes; the rest takes 11 bytes a comment less
 	// this way.
 	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionGood })
 	return o
-}
-
-// slotFilter is one of comments' slots alone, for the last level, where nearly all
-// that is looked for by its key is there, but for the slot of a new comment. Only
-// plan.slot asks that level's filters.
-type slotFilter struct{ pebble.FilterPolicy }
-
-func (f slotFilter) NewWriter(t pebble.FilterType) pebble.FilterWriter {
-	return slotFilterWriter{f.FilterPolicy.NewWriter(t)}
-}
-
-type slotFilterWriter struct{ pebble.FilterWriter }
-
-func (w slotFilterWriter) AddKey(k []byte) {
-	if len(k) == slotKeyLength && k[0] == keyComment {
-		w.FilterWriter.AddKey(k)
-	}
 }
 
 // unusable tells an index that must be built again from one that cannot be

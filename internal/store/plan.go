@@ -266,13 +266,11 @@ func (b *plan) slot(topic comntr.Hash, slot uint64) ([]*sibling, error) {
 	if found, ok := b.siblings[place]; ok {
 		return found, nil
 	}
-	if _, ok := b.before(topic); !ok {
-		return nil, nil
+	if !b.s.taken.mayHave(topic, slot) {
+		return nil, nil // nearly always
 	}
 	if b.iter == nil {
-		o := within([]byte{keyComment})
-		o.UseL6Filters = true // a new comment's slot is free, nearly always
-		it, err := b.s.db.NewIter(o)
+		it, err := b.s.db.NewIter(within([]byte{keyComment}))
 		if err != nil {
 			return nil, errors.Join(errIndex, err)
 		}
@@ -698,6 +696,7 @@ func (b *plan) finish() error {
 			k := commentKey(place.topic, place.slot, o.comment)
 			switch {
 			case !o.dropped:
+				b.s.taken.add(place.topic, place.slot)
 				b.set(k, o.entry.encode(), o.before)
 			case o.before != nil:
 				b.batch.Delete(k, nil)

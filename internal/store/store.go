@@ -117,6 +117,7 @@ type Store struct {
 	ahead   *group            // committed; its files are being put into the tree
 	crowd   int               // requests that were under way at a time, of late: see gather
 	peers   map[string]uint32 // key of a peer -> its number in the index
+	taken   *slotSet          // slots of comments
 	healing map[key]struct{}  // files found damaged and not yet healed: right bytes in one may not be durable
 	space   space
 

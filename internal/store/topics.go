@@ -147,8 +147,14 @@ func (s *Store) loadTopics() error {
 // verifyCounts compares each topic's counts with its entries. They differ where
 // the index lost something in its middle: Pebble takes an end of its manifest
 // that it cannot read for one that a crash cut short, goes on from an older one,
-// and puts newer logs on top. TestTornJournal.
+// and puts newer logs on top. TestTornJournal. It finds out which slots are taken,
+// too.
 func (s *Store) verifyCounts() error {
+	files := 0
+	for _, t := range s.topics {
+		files += t.files
+	}
+	s.taken = newSlotSet(files)
 	var at comntr.Hash
 	var found topic // of at
 	topics := 0     // with entries
@@ -169,6 +175,7 @@ func (s *Store) verifyCounts() error {
 		if err != nil {
 			return err
 		}
+		s.taken.add(comntr.Hash(k[1:21]), binary.BigEndian.Uint64(k[21:]))
 		if h := comntr.Hash(k[1:21]); h != at {
 			if err := settle(); err != nil {
 				return err
