@@ -147,6 +147,7 @@ func (c *serveCmd) Run(e *env) (err error) {
 	log := e.log
 	slog.SetDefault(log) // some libraries know no other
 	paceGC()
+	oneMore()
 	ipfs.BridgeLogs(log.With("part", "libp2p"))
 	data, err := dataFolder(c.Data)
 	if err != nil {

@@ -97,12 +97,12 @@ func (s *Store) commits() {
 }
 
 // gather takes what waits behind a first request. Where many post at a time it
-// waits until two fifths of them are there: commits of one comment cost as much as
+// waits until half of them are there: commits of one comment cost as much as
 // those of thirty, and while one of all is made nobody has anything to do.
 func (s *Store) gather(first *request) *group {
 	g := &group{requests: []*request{first}, start: time.Now()}
 	count, bytes := first.extent()
-	want := s.crowd * 2 / 5
+	want := s.crowd / 2
 	var late *time.Timer
 	for open := true; open && count < maxBatchItems && bytes < maxBatchBytes; {
 		var r *request

@@ -8,7 +8,7 @@ import (
 
 func oneItem() *request { return &request{items: make([]item, 1), results: make([]Result, 1)} }
 
-// Who posts alone never waits; of a crowd, two fifths are waited for, a moment.
+// Who posts alone never waits; of a crowd, half is waited for, a moment.
 func TestGather(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -23,10 +23,11 @@ func TestGather(t *testing.T) {
 		{"alone", 0, 0, 0, false, 1, 0, 1},
 		{"two at a time", 2, 0, 0, false, 1, 0, 1},
 		{"all that wait", 0, 7, 0, false, 8, 0, 8},
-		{"enough wait", 10, 3, 0, false, 4, 0, 9},
+		{"three at a time", 3, 0, 0, false, 1, 0, 2},
+		{"enough wait", 10, 4, 0, false, 5, 0, 9},
 		{"more than enough wait", 10, 20, 0, false, 21, 0, 21},
-		{"enough come", 10, 1, 2, false, 4, gatherTime / 2, 9},
-		{"too few come", 10, 1, 1, false, 3, gatherTime, 9},
+		{"enough come", 10, 1, 3, false, 5, gatherTime / 2, 9},
+		{"too few come", 10, 1, 2, false, 4, gatherTime, 9},
 		{"nobody comes", 64, 0, 0, false, 1, gatherTime, 60},
 		{"the store is closed", 64, 2, 0, true, 3, 0, 60},
 	} {

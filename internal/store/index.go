@@ -66,14 +66,14 @@ const (
 	bloomBits    = 10 // a key
 
 	// stopTables is how many flushed tables may wait to be merged: then writes do.
-	stopTables = 48
+	stopTables = 96
 )
 
 // mergeTables is twice the flushed tables that are merged into the others at a time:
-// eight, not two as Pebble would. Each time all that the index has is written anew,
+// sixteen, not two as Pebble would. Each time all that the index has is written anew,
 // which was a tenth of what a post costs; filters tell which table has a comment.
 // Tests, which have few tables, set it to Pebble's own.
-var mergeTables = 16
+var mergeTables = 32
 
 var (
 	errFormat     = errors.New("the index has another format")

@@ -13,11 +13,11 @@ import (
 )
 
 // When a checkpoint is made, and how far the journal may grow if it cannot. While
-// one is made, commits wait for the disk, which writes a thousand files in 10 to 20
+// one is made, commits wait for the disk, which writes a thousand files in 10
 // ms: so they are small, and a post never waits long.
 const (
-	checkpointItems = 1000
-	checkpointBytes = 4 << 20          // as much as so many small files take
+	checkpointItems = 2000
+	checkpointBytes = 4 << 20          // as much as half of so many small files take
 	checkpointAge   = 10 * time.Second // since the journal's first entry; also the pause after a failure
 	maxJournalBytes = 256 << 20
 )
