@@ -266,7 +266,7 @@ func (b *plan) slot(topic comntr.Hash, slot uint64) ([]*sibling, error) {
 	if found, ok := b.siblings[place]; ok {
 		return found, nil
 	}
-	if !b.s.taken.mayHave(topic, slot) {
+	if !b.s.taken.mayHave(place) {
 		return nil, nil // nearly always
 	}
 	if b.iter == nil {
@@ -696,7 +696,7 @@ func (b *plan) finish() error {
 			k := commentKey(place.topic, place.slot, o.comment)
 			switch {
 			case !o.dropped:
-				b.s.taken.add(place.topic, place.slot)
+				b.s.taken.add(place)
 				b.set(k, o.entry.encode(), o.before)
 			case o.before != nil:
 				b.batch.Delete(k, nil)

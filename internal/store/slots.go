@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"math/rand/v2"
-
-	"github.com/comntr/comntr"
 )
 
 // slotSet tells which slots of topics may have comments: all that have had one,
@@ -27,6 +25,7 @@ type slotLayer struct {
 
 const (
 	slotBits  = 12
+	slotBlock = 512 // bits
 	slotMarks = 6
 	minSlots  = 1 << 14
 )
@@ -40,11 +39,11 @@ func newSlotSet(comments int) *slotSet {
 
 func (s *slotSet) grow(slots int) {
 	slots = max(slots, minSlots)
-	s.layers = append(s.layers, slotLayer{make([][8]uint64, (slots*slotBits+511)/512), slots})
+	s.layers = append(s.layers, slotLayer{make([][8]uint64, (slots*slotBits+slotBlock-1)/slotBlock), slots})
 }
 
-func (s *slotSet) add(topic comntr.Hash, slot uint64) {
-	h := s.hash(topic, slot)
+func (s *slotSet) add(p slotPlace) {
+	h := s.hash(p)
 	if s.has(h) {
 		return
 	}
@@ -52,7 +51,7 @@ func (s *slotSet) add(topic comntr.Hash, slot uint64) {
 	if last.room == 0 {
 		slots := 0
 		for _, l := range s.layers {
-			slots += len(l.blocks) * 512 / slotBits
+			slots += len(l.blocks) * slotBlock / slotBits
 		}
 		s.grow(slots)
 		last = &s.layers[len(s.layers)-1]
@@ -65,9 +64,7 @@ func (s *slotSet) add(topic comntr.Hash, slot uint64) {
 }
 
 // mayHave is false only for a slot that no comment has had.
-func (s *slotSet) mayHave(topic comntr.Hash, slot uint64) bool {
-	return s.has(s.hash(topic, slot))
-}
+func (s *slotSet) mayHave(p slotPlace) bool { return s.has(s.hash(p)) }
 
 func (s *slotSet) has(h uint64) bool {
 	marks := mix(h)
@@ -89,8 +86,8 @@ func (l *slotLayer) block(h uint64) *[8]uint64 {
 	return &l.blocks[at]
 }
 
-func (s *slotSet) hash(topic comntr.Hash, slot uint64) uint64 {
-	return mix(mix(binary.BigEndian.Uint64(topic[:])^s.seed) ^ slot)
+func (s *slotSet) hash(p slotPlace) uint64 {
+	return mix(mix(binary.BigEndian.Uint64(p.topic[:])^s.seed) ^ p.slot)
 }
 
 // mix is the finalizer of SplitMix64: each bit of the result hangs on all of x.

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"github.com/comntr/comntr"
 )
 
@@ -12,12 +14,7 @@ import (
 // no more than one in fifty.
 func TestSlotSet(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	type place struct {
-		topic comntr.Hash
-		slot  uint64
-	}
-	some := func(topics int) place {
-		var p place
+	some := func(topics int) (p slotPlace) {
 		binary.BigEndian.PutUint64(p.topic[:], mix(uint64(random.IntN(topics))))
 		p.slot = random.Uint64()
 		return p
@@ -30,17 +27,17 @@ func TestSlotSet(t *testing.T) {
 		{100_000, 400_000, 3},
 	} {
 		s := newSlotSet(c.foreseen)
-		added := make([]place, c.added)
+		added := make([]slotPlace, c.added)
 		for i := range added {
 			added[i] = some(250)
-			s.add(added[i].topic, added[i].slot)
+			s.add(added[i])
 		}
 		for range 2 { // again: nothing grows by it
 			for _, p := range added {
-				if !s.mayHave(p.topic, p.slot) {
+				if !s.mayHave(p) {
 					t.Fatalf("%+v: a slot that was added is not there", c)
 				}
-				s.add(p.topic, p.slot)
+				s.add(p)
 			}
 		}
 		if len(s.layers) > c.layers {
@@ -49,7 +46,7 @@ func TestSlotSet(t *testing.T) {
 		wrong := 0
 		const asked = 100_000
 		for range asked {
-			if p := some(500); s.mayHave(p.topic, p.slot) {
+			if p := some(500); s.mayHave(p) {
 				wrong++
 			}
 		}
@@ -63,9 +60,45 @@ func TestSlotSet(t *testing.T) {
 // A slot is another one in another topic.
 func TestSlotSetTopics(t *testing.T) {
 	s := newSlotSet(0)
-	s.add(comntr.NameHash("a"), 1)
-	if !s.mayHave(comntr.NameHash("a"), 1) || s.mayHave(comntr.NameHash("b"), 1) || s.mayHave(comntr.NameHash("a"), 2) {
+	a, b := comntr.NameHash("a"), comntr.NameHash("b")
+	s.add(slotPlace{a, 1})
+	if !s.mayHave(slotPlace{a, 1}) || s.mayHave(slotPlace{b, 1}) || s.mayHave(slotPlace{a, 2}) {
 		t.Error("one slot of one topic was added, and another is there")
+	}
+}
+
+// What a damaged index says that it has is not made room for: it is found out.
+func TestSlotSetOfADamagedIndex(t *testing.T) {
+	for _, files := range []int{-1, -1 << 62, 1 << 40, 1 << 62} {
+		dir := t.TempDir()
+		s, err := Open(dir, comntr.NameHash("reddit"), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := comntr.ParseDocument(comntr.Place{Community: comntr.NameHash("reddit"), Topic: comntr.NameHash("news")}, []byte("Cool!"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := s.AddAll(t.Context(), []*comntr.Document{doc}, ""); r[0].Err != nil {
+			t.Fatal(r[0].Err)
+		}
+		damaged := *s.topics[doc.Place().Topic]
+		damaged.files = files
+		if err := s.db.Set(topicKey(keyTopic, damaged.hash), damaged.encode(), pebble.Sync); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if s, err = Open(dir, comntr.NameHash("reddit"), Options{}); err != nil {
+			t.Fatalf("%d files: %v", files, err)
+		}
+		if held, _ := s.Has(doc.Place().Topic, doc.ID()); !held {
+			t.Errorf("%d files: the comment is gone", files)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -76,8 +109,8 @@ func BenchmarkSlotSet(b *testing.B) {
 		binary.BigEndian.PutUint64(topics[i][:], mix(uint64(i)))
 	}
 	for i := range uint64(b.N) {
-		if !s.mayHave(topics[i%250], mix(i)) {
-			s.add(topics[i%250], mix(i))
+		if p := (slotPlace{topics[i%250], mix(i)}); !s.mayHave(p) {
+			s.add(p)
 		}
 	}
 }
