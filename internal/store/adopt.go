@@ -179,7 +179,7 @@ func (a *adoption) entries(topic comntr.Hash, fn func(comntr.Hash, entry) error)
 // next returns the plan under way, a new one after each full one.
 func (a *adoption) next() *plan {
 	if a.plan == nil {
-		a.plan = a.s.newPlan()
+		a.plan = a.s.newPlan(0)
 	}
 	a.planned++
 	return a.plan

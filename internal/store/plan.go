@@ -91,8 +91,9 @@ type file struct {
 	err    error  // it could not be written there
 }
 
-// newPlan begins a plan on top of the commit ahead, or of what is published.
-func (s *Store) newPlan() *plan {
+// newPlan begins a plan of n items on top of the commit ahead, or of what is
+// published.
+func (s *Store) newPlan(n int) *plan {
 	base, ahead := s.Seq(), (*plan)(nil)
 	if s.ahead != nil {
 		ahead = s.ahead.plan
@@ -104,23 +105,30 @@ func (s *Store) newPlan() *plan {
 		ahead:    ahead,
 		base:     base,
 		seq:      base,
-		topics:   make(map[comntr.Hash]*topic),
+		topics:   make(map[comntr.Hash]*topic, n),
 		newSlots: make(map[uint64][]comntr.Hash),
-		siblings: make(map[slotPlace][]*sibling),
+		siblings: make(map[slotPlace][]*sibling, n),
 		left:     make(map[slotPlace]struct{}),
 		peers:    make(map[string]uint32),
-		held:     make(map[key]struct{}),
+		held:     make(map[key]struct{}, n),
 		healed:   make(map[key]struct{}),
-		docs:     make(map[key]*comntr.Document),
+		docs:     make(map[key]*comntr.Document, n),
 		acts:     make(map[string][]comntr.Hash),
 		recheck:  make(map[comntr.Hash]struct{}),
 		nameless: make(map[comntr.Hash]struct{}),
 		folders:  make(map[comntr.Hash]int),
 		lost:     make(map[comntr.Hash]struct{}),
-		touched:  make(map[comntr.Hash]struct{}),
-		mtimes:   make(map[comntr.Hash]int64),
+		touched:  make(map[comntr.Hash]struct{}, n),
+		mtimes:   make(map[comntr.Hash]int64, n),
+		files:    make([]file, 0, n),
+		events:   make([]event, 0, n),
+		undoKeys: make([][]byte, 0, undoKeysEach*n),
 	}
 }
+
+// undoKeysEach is how many keys a new comment makes: its entry, its line of the
+// log, and its journal.
+const undoKeysEach = 3
 
 func (b *plan) close() {
 	for _, it := range []*pebble.Iterator{b.iter, b.actIter} {
@@ -136,7 +144,7 @@ func (b *plan) empty() bool { return b.seq == b.base }
 // plan decides on every item of a batch and sets its result. An error means
 // that the index cannot be read.
 func (s *Store) plan(batch []work) (*plan, error) {
-	b := s.newPlan()
+	b := s.newPlan(len(batch))
 	var need int64
 	for _, w := range batch {
 		need += int64(w.size())*writeFactor + itemOverhead
