@@ -125,8 +125,9 @@ type API struct {
 	damagedAt atomic.Int64 // when a damaged file was last logged, in Unix seconds
 	listeners *gauge       // of /events
 	cars      *gauge
-	conns     *gauge // of Listener
-	sessions  *gauge // of WebTransport
+	conns     *gauge    // of Listener
+	sessions  *gauge    // of WebTransport
+	posts     *underway // plain posts
 	meter     *meter
 	gzips     sync.Pool // of *gzip.Writer
 	activeMu  sync.Mutex
@@ -165,6 +166,7 @@ func New(cfg Config) *API {
 		actives:   make(map[comntr.Hash]activeList),
 		stopped:   make(chan struct{}),
 	}
+	a.posts = newUnderway(a.stopped)
 	a.stop = sync.OnceFunc(func() { close(a.stopped) })
 	for i := range cfg.Communities {
 		c := &cfg.Communities[i]
@@ -214,9 +216,9 @@ var always = []struct {
 }
 
 func (a *API) serve(rw http.ResponseWriter, r *http.Request) {
-	w := &answer{ResponseWriter: rw, asked: askedUnknown}
+	w := &answer{ResponseWriter: rw, tally: tally{asked: askedUnknown}}
 	start := time.Now()
-	defer a.meter.ended(w, start)
+	defer a.meter.ended(&w.tally, start)
 	defer a.recovered(w, r)
 	if w.conn = answering(r); w.conn == nil {
 		w.always()
@@ -319,10 +321,11 @@ func wrongMethod(w *answer, r *http.Request, rt route) error {
 	return problem(http.StatusMethodNotAllowed, comntr.CodeMethod, "the method %s does not apply to %s, which takes %s%s", clip(r.Method, 40), rt.path(), rt.allow(), advice)
 }
 
-// fail answers with the error's problem, if no answer has begun.
-func (a *API) fail(w *answer, r *http.Request, rt route, err error) {
+// refusal is the error's problem, counted, and logged where it is this server's
+// fault.
+func (a *API) refusal(asked int, rt route, err error) *comntr.Problem {
 	p := problemOf(err)
-	a.meter.refused(w.asked, p.Code)
+	a.meter.refused(asked, p.Code)
 	if p.Status == http.StatusInternalServerError && a.worthLogging(p.Code) {
 		args := []any{"err", err}
 		if rt.kind == kindIPFS {
@@ -338,6 +341,12 @@ func (a *API) fail(w *answer, r *http.Request, rt route, err error) {
 		}
 		a.cfg.Log.Error("a request failed", args...)
 	}
+	return p
+}
+
+// fail answers with the error's problem, if no answer has begun.
+func (a *API) fail(w *answer, r *http.Request, rt route, err error) {
+	p := a.refusal(w.asked, rt, err)
 	if w.begun {
 		// The client must see that this is not the whole answer.
 		panic(http.ErrAbortHandler)
@@ -370,8 +379,7 @@ func (a *API) recovered(w *answer, r *http.Request) {
 		return
 	}
 	if v != http.ErrAbortHandler {
-		a.cfg.Log.Error("a handler panicked", "err", fmt.Sprintf("%v\n%s", v, debug.Stack()))
-		a.meter.refused(w.asked, comntr.CodeInternal)
+		a.panicked(w.asked, v)
 		if !w.begun {
 			w.Header().Set("Connection", "close")
 			writeProblem(w, r, problemOf(nil))
@@ -381,15 +389,19 @@ func (a *API) recovered(w *answer, r *http.Request) {
 	panic(http.ErrAbortHandler) // cuts the connection, logs nothing
 }
 
+// panicked logs and counts a panic of value v. It is called while that panics.
+func (a *API) panicked(asked int, v any) {
+	a.cfg.Log.Error("a handler panicked", "err", fmt.Sprintf("%v\n%s", v, debug.Stack()))
+	a.meter.refused(asked, comntr.CodeInternal)
+}
+
 // answer remembers whether an answer has begun, after which it can only be cut
 // off.
 type answer struct {
 	http.ResponseWriter
-	conn   *conn // where it goes over one of ours
-	begun  bool
-	asked  int // for the counters, as the next two
-	status int
-	sent   int64
+	conn  *conn // where it goes over one of ours
+	begun bool
+	tally
 }
 
 // Unwrap is for http.ResponseController and for who takes the connection over.

@@ -83,8 +83,14 @@ func newMeter() *meter {
 	return m
 }
 
+// tally is what the counters want of an answer.
+type tally struct {
+	asked, status int
+	sent          int64 // bytes of the body
+}
+
 // ended counts an answer that has ended.
-func (m *meter) ended(w *answer, start time.Time) {
+func (m *meter) ended(w *tally, start time.Time) {
 	status := w.status
 	if status == 0 {
 		status = http.StatusOK // as net/http does where none is written

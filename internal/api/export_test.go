@@ -19,6 +19,19 @@ const (
 	MaxHandshakes   = maxHandshakes
 )
 
+// WholeListener is Listener without plain posts: net/http reads all.
+func (a *API) WholeListener(l net.Listener) net.Listener { return wholeListener{a.Listener(l)} }
+
+type wholeListener struct{ net.Listener }
+
+func (l wholeListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err == nil {
+		c.(*conn).begins = false
+	}
+	return c, err
+}
+
 // Listeners is how many listen to events.
 func (a *API) Listeners() int {
 	a.listeners.mu.Lock()

@@ -30,6 +30,7 @@ type memory struct {
 	changed chan struct{}
 
 	addErr   error                // answered by Add
+	addPanic any                  // Add's panic
 	gone     bool                 // answered by Has
 	adding   chan struct{}        // if not nil, Add waits for it
 	waiting  int                  // calls of Add that waited for it
@@ -65,6 +66,9 @@ func (m *memory) Add(ctx context.Context, doc *comntr.Document, from string) (bo
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.addPanic != nil {
+		panic(m.addPanic)
+	}
 	if m.addErr != nil {
 		return false, m.addErr
 	}

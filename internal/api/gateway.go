@@ -92,8 +92,8 @@ func (a *API) ipfs(w *answer, r *http.Request, rt route) error {
 		return nil
 	}
 	addr := clientAddr(r.RemoteAddr)
-	if wait := a.limits.ready(addr); wait > 0 {
-		return tooMuch(wait)
+	if err := a.mayMove(addr); err != nil {
+		return err
 	}
 	a.limits.spend(addr, lookupCost)
 	block, folders, err := a.block(c)
@@ -350,8 +350,8 @@ func (a *API) car(w *answer, r *http.Request, root cid.Cid, dups string, zipped 
 		return nil
 	}
 	addr := clientAddr(r.RemoteAddr)
-	if wait := a.limits.ready(addr); wait > 0 {
-		return tooMuch(wait)
+	if err := a.mayMove(addr); err != nil {
+		return err
 	}
 	if !a.cars.enter(addr) {
 		return later(time.Second, http.StatusServiceUnavailable, comntr.CodeBusy, "this server writes as many CARs as it can at once, or as many as one address may have: try again in a moment")

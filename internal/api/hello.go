@@ -39,8 +39,8 @@ func (a *API) hello(w *answer, r *http.Request) error {
 			"the hello is signed for who asks: add ?nonce= and 32 random bytes as 64 lower-case hex digits, and check the signature over them")
 	}
 	addr := clientAddr(r.RemoteAddr)
-	if wait := a.limits.ready(addr); wait > 0 {
-		return tooMuch(wait)
+	if err := a.mayMove(addr); err != nil {
+		return err
 	}
 	a.limits.spend(addr, helloCost)
 	b, err := comntr.SignHello(a.cfg.Key, a.Hello(), [32]byte(raw), a.origin(r))

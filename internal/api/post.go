@@ -1,29 +1,53 @@
 package api
 
 import (
+	"context"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/comntr/comntr"
 )
 
-// post takes a comment. All admission is here, and here alone: rate, size,
-// dates ahead of time, and work. What is valid is decided by ParseDocument.
+// post takes a comment.
 func (a *API) post(w *answer, r *http.Request, rt route) error {
-	if wait := a.limits.post(clientAddr(r.RemoteAddr)); wait > 0 {
-		return later(wait, http.StatusTooManyRequests, comntr.CodeRateLimited,
-			"your address posts faster than the %g a second that this server takes: nothing was stored; wait as long as Retry-After says, or post to another server", a.cfg.Rate)
+	if err := a.mayPost(clientAddr(r.RemoteAddr)); err != nil {
+		return err
 	}
 	body, err := a.readBody(w, r, a.cfg.MaxSize)
 	if err != nil {
 		return err
 	}
-	doc, err := comntr.ParseDocument(comntr.Place{Community: rt.community, Topic: rt.topic}, body)
+	id, created, err := a.take(r.Context(), rt, body)
 	if err != nil {
 		return err
 	}
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("Location", pathOfPost(rt, id))
+	writeBody(w, r, statusOfPost(created), textUTF8, []byte(id.String()+"\n"))
+	return nil
+}
+
+// mayPost takes one post of the address's rate.
+func (a *API) mayPost(addr netip.Addr) error {
+	if wait := a.limits.post(addr); wait > 0 {
+		return later(wait, http.StatusTooManyRequests, comntr.CodeRateLimited,
+			"your address posts faster than the %g a second that this server takes: nothing was stored; wait as long as Retry-After says, or post to another server", a.cfg.Rate)
+	}
+	return nil
+}
+
+// take admits a comment and stores it. With mayPost and the limit of readBody this
+// is all admission: rate, size, dates ahead of time, and work. What is valid is
+// decided by ParseDocument. The body is the caller's again afterwards.
+func (a *API) take(ctx context.Context, rt route, body []byte) (id comntr.Hash, created bool, err error) {
+	doc, err := comntr.ParseDocument(comntr.Place{Community: rt.community, Topic: rt.topic}, body)
+	if err != nil {
+		return id, false, err
+	}
 	if doc.Premature(time.Now()) {
-		return problem(http.StatusUnprocessableEntity, comntr.CodePremature,
+		return id, false, problem(http.StatusUnprocessableEntity, comntr.CodePremature,
 			"the document's Date lies more than %d minutes ahead of this server's clock: nothing was stored; set your clock and sign again", int(comntr.MaxAhead.Minutes()))
 	}
 	// Work comes last, though it is the cheapest to look at: nobody should pay
@@ -35,23 +59,27 @@ func (a *API) post(w *answer, r *http.Request, rt route) error {
 	if refusal != nil {
 		// Posting again what is held, or was, adds nothing and needs no work.
 		if held, gone := store.Has(rt.topic, doc.ID()); !held && !gone {
-			return refusal
+			return id, false, refusal
 		}
 	}
-	created, err := store.Add(r.Context(), doc, "")
+	created, err = store.Add(ctx, doc, "")
 	a.toll.leave(p, stranger, created)
 	if err != nil {
-		return err
+		return id, false, err
 	}
 	a.meter.posted(created)
-	rt.kind, rt.comment = kindComment, doc.ID()
-	status := http.StatusOK
+	return doc.ID(), created, nil
+}
+
+// pathOfPost is where the comment that was posted is.
+func pathOfPost(rt route, id comntr.Hash) string {
+	rt.kind, rt.comment = kindComment, id
+	return rt.path()
+}
+
+func statusOfPost(created bool) int {
 	if created {
-		status = http.StatusCreated
+		return http.StatusCreated
 	}
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Location", rt.path())
-	writeBody(w, r, status, textUTF8, []byte(doc.ID().String()+"\n"))
-	return nil
+	return http.StatusOK
 }

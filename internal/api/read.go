@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -146,8 +147,8 @@ func notAcceptable(offers []string) error {
 // take them for text: hence the policies set for every answer.
 func (a *API) comment(w *answer, r *http.Request, rt route) error {
 	addr := clientAddr(r.RemoteAddr)
-	if wait := a.limits.ready(addr); wait > 0 {
-		return tooMuch(wait)
+	if err := a.mayMove(addr); err != nil {
+		return err
 	}
 	a.limits.spend(addr, lookupCost)
 	b, err := a.held[rt.community].Store.Read(rt.topic, rt.comment)
@@ -175,8 +176,8 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 		return nil, tooLarge()
 	}
 	addr := clientAddr(r.RemoteAddr)
-	if wait := a.limits.ready(addr); wait > 0 {
-		return nil, tooMuch(wait)
+	if err := a.mayMove(addr); err != nil {
+		return nil, err
 	}
 	end := time.Now().Add(bodyTime)
 	// What is announced is not yet sent: the buffer grows with what comes.
@@ -191,8 +192,7 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 		}
 		w.readBy(stalled)
 		n, err := r.Body.Read(body[len(body):min(cap(body), limit+1)])
-		a.limits.spend(addr, n)
-		a.meter.received.Add(uint64(n))
+		a.came(addr, n)
 		body = body[:len(body)+n]
 		switch {
 		case len(body) > limit:
@@ -211,6 +211,16 @@ func (a *API) readBody(w *answer, r *http.Request, limit int) ([]byte, error) {
 	}
 }
 
-func tooMuch(wait time.Duration) error {
-	return later(wait, http.StatusTooManyRequests, comntr.CodeRateLimited, "your address has moved too many bytes through this server: wait as long as Retry-After says, or ask another server")
+// mayMove refuses who has used up his bytes.
+func (a *API) mayMove(addr netip.Addr) error {
+	if wait := a.limits.ready(addr); wait > 0 {
+		return later(wait, http.StatusTooManyRequests, comntr.CodeRateLimited, "your address has moved too many bytes through this server: wait as long as Retry-After says, or ask another server")
+	}
+	return nil
+}
+
+// came counts n bytes of a body.
+func (a *API) came(addr netip.Addr, n int) {
+	a.limits.spend(addr, n)
+	a.meter.received.Add(uint64(n))
 }

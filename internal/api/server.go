@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,10 +27,16 @@ const (
 	busyTime       = time.Second      // for telling a connection too many so
 )
 
-// Server returns an HTTP server for the API with this package's bounds.
-// Bodies and answers have deadlines of their own, set for each request, because
-// a stream of events has none in all. Its Shutdown stops the API.
-func (a *API) Server() *http.Server {
+// Server is an HTTP server for an API.
+type Server struct {
+	*http.Server
+	api *API
+}
+
+// Server returns an HTTP server for the API with this package's bounds, which
+// serves connections of the API's Listener. Bodies and answers have deadlines of
+// their own, set for each request, because a stream of events has none in all.
+func (a *API) Server() *Server {
 	s := &http.Server{
 		Handler:           a.Handler(),
 		ReadHeaderTimeout: headerTime,
@@ -37,14 +44,24 @@ func (a *API) Server() *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug), // strangers cause these
 	}
-	s.RegisterOnShutdown(a.Stop)
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
 	s.ConnState = func(c net.Conn, state http.ConnState) {
 		if c, ok := c.(*conn); ok && state == http.StateIdle {
 			c.answering.Store(false)
+			c.begins, c.whole = c.whole, false
 		}
 	}
-	return s
+	return &Server{s, a}
+}
+
+// Shutdown stops the API and ends the server, as net/http's does: requests under
+// way are answered, for as long as ctx allows.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.api.Stop()
+	if err := s.Server.Shutdown(ctx); err != nil {
+		return err
+	}
+	return s.api.posts.wait(ctx)
 }
 
 // connKey is where a request's context has its connection.
@@ -66,13 +83,12 @@ func answering(r *http.Request) *conn {
 // Listener wraps l so that there are never more connections than the bounds
 // allow. Those too many are told so and closed.
 func (a *API) Listener(l net.Listener) net.Listener {
-	return &limitListener{Listener: l, conns: a.conns, meter: a.meter}
+	return &limitListener{Listener: l, api: a}
 }
 
 type limitListener struct {
 	net.Listener
-	conns *gauge
-	meter *meter
+	api *API
 }
 
 func (l *limitListener) Accept() (net.Conn, error) {
@@ -82,10 +98,10 @@ func (l *limitListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		addr := clientAddr(c.RemoteAddr().String())
-		if l.conns.enter(addr) {
-			return &conn{Conn: c, leave: sync.OnceFunc(func() { l.conns.leave(addr) }), meter: l.meter}, nil
+		if l.api.conns.enter(addr) {
+			return &conn{Conn: c, api: l.api, addr: addr, begins: true, leave: sync.OnceFunc(func() { l.api.conns.leave(addr) })}, nil
 		}
-		l.meter.refused(askedUnknown, comntr.CodeBusy)
+		l.api.meter.refused(askedUnknown, comntr.CodeBusy)
 		// A new connection's buffer takes these few bytes without waiting.
 		c.SetWriteDeadline(time.Now().Add(busyTime))
 		c.Write(bareAnswer(later(reconnect, http.StatusServiceUnavailable, comntr.CodeBusy,
@@ -94,11 +110,15 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	}
 }
 
-// conn is a connection that is counted.
+// conn is a connection that is counted, and that answers plain posts itself:
+// between two requests net/http reads, and what it reads then need not be what
+// the client sent first.
 type conn struct {
 	net.Conn
+	api   *API
+	addr  netip.Addr
 	leave func()
-	meter *meter
+	state atomic.Int32
 	// answering is whether a handler has begun to answer the present request.
 	// What is written before that is net/http's own refusal of it.
 	answering atomic.Bool
@@ -106,6 +126,61 @@ type conn struct {
 	// are written: every answer's, and for some answers all. It is for the
 	// goroutine that answers.
 	fields []byte
+
+	// begins is whether what is read next begins a request: net/http waits for one
+	// and has nothing of it. whole is whether that will be so after the present
+	// request: all that net/http got since the last is that request. posted is
+	// whether net/http's last was a plain post, so that it is as it would be after
+	// those it does not see. All are for the goroutine that reads, which is one at a
+	// time.
+	begins, whole, posted bool
+	// extended is when the deadlines of plain posts were set; zero: net/http's
+	// stand.
+	extended time.Time
+}
+
+// States of a connection.
+const (
+	connOpen    = iota
+	connPosting // a plain post is being answered
+	connClosing // and the connection is closed then
+)
+
+// extendEvery is how long a connection keeps its deadlines: its bounds in time are
+// by so much shorter where plain posts follow one another.
+const extendEvery = time.Second
+
+// Read is net/http's read of what the client sends, but for the plain posts in
+// it.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	for c.begins && c.posted && err == nil && c.postPlain(b[:n]) {
+		n, err = c.Conn.Read(b)
+	}
+	if n > 0 {
+		c.whole = false
+		if c.begins {
+			_, c.posted = parsePlain(b[:n])
+			c.begins, c.whole = false, c.posted || wholeRead(b[:n])
+		}
+	}
+	if !c.extended.IsZero() {
+		c.extended = time.Time{}
+		c.Conn.SetWriteDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// extend gives the client answerTime to take an answer, and idleTime to send the
+// next request.
+func (c *conn) extend() {
+	now := time.Now()
+	if now.Sub(c.extended) < extendEvery {
+		return
+	}
+	c.extended = now
+	c.Conn.SetWriteDeadline(now.Add(answerTime))
+	c.Conn.SetReadDeadline(now.Add(idleTime))
 }
 
 // Write puts the fields that a map need not hold below an answer's first line,
@@ -116,7 +191,7 @@ type conn struct {
 func (c *conn) Write(b []byte) (int, error) {
 	if !c.answering.Load() {
 		if refusal := refusal(b); refusal != nil {
-			c.meter.refused(askedUnknown, comntr.CodeBadRequest)
+			c.api.meter.refused(askedUnknown, comntr.CodeBadRequest)
 			if _, err := c.Conn.Write(refusal); err != nil {
 				return 0, err
 			}
@@ -151,11 +226,13 @@ var alwaysText = func() (b []byte) {
 
 // heads are buffers for the beginning of an answer: the 4 KiB of net/http's, and
 // the fields.
-var heads = sync.Pool{New: func() any { return new([5 << 10]byte) }}
+var heads = sync.Pool{New: func() any { return new([headBuffer]byte) }}
+
+const headBuffer = 5 << 10
 
 // writeHead writes b with the fields after its first line.
 func (c *conn) writeHead(b []byte, line int) (int, error) {
-	buf := heads.Get().(*[5 << 10]byte)
+	buf := heads.Get().(*[headBuffer]byte)
 	defer heads.Put(buf)
 	out := append(append(append(buf[:0], b[:line]...), c.fields...), b[line:]...)
 	c.fields = nil
@@ -179,7 +256,16 @@ func refusal(answer []byte) []byte {
 		"the request cannot be read (%s): its first line, an escape in its path, or a header field is malformed, not supported or too large", reason))
 }
 
+// Close closes the connection, after the answer of a plain post if there is one
+// under way: net/http takes the connection for an idle one.
 func (c *conn) Close() error {
+	if c.state.CompareAndSwap(connPosting, connClosing) {
+		return nil
+	}
+	return c.close()
+}
+
+func (c *conn) close() error {
 	err := c.Conn.Close()
 	c.leave()
 	return err
@@ -194,14 +280,29 @@ func (c *conn) CloseWrite() error {
 }
 
 // bareAnswer is a whole answer, for where no handler writes one.
-func bareAnswer(p *comntr.Problem) []byte {
-	body := encodeProblem(p)
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", p.Status, p.Title)
-	b.Write(alwaysText)
-	if p.RetryAfter > 0 {
-		fmt.Fprintf(&b, "Retry-After: %d\r\n", p.RetryAfter)
+func bareAnswer(p *comntr.Problem) []byte { return appendProblem(nil, p, encodeProblem(p), true) }
+
+// appendProblem appends a whole answer with the problem document, whose bytes are
+// body. Its fields stand as net/http orders them.
+func appendProblem(out []byte, p *comntr.Problem, body []byte, closes bool) []byte {
+	out = append(append(appendStatus(out, p.Status), alwaysText...), "Cache-Control: no-store\r\n"...)
+	if closes {
+		out = append(out, "Connection: close\r\n"...)
 	}
-	fmt.Fprintf(&b, "Cache-Control: no-store\r\nConnection: close\r\nContent-Length: %d\r\nContent-Type: application/problem+json\r\n\r\n%s", len(body), body)
-	return b.Bytes()
+	out = fmt.Appendf(out, "Content-Length: %d\r\nContent-Type: application/problem+json\r\n", len(body))
+	if p.RetryAfter > 0 {
+		out = fmt.Appendf(out, "Retry-After: %d\r\n", p.RetryAfter)
+	}
+	out = appendDate(out)
+	return append(append(out, "\r\n"...), body...)
+}
+
+func appendStatus(out []byte, status int) []byte {
+	out = strconv.AppendInt(append(out, "HTTP/1.1 "...), int64(status), 10)
+	return append(append(append(out, ' '), http.StatusText(status)...), "\r\n"...)
+}
+
+func appendDate(out []byte) []byte {
+	out = time.Now().UTC().AppendFormat(append(out, "Date: "...), http.TimeFormat)
+	return append(out, "\r\n"...)
 }

@@ -60,7 +60,7 @@ func servePipes(t *testing.T, m *memory, rate float64, fn func(t *testing.T, dia
 		s := a.Server()
 		p := newPipes()
 		done := make(chan error, 1)
-		go func() { done <- s.Serve(p) }()
+		go func() { done <- s.Serve(a.Listener(p)) }()
 		fn(t, p.dial, a)
 		s.Close()
 		if err := <-done; err != http.ErrServerClosed {

@@ -77,8 +77,8 @@ func (a *API) active(w *answer, r *http.Request, rt route) error {
 	}
 	a.activeMu.Unlock()
 	addr := clientAddr(r.RemoteAddr)
-	if wait := a.limits.ready(addr); wait > 0 {
-		return tooMuch(wait)
+	if err := a.mayMove(addr); err != nil {
+		return err
 	}
 	if notModified(w, r, list.etag) {
 		return nil
