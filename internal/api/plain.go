@@ -143,17 +143,18 @@ func wholeRead(b []byte) bool {
 	if !bytes.HasPrefix(b, []byte("GET ")) && !bytes.HasPrefix(b, []byte("HEAD ")) || bytes.Index(b, blankLine) != len(b)-len(blankLine) {
 		return false
 	}
-	for head := b; len(head) > 0; {
-		line, after, _ := bytes.Cut(head, []byte("\r\n"))
+	for len(b) > 0 {
+		end := bytes.IndexByte(b, '\n')
 		// net/http also takes a bare line feed for the end of a line.
-		if bytes.IndexByte(line, '\n') >= 0 {
+		if end < 1 || b[end-1] != '\r' {
 			return false
 		}
-		name, _, _ := bytes.Cut(line, []byte(":"))
-		if s := special(name); s != "" && s != "host" && s != "connection" {
-			return false
+		if colon := bytes.IndexByte(b[:end], ':'); colon >= 0 {
+			if s := special(b[:colon]); s != "" && s != "host" && s != "connection" {
+				return false
+			}
 		}
-		head = after
+		b = b[end+1:]
 	}
 	return true
 }
