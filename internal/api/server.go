@@ -192,6 +192,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	if !c.answering.Load() {
 		if refusal := refusal(b); refusal != nil {
 			c.api.meter.refused(askedUnknown, comntr.CodeBadRequest)
+			c.SetWriteDeadline(time.Now().Add(answerTime)) // net/http sets none, and closes then
 			if _, err := c.Conn.Write(refusal); err != nil {
 				return 0, err
 			}

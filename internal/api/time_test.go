@@ -201,6 +201,19 @@ func TestDeadlinesEnd(t *testing.T) {
 	})
 }
 
+// Who does not take net/http's own refusal loses the connection, too.
+func TestRefusalNotTaken(t *testing.T) {
+	servePipes(t, newMemory("reddit"), 0, func(t *testing.T, dial func() net.Conn, a *api.API) {
+		conn := dial()
+		defer conn.Close()
+		fmt.Fprint(conn, "GET /%zz HTTP/1.1\r\nHost: x\r\n\r\n")
+		time.Sleep(40 * time.Second)
+		if n := a.Counters().Connections; n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+	})
+}
+
 func TestStallingHeader(t *testing.T) {
 	servePipes(t, newMemory("reddit"), 0, func(t *testing.T, dial func() net.Conn, _ *api.API) {
 		conn := dial()
