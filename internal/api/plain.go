@@ -183,26 +183,30 @@ func (c *conn) postPlain(b []byte) bool {
 	if !c.state.CompareAndSwap(connOpen, connPosting) {
 		return false
 	}
+	closes := true // so does a panic, which is net/http's to log
+	defer func() {
+		if !c.state.CompareAndSwap(connPosting, connOpen) || closes {
+			c.close()
+		}
+	}()
 	buf := heads.Get().(*[headBuffer]byte)
 	defer heads.Put(buf)
-	answer, closes := c.api.answerPlain(buf[:0], c.addr, rt, p.body)
+	answer, last := c.api.answerPlain(buf[:0], c.addr, rt, p.body)
 	c.extend()
 	_, err := c.Conn.Write(answer)
-	if !c.state.CompareAndSwap(connPosting, connOpen) || closes || err != nil {
-		c.close()
-	}
+	closes = last || err != nil
 	return true
 }
 
-// answerPlain takes the post and appends the answer to out. closes is where the
+// answerPlain takes the post and appends the answer to out. last is where the
 // connection ends with it.
-func (a *API) answerPlain(out []byte, addr netip.Addr, rt route, body []byte) (answer []byte, closes bool) {
+func (a *API) answerPlain(out []byte, addr netip.Addr, rt route, body []byte) (answer []byte, last bool) {
 	w := tally{asked: askedPost}
 	start := time.Now()
 	defer func() {
 		if v := recover(); v != nil {
 			a.panicked(w.asked, v)
-			answer, closes = w.problem(out, problemOf(nil), true), true
+			answer, last = w.problem(out, problemOf(nil), true), true
 		}
 		a.meter.ended(&w, start)
 	}()

@@ -335,6 +335,39 @@ func TestPlainAnswerNotTaken(t *testing.T) {
 	})
 }
 
+// panics is a log that cannot be written.
+type panics struct{}
+
+func (panics) Write([]byte) (int, error) { panic("no log") }
+
+// A panic that not even the log takes ends the connection, and nothing else.
+func TestPlainPanicsTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory("reddit")
+		cfg := config(t, m)
+		cfg.Log = slog.New(slog.NewTextHandler(panics{}, &slog.HandlerOptions{Level: slog.LevelError}))
+		a := api.New(cfg)
+		s := a.Server()
+		p := newPipes()
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(a.Listener(p)) }()
+		conn := p.dial()
+		go io.Copy(io.Discard, conn)
+		post := posts("/"+news.String(), plainFields+"Content-Length: {n}\r\n", "Cool!")
+		conn.Write(post)
+		synctest.Wait()
+		m.set(func() { m.addPanic = "oops" })
+		conn.Write(post)
+		synctest.Wait()
+		if n := a.Counters().Connections; n != 0 {
+			t.Errorf("%d connections are left", n)
+		}
+		conn.Close()
+		s.Close()
+		<-done
+	})
+}
+
 // A plain post under way is answered before the server is down, and net/http's
 // taking its connection for an idle one does not cut it.
 func TestPlainShutdown(t *testing.T) {
