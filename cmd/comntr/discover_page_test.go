@@ -152,15 +152,23 @@ func siteWith(t *testing.T, start func(http.Handler) *httptest.Server, fields ma
 }
 
 // nowhere is an origin where nothing answers: what stands in a server's hello
-// when nobody can reach the server there.
+// when nobody can reach the server there. Its port is held until the test ends,
+// for a port that is given back may be the next server's.
 func nowhere(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return "http://" + l.Addr().String()
+	t.Cleanup(func() { syscall.Close(s) })
+	if err := syscall.Bind(s, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	at, err := syscall.Getsockname(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port)
 }
 
 func (s *server) announce() string {
