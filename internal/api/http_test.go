@@ -195,20 +195,30 @@ func exchange(t *testing.T, addr string, lines []string) []string {
 			out = append(out, fmt.Sprintf("< TWICE %s: %q", k, v))
 		}
 	}
+	take := func(k, v string) string {
+		got := resp.Header.Get(k)
+		if got == v {
+			resp.Header.Del(k)
+		}
+		return got
+	}
 	for k, v := range map[string]string{
 		"Access-Control-Allow-Origin":   "*",
 		"Access-Control-Expose-Headers": "Content-Length, Content-Location, ETag, Location, Retry-After",
-		"Content-Security-Policy":       "sandbox",
-		"Cross-Origin-Resource-Policy":  "cross-origin",
-		"Referrer-Policy":               "no-referrer",
 		"X-Content-Type-Options":        "nosniff",
 	} {
-		switch got := resp.Header.Get(k); {
-		case got == v:
-			resp.Header.Del(k)
-		case got == "" || k != "Content-Security-Policy":
+		if take(k, v) != v {
 			out = append(out, "< MISSING "+k+": "+v)
 		}
+	}
+	policy := take("Content-Security-Policy", "sandbox")
+	resources := take("Cross-Origin-Resource-Policy", "cross-origin")
+	referrer := take("Referrer-Policy", "no-referrer")
+	switch {
+	case policy+resources+referrer == "":
+		out = append(out, "< UNCONFINED")
+	case policy == "" || resources != "cross-origin" || referrer != "no-referrer":
+		out = append(out, fmt.Sprintf("< HALF CONFINED: %q, %q, %q", policy, resources, referrer))
 	}
 	if resp.Close {
 		out = append(out, "< Connection: close")

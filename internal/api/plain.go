@@ -215,8 +215,8 @@ func (a *API) answerPlain(out []byte, addr netip.Addr, rt route, body []byte) (a
 		return w.problem(out, a.refusal(w.asked, rt, err), false), false
 	}
 	w.status = statusOfPost(created)
-	out = append(appendStatus(out, w.status), alwaysText...)
-	out = append(out, "Cache-Control: no-store\r\nContent-Length: 41\r\nContent-Type: "+textUTF8+"\r\nLocation: "...)
+	out = append(appendStatus(out, w.status), fieldsOfID...)
+	out = append(out, "Content-Length: 41\r\nContent-Type: "+textUTF8+"\r\nLocation: "...)
 	out = append(out, pathOfPost(rt, id)...)
 	out = appendDate(append(out, "\r\n"...))
 	out = append(out, "\r\n"...)

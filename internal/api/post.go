@@ -22,9 +22,8 @@ func (a *API) post(w *answer, r *http.Request, rt route) error {
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("Location", pathOfPost(rt, id))
+	w.isID()
+	w.Header().Set("Location", pathOfPost(rt, id))
 	writeBody(w, r, statusOfPost(created), textUTF8, []byte(id.String()+"\n"))
 	return nil
 }

@@ -94,6 +94,7 @@ func (a *API) writeID(w *answer, r *http.Request, c cid.Cid) {
 		delete(h, "Vary")
 		delete(h, "Cache-Control")
 	} else {
+		w.isID()
 		w.ofIDs()
 		h.Set("Etag", t.etag)
 	}
@@ -133,7 +134,7 @@ func (t *idTexts) of(c cid.Cid) *idText {
 	etag := `"` + id + `"`
 	text := &idText{
 		cid: c, etag: etag, body: []byte(id + "\n"), length: []string{strconv.Itoa(len(id) + 1)},
-		fields: fmt.Appendf(nil, "%sVary: %s\r\nCache-Control: %s\r\nEtag: %s\r\n", alwaysText, varyAccept, cacheIDs, etag),
+		fields: fmt.Appendf(nil, "%sVary: %s\r\nCache-Control: %s\r\nEtag: %s\r\n", fieldsOfID, varyAccept, cacheIDs, etag),
 	}
 	place.Store(text)
 	return text

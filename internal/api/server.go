@@ -68,15 +68,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 type connKey struct{}
 
 // answering tells the request's connection that what is written from now on is
-// a handler's, whose answer gets the fields of every answer there. It returns
-// nil where the connection is none of ours.
+// a handler's, whose answer gets the fields of all there. It returns nil where
+// the connection is none of ours.
 func answering(r *http.Request) *conn {
 	c, ok := r.Context().Value(connKey{}).(*conn)
 	if !ok {
 		return nil
 	}
 	c.answering.Store(true)
-	c.fields = alwaysText
+	c.fields = fieldsOfAll
 	return c
 }
 
@@ -123,8 +123,8 @@ type conn struct {
 	// What is written before that is net/http's own refusal of it.
 	answering atomic.Bool
 	// fields are those that the head of the present answer still gets, as they
-	// are written: every answer's, and for some answers all. It is for the
-	// goroutine that answers.
+	// are written: those of all, of an id, and for some answers all there are. It
+	// is for the goroutine that answers.
 	fields []byte
 
 	// begins is whether what is read next begins a request: net/http waits for one
@@ -217,14 +217,6 @@ func statusLine(b []byte) int {
 	return bytes.IndexByte(b, '\n') + 1
 }
 
-// alwaysText are the fields of every answer as they are written.
-var alwaysText = func() (b []byte) {
-	for _, f := range always {
-		b = fmt.Appendf(b, "%s: %s\r\n", f.name, f.value[0])
-	}
-	return b
-}()
-
 // heads are buffers for the beginning of an answer: the 4 KiB of net/http's, and
 // the fields.
 var heads = sync.Pool{New: func() any { return new([headBuffer]byte) }}
@@ -286,7 +278,7 @@ func bareAnswer(p *comntr.Problem) []byte { return appendProblem(nil, p, encodeP
 // appendProblem appends a whole answer with the problem document, whose bytes are
 // body. Its fields stand as net/http orders them.
 func appendProblem(out []byte, p *comntr.Problem, body []byte, closes bool) []byte {
-	out = append(append(appendStatus(out, p.Status), alwaysText...), "Cache-Control: no-store\r\n"...)
+	out = append(append(appendStatus(out, p.Status), fieldsOfAll...), "Cache-Control: no-store\r\n"...)
 	if closes {
 		out = append(out, "Connection: close\r\n"...)
 	}

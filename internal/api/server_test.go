@@ -452,6 +452,33 @@ func TestBlocksAreBounded(t *testing.T) {
 }
 
 // A block that cannot be read is this server's fault, and said to be.
+// TestConfining: without a connection of its own, too, an answer has the fields of
+// its kind. (TestHTTP has them over HTTP.)
+func TestConfining(t *testing.T) {
+	h := api.New(config(t, nil)).Handler()
+	topic := "/" + news.String()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", topic, strings.NewReader("Cool!")))
+	comment := w.Header().Get("Location")
+	for _, tt := range []struct {
+		method, path string
+		status       int
+		confined     bool
+	}{{"POST", topic, 200, false}, {"GET", topic, 200, false}, {"GET", "/", 200, false}, {"GET", comment, 200, true}, {"GET", "/none", 400, true}} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(tt.method, tt.path, strings.NewReader("Cool!")))
+		got := w.Header()
+		if w.Code != tt.status || got.Get("X-Content-Type-Options") != "nosniff" || got.Get("Access-Control-Allow-Origin") != "*" {
+			t.Errorf("%s %s: %d %v", tt.method, tt.path, w.Code, got)
+		}
+		for _, name := range []string{"Content-Security-Policy", "Cross-Origin-Resource-Policy", "Referrer-Policy"} {
+			if (got.Get(name) != "") != tt.confined {
+				t.Errorf("%s %s: %s: %q", tt.method, tt.path, name, got.Get(name))
+			}
+		}
+	}
+}
+
 func TestBlockErrors(t *testing.T) {
 	m := newMemory("reddit")
 	cfg := config(t, m)
