@@ -125,9 +125,9 @@ type API struct {
 	damagedAt atomic.Int64 // when a damaged file was last logged, in Unix seconds
 	listeners *gauge       // of /events
 	cars      *gauge
-	conns     *gauge    // of Listener
-	sessions  *gauge    // of WebTransport
-	posts     *underway // plain posts
+	conns     *gauge // of Listener
+	sessions  *gauge // of WebTransport
+	plains    *underway
 	meter     *meter
 	gzips     sync.Pool // of *gzip.Writer
 	activeMu  sync.Mutex
@@ -166,7 +166,7 @@ func New(cfg Config) *API {
 		actives:   make(map[comntr.Hash]activeList),
 		stopped:   make(chan struct{}),
 	}
-	a.posts = newUnderway(a.stopped)
+	a.plains = newUnderway(a.stopped)
 	a.stop = sync.OnceFunc(func() { close(a.stopped) })
 	for i := range cfg.Communities {
 		c := &cfg.Communities[i]

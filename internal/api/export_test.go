@@ -19,7 +19,7 @@ const (
 	MaxHandshakes   = maxHandshakes
 )
 
-// WholeListener is Listener without plain posts: net/http reads all.
+// WholeListener is Listener without plain requests: net/http reads all.
 func (a *API) WholeListener(l net.Listener) net.Listener { return wholeListener{a.Listener(l)} }
 
 type wholeListener struct{ net.Listener }

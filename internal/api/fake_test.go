@@ -39,6 +39,8 @@ type memory struct {
 	carErr   error                // answered by WriteCAR after carBytes
 	carBytes int
 	rootFn   func()
+	topicErr error // answered by Topic
+	topicFn  func()
 
 	// what blocks returns, nil after a change
 	all     map[cid.Cid][]byte
@@ -182,6 +184,15 @@ func (m *memory) Root(context.Context) (cid.Cid, error) {
 }
 
 func (m *memory) Topic(_ context.Context, topic comntr.Hash) (cid.Cid, error) {
+	m.mu.Lock()
+	err, fn := m.topicErr, m.topicFn
+	m.mu.Unlock()
+	if fn != nil {
+		fn()
+	}
+	if err != nil {
+		return cid.Undef, err
+	}
 	_, topics, _ := m.blocks()
 	c, ok := topics[topic]
 	if !ok {

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"net/http"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -11,24 +12,31 @@ import (
 	"github.com/comntr/comntr"
 )
 
-// A plain post is a POST to a topic that one read had whole, head and body and
-// nothing after them, and whose fields change nothing about how it is read. Where
-// net/http had such a one last, those that follow on its connection are answered
-// here, as net/http with this package's handler answers them but in a fifth less
-// of the server's time; all else goes to net/http, byte for byte. TestPlain and its
-// like and FuzzPlain hold the two to one another.
+// A plain request is a POST to a topic or a GET of its id, the two that come most,
+// that one read had whole, head and body and nothing after them, and whose fields
+// change nothing about how it is read. Where net/http had such a one last, those of
+// the same method that follow on its connection are answered here, as net/http with
+// this package's handler answers them but in less of the server's time; all else
+// goes to net/http, byte for byte. TestPlain and its like and FuzzPlain hold the two
+// to one another.
 
-// plain is a plain post as it was sent.
+// plain is a plain request as it was sent.
 type plain struct {
+	method string // GET or POST
 	target string
-	body   []byte // of the buffer that was read into
+	body   []byte   // a POST's, of the buffer that was read into
+	tags   []string // a GET's If-None-Match
 }
 
-// parsePlain reads one request. It knows less than net/http: of what is not ok
-// it says nothing but that net/http must judge it.
+// parsePlain reads one request. It knows less than net/http: of what is not ok,
+// for which p is zero, it says nothing but that net/http must judge it.
 func parsePlain(b []byte) (p plain, ok bool) {
-	const method, version = "POST /", " HTTP/1.1"
-	if !bytes.HasPrefix(b, []byte(method)) {
+	switch {
+	case bytes.HasPrefix(b, []byte("POST /")):
+		p.method = http.MethodPost
+	case bytes.HasPrefix(b, []byte("GET /")):
+		p.method = http.MethodGet
+	default:
 		return plain{}, false
 	}
 	end := bytes.Index(b, blankLine)
@@ -37,7 +45,7 @@ func parsePlain(b []byte) (p plain, ok bool) {
 	}
 	head, body := b[:end+len("\r\n")], b[end+len(blankLine):]
 	line, head, _ := bytes.Cut(head, []byte("\r\n"))
-	target, ok := bytes.CutSuffix(line[len("POST "):], []byte(version))
+	target, ok := bytes.CutSuffix(line[len(p.method)+len(" "):], []byte(" HTTP/1.1"))
 	if !ok {
 		return plain{}, false
 	}
@@ -46,6 +54,7 @@ func parsePlain(b []byte) (p plain, ok bool) {
 			return plain{}, false
 		}
 	}
+	isGet := p.method == http.MethodGet
 	hosts, lengths := 0, 0
 	for len(head) > 0 {
 		line, head, _ = bytes.Cut(head, []byte("\r\n"))
@@ -66,6 +75,12 @@ func parsePlain(b []byte) (p plain, ok bool) {
 				return plain{}, false
 			}
 			lengths++
+		case "accept":
+			if isGet && string(value) != "*/*" {
+				return plain{}, false
+			}
+		case "if-none-match":
+			p.tags = append(p.tags, string(value))
 		case "connection":
 			if !bytes.EqualFold(value, []byte("keep-alive")) {
 				return plain{}, false
@@ -74,17 +89,18 @@ func parsePlain(b []byte) (p plain, ok bool) {
 			return plain{}, false
 		}
 	}
-	if hosts != 1 || lengths != 1 {
+	if hosts != 1 || isGet && len(body) > 0 || !isGet && lengths != 1 {
 		return plain{}, false
 	}
-	return plain{string(target), body}, true
+	p.target, p.body = string(target), body
+	return p, true
 }
 
 var blankLine = []byte("\r\n\r\n")
 
 // specials are the fields by which net/http, or this package's handler, takes a
-// post for something else.
-var specials = [...]string{"host", "connection", "content-length", "content-encoding", "transfer-encoding", "expect", "upgrade", "trailer", "te", "proxy-connection", "http2-settings"}
+// request for something else.
+var specials = [...]string{"host", "connection", "accept", "if-none-match", "content-length", "content-encoding", "transfer-encoding", "expect", "upgrade", "trailer", "te", "proxy-connection", "http2-settings"}
 
 // special returns the name as it stands in specials, "" where it does not.
 func special(name []byte) string {
@@ -150,7 +166,9 @@ func wholeRead(b []byte) bool {
 			return false
 		}
 		if colon := bytes.IndexByte(b[:end], ':'); colon >= 0 {
-			if s := special(b[:colon]); s != "" && s != "host" && s != "connection" {
+			switch special(b[:colon]) {
+			case "", "host", "connection", "accept", "if-none-match":
+			default:
 				return false
 			}
 		}
@@ -159,7 +177,7 @@ func wholeRead(b []byte) bool {
 	return true
 }
 
-// plainRoute is where a plain post goes, not ok where that is no topic here.
+// plainRoute is where a plain request goes, not ok where that is no topic here.
 func (a *API) plainRoute(p plain) (rt route, ok bool) {
 	if len(p.body) > a.cfg.MaxSize || a.page.file(p.target) != nil {
 		return route{}, false
@@ -168,49 +186,61 @@ func (a *API) plainRoute(p plain) (rt route, ok bool) {
 	return rt, err == nil && rt.kind == kindTopic
 }
 
-// postPlain answers b if it is a plain post, and reports whether it was. It
-// returns when the answer is written.
-func (c *conn) postPlain(b []byte) bool {
+// answerPlain answers b if it is a plain request of the method, and reports whether
+// it was. It returns when the answer is written.
+func (c *conn) answerPlain(method string, b []byte) bool {
 	p, ok := parsePlain(b)
-	if !ok {
+	if !ok || p.method != method {
 		return false
 	}
 	rt, ok := c.api.plainRoute(p)
-	if !ok || !c.api.posts.enter() {
+	if !ok || !c.api.plains.enter() {
 		return false
 	}
-	defer c.api.posts.leave()
-	if !c.state.CompareAndSwap(connOpen, connPosting) {
+	defer c.api.plains.leave()
+	if !c.state.CompareAndSwap(connOpen, connAnswering) {
 		return false
 	}
 	closes := true // so does a panic, which is net/http's to log
 	defer func() {
-		if !c.state.CompareAndSwap(connPosting, connOpen) || closes {
+		if !c.state.CompareAndSwap(connAnswering, connOpen) || closes {
 			c.close()
 		}
 	}()
 	buf := heads.Get().(*[headBuffer]byte)
 	defer heads.Put(buf)
-	answer, last := c.api.answerPlain(buf[:0], c.addr, rt, p.body)
+	answer, last := c.api.answerPlain(buf[:0], c.addr, rt, p)
+	if answer == nil {
+		closes = false
+		return false
+	}
 	c.extend()
 	_, err := c.Conn.Write(answer)
 	closes = last || err != nil
 	return true
 }
 
-// answerPlain takes the post and appends the answer to out. last is where the
-// connection ends with it.
-func (a *API) answerPlain(out []byte, addr netip.Addr, rt route, body []byte) (answer []byte, last bool) {
+// answerPlain does what is asked and appends the answer to out; nil: net/http must
+// answer. last is where the connection ends with it.
+func (a *API) answerPlain(out []byte, addr netip.Addr, rt route, p plain) (answer []byte, last bool) {
 	w := tally{asked: askedPost}
+	if p.method == http.MethodGet {
+		w.asked = int(kindTopic)
+	}
 	start := time.Now()
 	defer func() {
 		if v := recover(); v != nil {
 			a.panicked(w.asked, v)
 			answer, last = w.problem(out, problemOf(nil), true), true
 		}
-		a.meter.ended(&w, start)
+		if answer != nil {
+			a.meter.ended(&w, start)
+		}
 	}()
-	id, created, err := a.takePlain(addr, rt, body)
+	if p.method == http.MethodGet {
+		return a.plainID(&w, out, rt, p.tags), false
+	}
+	id, created, err := a.takePlain(addr, rt, p.body)
 	if err != nil {
 		return w.problem(out, a.refusal(w.asked, rt, err), false), false
 	}
@@ -219,11 +249,32 @@ func (a *API) answerPlain(out []byte, addr netip.Addr, rt route, body []byte) (a
 	out = append(out, "Content-Length: 41\r\nContent-Type: "+textUTF8+"\r\nLocation: "...)
 	out = append(out, pathOfPost(rt, id)...)
 	out = appendDate(append(out, "\r\n"...))
-	out = append(out, "\r\n"...)
-	n := len(out)
-	out = append(append(out, id.String()...), '\n')
-	w.sent = int64(len(out) - n)
-	return out, false
+	return w.body(out, append([]byte(id.String()), '\n')), false
+}
+
+// plainID answers with a topic's id, as topic and writeID do. Of one that cannot be
+// had it returns nil: that costs as much once more.
+func (a *API) plainID(w *tally, out []byte, rt route, tags []string) []byte {
+	c, err := a.held[rt.community].Folders.Topic(context.Background(), rt.topic)
+	if err != nil {
+		return nil
+	}
+	a.cfg.Wanted(rt.community, rt.topic)
+	t := a.ids.of(c)
+	if etagMatches(tags, t.etag) {
+		w.status = http.StatusNotModified
+		return w.body(appendDate(append(appendStatus(out, w.status), t.fields...)), nil)
+	}
+	w.status = http.StatusOK
+	out = append(appendStatus(out, w.status), t.fields...)
+	out = append(append(out, "Content-Length: "...), t.length[0]...)
+	return w.body(appendDate(append(out, "\r\nContent-Type: "+textUTF8+"\r\n"...)), t.body)
+}
+
+// body ends the head and appends the body.
+func (w *tally) body(out, body []byte) []byte {
+	w.sent = int64(len(body))
+	return append(append(out, "\r\n"...), body...)
 }
 
 // problem appends an answer that is the problem document.
@@ -245,7 +296,7 @@ func (a *API) takePlain(addr netip.Addr, rt route, body []byte) (id comntr.Hash,
 	return a.take(context.Background(), rt, body)
 }
 
-// underway counts the plain posts that are being answered, which net/http does
+// underway counts the plain requests that are being answered, which net/http does
 // not know of.
 type underway struct {
 	stopped <-chan struct{}

@@ -32,7 +32,7 @@ type plainCase struct {
 	pause  time.Duration
 }
 
-// plainModes are what a post may find.
+// plainModes are what a request may find.
 var plainModes = []func(*api.Config, *memory){
 	func(*api.Config, *memory) {},
 	func(c *api.Config, _ *memory) { c.Rate = 1 },
@@ -44,6 +44,8 @@ var plainModes = []func(*api.Config, *memory){
 	func(_ *api.Config, m *memory) { m.addPanic = "oops" },
 	func(c *api.Config, _ *memory) { c.Page = nil },
 	func(c *api.Config, _ *memory) { c.Gateway = false },
+	func(_ *api.Config, m *memory) { m.topicErr = errors.New("a fault") },
+	func(_ *api.Config, m *memory) { m.topicFn = func() { panic("oops") } },
 }
 
 // outcome is what is seen of a server.
@@ -52,14 +54,37 @@ type outcome struct {
 	closed  time.Duration // when it closed the connection
 	stored  map[comntr.Hash]map[comntr.Hash][]byte
 	counted map[string]uint64
+	wanted  int64
 	log     string
 	byHTTP  int64 // requests that reached net/http's handler; not compared
+}
+
+// plainMemory has a topic, so that there is an id.
+func plainMemory(t *testing.T) *memory {
+	m := newMemory("reddit")
+	doc, err := comntr.ParseDocument(place, []byte("The first."))
+	if err == nil {
+		_, err = m.Add(t.Context(), doc, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// plainTag is the entity tag of the topic of plainMemory.
+func plainTag(t *testing.T) string {
+	c, err := plainMemory(t).Topic(t.Context(), news)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return `"` + c.String() + `"`
 }
 
 // run lets a server of its own answer the case. It is called in a bubble of
 // synctest.
 func (c plainCase) run(t *testing.T, listen func(*api.API, net.Listener) net.Listener) (o outcome) {
-	m := newMemory("reddit")
+	m := plainMemory(t)
 	cfg := config(t, m)
 	var log bytes.Buffer
 	cfg.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -68,6 +93,8 @@ func (c plainCase) run(t *testing.T, listen func(*api.API, net.Listener) net.Lis
 		}
 		return a
 	}}))
+	var wanted atomic.Int64
+	cfg.Wanted = func(comntr.Hash, comntr.Hash) { wanted.Add(1) }
 	plainModes[c.mode%len(plainModes)](&cfg, m)
 	a := api.New(cfg)
 	s := a.Server()
@@ -112,14 +139,15 @@ func (c plainCase) run(t *testing.T, listen func(*api.API, net.Listener) net.Lis
 		t.Error(err)
 	}
 	synctest.Wait()
-	o.answers, o.stored, o.counted, o.log, o.byHTTP = answers.Bytes(), m.topics, counted(a.Counters()), log.String(), byHTTP.Load()
+	o.answers, o.stored, o.counted, o.wanted = answers.Bytes(), m.topics, counted(a.Counters()), wanted.Load()
+	o.log, o.byHTTP = log.String(), byHTTP.Load()
 	if n := a.Counters().Connections; n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
 	return o
 }
 
-// plainAgrees runs a case with plain posts and without, and returns how many
+// plainAgrees runs a case with plain requests and without, and returns how many
 // requests reached net/http's handler with them and without.
 func plainAgrees(t *testing.T, c plainCase) (with, without int64) {
 	t.Helper()
@@ -128,20 +156,25 @@ func plainAgrees(t *testing.T, c plainCase) (with, without int64) {
 	synctest.Test(t, func(t *testing.T) { want = c.run(t, (*api.API).WholeListener) })
 	with, without = got.byHTTP, want.byHTTP
 	got.byHTTP, want.byHTTP = 0, 0
-	// Where plain posts follow one another it closes a second earlier (extendEvery).
+	// Where plain requests follow one another it closes a second earlier (extendEvery).
 	if d := got.closed - want.closed; d <= 0 && d >= -time.Second {
 		got.closed = want.closed
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Errorf("mode %d, %q:\n got %q, after %v, %v, %d topics, log %s\nwant %q, after %v, %v, %d topics, log %s", c.mode, c.pieces,
-			got.answers, got.closed, got.counted, len(got.stored), got.log, want.answers, want.closed, want.counted, len(want.stored), want.log)
+		t.Errorf("mode %d, %q:\n got %q, after %v, %v, %d topics, %d wanted, log %s\nwant %q, after %v, %v, %d topics, %d wanted, log %s", c.mode, c.pieces,
+			got.answers, got.closed, got.counted, len(got.stored), got.wanted, got.log, want.answers, want.closed, want.counted, len(want.stored), want.wanted, want.log)
 	}
 	return with, without
 }
 
 const plainFields = "Host: x\r\n"
 
-func get(path string) []byte { return []byte("GET " + path + " HTTP/1.1\r\n" + plainFields + "\r\n") }
+func get(path string) []byte { return gets(path, plainFields) }
+
+// gets is a GET with these fields.
+func gets(path, fields string) []byte {
+	return []byte("GET " + path + " HTTP/1.1\r\n" + fields + "\r\n")
+}
 
 // posts is a post with these fields; {n} is the body's length.
 func posts(target, fields, body string) []byte {
@@ -154,9 +187,8 @@ func signedPost() []byte {
 	return posts("/"+reddit.String()+"/"+news.String(), "Host: localhost:4080\r\nContent-Length: {n}\r\n", string(body))
 }
 
-// plainRequests are requests that are plain posts, and others that look like
-// it.
-func plainRequests() (plain, others map[string][]byte) {
+// plainRequests are requests that are plain, and others that look like it.
+func plainRequests(tag string) (plain, others map[string][]byte) {
 	topic := "/" + news.String()
 	usual := plainFields + "Content-Length: {n}\r\n"
 	plain = map[string][]byte{
@@ -174,10 +206,37 @@ func plainRequests() (plain, others map[string][]byte) {
 		"an answer in it": posts(topic, usual, "HTTP/1.1 400 Bad Request\r\n\r\n"),
 		"blank lines":     posts(topic, usual, "\r\n\r\n"),
 		"many bytes":      posts(topic, usual, strings.Repeat("x", 3900)),
-		"no semantics":    posts(topic, usual+"Cookie: a\r\nCache-Control: no-cache\r\nPragma: no-cache\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\nVia: 1.1 x\r\nKeep-Alive: 1\r\n", "Fine."),
+		"get":             get(topic),
+		"get, community":  get("/" + reddit.String() + topic),
+		"get, browser":    gets(topic, "Host: [::1]:4080\r\nConnection: keep-alive\r\nsec-ch-ua: \"Chromium\";v=\"130\"\r\nUser-Agent: Mozilla/5.0 (X11)\r\nAccept: */*\r\nOrigin: null\r\nReferer: http://x/\r\nAccept-Encoding: gzip, br\r\nCache-Control: max-age=0\r\nIf-None-Match: \"x\"\r\n"),
+		"get, tagged":     gets(topic, plainFields+"If-None-Match: W/\"x\", "+tag+"\r\n"),
+		"get, tags":       gets(topic, plainFields+"If-None-Match: \"x\"\r\nif-none-match:\t"+tag+" \r\n"),
+		"get, tags, last": gets(topic, plainFields+"If-None-Match: "+tag+"\r\nIf-None-Match: \"x\"\r\n"),
+		"get, any tag":    gets(topic, plainFields+"If-None-Match: *\r\n"),
+		"get, bad tags":   gets(topic, plainFields+"If-None-Match: x, "+tag+"\r\nIf-None-Match:\r\n"),
+		"get, range":      gets(topic, plainFields+"Range: bytes=0-1\r\nIf-Match: \"x\"\r\nIf-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT\r\n"),
+		"get, accepts":    gets(topic, plainFields+"Accept: */*\r\naccept:*/*\r\n"),
+		"no semantics":    posts(topic, usual+"Cookie: a\r\nCache-Control: no-cache\r\nPragma: no-cache\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\nAccept: x/y\r\nVia: 1.1 x\r\nKeep-Alive: 1\r\n", "Fine."),
 	}
 	others = map[string][]byte{
-		"get":                      get(topic),
+		"get of none":              get("/" + reddit.String()[:39] + "0"),
+		"get of 1.0 of it":         bytes.Replace(get(topic), []byte("1.1"), []byte("1.0"), 1),
+		"get, CAR":                 gets(topic, plainFields+"Accept: application/vnd.ipld.car\r\n"),
+		"get, CAR first":           gets(topic, plainFields+"Accept: */*\r\nAccept: application/vnd.ipld.car\r\n"),
+		"get, text":                gets(topic, plainFields+"Accept: text/plain\r\n"),
+		"get, no type":             gets(topic, plainFields+"Accept: x/y\r\n"),
+		"get, empty accept":        gets(topic, plainFields+"Accept:\r\n"),
+		"get, no host":             gets(topic, "X: y\r\n"),
+		"get, two hosts":           gets(topic, plainFields+plainFields),
+		"get, length 0":            gets(topic, plainFields+"Content-Length: 0\r\n"),
+		"get, query":               get(topic + "?x"),
+		"get, slash":               get(topic + "/"),
+		"get of a comment":         get(topic + topic),
+		"get of the page":          get("/index.html"),
+		"get, lone LF":             gets(topic, plainFields+"X: a\nb: c\r\n"),
+		"get, folded field":        gets(topic, plainFields+"Accept: */*\r\n ,x/y\r\n"),
+		"get, upgrade":             gets(topic, plainFields+"Connection: upgrade\r\nUpgrade: h2c\r\n"),
+		"get, prior":               gets("*", plainFields),
 		"root":                     get("/"),
 		"head":                     []byte("HEAD " + topic + " HTTP/1.1\r\n" + plainFields + "\r\n"),
 		"options":                  []byte("OPTIONS " + topic + " HTTP/1.1\r\n" + plainFields + "\r\n"),
@@ -263,10 +322,10 @@ func plainRequests() (plain, others map[string][]byte) {
 // Each request is answered as net/http answers it, and some in each mode: as a
 // connection's first, after a GET, after a plain post, and before both.
 func TestPlain(t *testing.T) {
-	plain, others := plainRequests()
-	get, post := get("/"+news.String()), plain["post"]
+	plain, others := plainRequests(plainTag(t))
+	get, post := plain["get"], plain["post"]
 	for mode := range plainModes {
-		requests := map[string][]byte{"post": plain["post"], "signed": plain["signed"], "bad signature": plain["bad signature"]}
+		requests := map[string][]byte{"post": plain["post"], "signed": plain["signed"], "bad signature": plain["bad signature"], "get": plain["get"], "tagged": plain["get, any tag"]}
 		if mode == 0 {
 			maps.Copy(requests, plain)
 			maps.Copy(requests, others)
@@ -276,6 +335,7 @@ func TestPlain(t *testing.T) {
 				plainAgrees(t, plainCase{pieces: [][]byte{request, post, post, get}, mode: mode})
 				plainAgrees(t, plainCase{pieces: [][]byte{post, request, post, get}, mode: mode})
 				plainAgrees(t, plainCase{pieces: [][]byte{get, post, post, request, request, post, post, get, post, post}, mode: mode})
+				plainAgrees(t, plainCase{pieces: [][]byte{post, get, get, request, request, get, get, post, get, get}, mode: mode})
 			})
 		}
 	}
@@ -296,6 +356,9 @@ func TestPlainStreams(t *testing.T) {
 			"many":                many,
 			"refused by net/http": {first, first, first, get("/%zz")},
 			"hidden":              {first, hidden, first, second, second},
+			"grown and read":      {first, get(topic), get(topic), second, first, get(topic), gets(topic, plainFields+"If-None-Match: *\r\n"), get(topic)},
+			"blank after a get":   {first, get(topic), get(topic), []byte("\r\n"), get(topic)},
+			"blank after a post":  {get(topic), first, second, []byte("\r\n"), first},
 			"grown":               {first, first, posts(topic, usual, "A longer one"), second, posts(topic, usual, "3rd")},
 		} {
 			t.Run(fmt.Sprint(mode, " ", name), func(t *testing.T) {
@@ -422,24 +485,28 @@ func TestPlainShutdown(t *testing.T) {
 	})
 }
 
-// Plain posts do pass net/http by where they should, and nothing else does.
+// Plain requests do pass net/http by where they should, and nothing else does.
 func TestPlainIsPlain(t *testing.T) {
-	plain, others := plainRequests()
-	get, post := get("/"+news.String()), posts("/"+news.String(), plainFields+"Content-Length: {n}\r\n", "1st")
+	plain, others := plainRequests(plainTag(t))
 	for name, request := range plain {
 		t.Run(name, func(t *testing.T) {
+			same, other := plain["post"], plain["get"]
+			if bytes.HasPrefix(request, []byte("GET")) {
+				same, other = other, same
+			}
+			two := append(bytes.Clone(other), other...)
 			for _, tt := range []struct {
 				pieces     [][]byte
 				with, http int64
 			}{
 				{[][]byte{request, request}, 1, 2}, // net/http has the first of a connection
 				{[][]byte{request, request, request}, 1, 3},
-				{[][]byte{get, request, request}, 2, 3}, // and the first after something else
-				{[][]byte{get, request, request, get, request, request, post, get, post}, 6, 9},
-				{[][]byte{post, request[:40], request[40:]}, 2, 2},
-				{[][]byte{post, append(bytes.Clone(request), get...)}, 3, 3}, // not alone in its read
+				{[][]byte{other, request, request}, 2, 3}, // and the first after something else
+				{[][]byte{other, request, request, other, request, request, same, other, same}, 6, 9},
+				{[][]byte{same, request[:40], request[40:]}, 2, 2},
+				{[][]byte{same, append(bytes.Clone(request), other...)}, 3, 3}, // not alone in its read
 				// What net/http had to tell apart once, it has from then on.
-				{[][]byte{post, append(bytes.Clone(get), get...), post, request, request}, 6, 6},
+				{[][]byte{same, two, same, request, request}, 6, 6},
 			} {
 				if with, without := plainAgrees(t, plainCase{pieces: tt.pieces}); with != tt.with || without != tt.http {
 					t.Errorf("%q: %d by net/http, and %d of all; want %d and %d", tt.pieces, with, without, tt.with, tt.http)
@@ -448,15 +515,17 @@ func TestPlainIsPlain(t *testing.T) {
 		})
 	}
 	for name, request := range others {
-		if with, without := plainAgrees(t, plainCase{pieces: [][]byte{post, request}}); with != without {
-			t.Errorf("%s is taken for a plain post", name)
+		for _, first := range [][]byte{plain["post"], plain["get"]} {
+			if with, without := plainAgrees(t, plainCase{pieces: [][]byte{first, request}}); with != without {
+				t.Errorf("%s is taken for a plain request", name)
+			}
 		}
 	}
 }
 
 // Streams of such requests, cut and spoiled anywhere.
 func TestPlainRandomly(t *testing.T) {
-	plain, others := plainRequests()
+	plain, others := plainRequests(plainTag(t))
 	var all [][]byte
 	for _, requests := range []map[string][]byte{plain, others} {
 		for _, name := range slices.Sorted(maps.Keys(requests)) {
@@ -471,6 +540,9 @@ func TestPlainRandomly(t *testing.T) {
 	for seed := range runs {
 		r := rand.New(rand.NewPCG(uint64(seed), 0))
 		c := plainCase{mode: r.IntN(len(plainModes)), rush: r.IntN(2) == 0, pieces: [][]byte{plain["post"]}}
+		if r.IntN(2) == 0 {
+			c.pieces = append(c.pieces, plain["get"])
+		}
 		for range 1 + r.IntN(5) {
 			request := bytes.Clone(all[r.IntN(len(all))])
 			for r.IntN(4) == 0 && len(request) > 0 {
@@ -501,7 +573,7 @@ func TestPlainRandomly(t *testing.T) {
 }
 
 func FuzzPlain(f *testing.F) {
-	plain, others := plainRequests()
+	plain, others := plainRequests(`"x"`)
 	for _, requests := range []map[string][]byte{plain, others} {
 		for _, request := range requests {
 			f.Add(request, uint16(0), byte(0))
@@ -513,6 +585,10 @@ func FuzzPlain(f *testing.F) {
 			return
 		}
 		at := min(int(cut), len(stream))
-		plainAgrees(t, plainCase{pieces: [][]byte{plain["post"], stream[:at], stream[at:]}, mode: int(mode >> 1), rush: mode&1 == 1})
+		pieces := [][]byte{plain["post"], stream[:at], stream[at:]}
+		if mode&2 != 0 {
+			pieces = slices.Insert(pieces, 1, plain["get"])
+		}
+		plainAgrees(t, plainCase{pieces: pieces, mode: int(mode >> 2), rush: mode&1 == 1})
 	})
 }

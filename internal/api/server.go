@@ -61,7 +61,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.Server.Shutdown(ctx); err != nil {
 		return err
 	}
-	return s.api.posts.wait(ctx)
+	return s.api.plains.wait(ctx)
 }
 
 // connKey is where a request's context has its connection.
@@ -110,7 +110,7 @@ func (l *limitListener) Accept() (net.Conn, error) {
 	}
 }
 
-// conn is a connection that is counted, and that answers plain posts itself:
+// conn is a connection that is counted, and that answers plain requests itself:
 // between two requests net/http reads, and what it reads then need not be what
 // the client sent first.
 type conn struct {
@@ -129,39 +129,40 @@ type conn struct {
 
 	// begins is whether what is read next begins a request: net/http waits for one
 	// and has nothing of it. whole is whether that will be so after the present
-	// request: all that net/http got since the last is that request. posted is
-	// whether net/http's last was a plain post, so that it is as it would be after
-	// those it does not see. All are for the goroutine that reads, which is one at a
-	// time.
-	begins, whole, posted bool
-	// extended is when the deadlines of plain posts were set; zero: net/http's
+	// request: all that net/http got since the last is that request. plain is the
+	// method of net/http's last if that was a plain one, so that it is as it would be
+	// after those it does not see, else empty. All are for the goroutine that reads,
+	// which is one at a time.
+	begins, whole bool
+	plain         string
+	// extended is when the deadlines of plain requests were set; zero: net/http's
 	// stand.
 	extended time.Time
 }
 
 // States of a connection.
 const (
-	connOpen    = iota
-	connPosting // a plain post is being answered
-	connClosing // and the connection is closed then
+	connOpen      = iota
+	connAnswering // a plain request is being answered
+	connClosing   // and the connection is closed then
 )
 
 // extendEvery is how long a connection keeps its deadlines: its bounds in time are
-// by so much shorter where plain posts follow one another.
+// by so much shorter where plain requests follow one another.
 const extendEvery = time.Second
 
-// Read is net/http's read of what the client sends, but for the plain posts in
+// Read is net/http's read of what the client sends, but for the plain requests in
 // it.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	for c.begins && c.posted && err == nil && c.postPlain(b[:n]) {
+	for c.begins && c.plain != "" && err == nil && c.answerPlain(c.plain, b[:n]) {
 		n, err = c.Conn.Read(b)
 	}
 	if n > 0 {
 		c.whole = false
 		if c.begins {
-			_, c.posted = parsePlain(b[:n])
-			c.begins, c.whole = false, c.posted || wholeRead(b[:n])
+			p, ok := parsePlain(b[:n])
+			c.begins, c.whole, c.plain = false, ok || wholeRead(b[:n]), p.method
 		}
 	}
 	if !c.extended.IsZero() {
@@ -249,10 +250,10 @@ func refusal(answer []byte) []byte {
 		"the request cannot be read (%s): its first line, an escape in its path, or a header field is malformed, not supported or too large", reason))
 }
 
-// Close closes the connection, after the answer of a plain post if there is one
+// Close closes the connection, after the answer of a plain request if there is one
 // under way: net/http takes the connection for an idle one.
 func (c *conn) Close() error {
-	if c.state.CompareAndSwap(connPosting, connClosing) {
+	if c.state.CompareAndSwap(connAnswering, connClosing) {
 		return nil
 	}
 	return c.close()
