@@ -76,7 +76,7 @@ func parsePlain(b []byte) (p plain, ok bool) {
 			}
 			lengths++
 		case "accept":
-			if isGet && string(value) != "*/*" {
+			if v := string(value); isGet && v != "*/*" && v != typeText {
 				return plain{}, false
 			}
 		case "if-none-match":

@@ -215,7 +215,8 @@ func plainRequests(tag string) (plain, others map[string][]byte) {
 		"get, any tag":    gets(topic, plainFields+"If-None-Match: *\r\n"),
 		"get, bad tags":   gets(topic, plainFields+"If-None-Match: x, "+tag+"\r\nIf-None-Match:\r\n"),
 		"get, range":      gets(topic, plainFields+"Range: bytes=0-1\r\nIf-Match: \"x\"\r\nIf-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT\r\n"),
-		"get, accepts":    gets(topic, plainFields+"Accept: */*\r\naccept:*/*\r\n"),
+		"get, accepts":    gets(topic, plainFields+"Accept: */*\r\naccept:*/*\r\nAccept: text/plain\r\n"),
+		"get, text":       gets(topic, plainFields+"Accept: text/plain\r\n"),
 		"no semantics":    posts(topic, usual+"Cookie: a\r\nCache-Control: no-cache\r\nPragma: no-cache\r\nX-Forwarded-For: 1.2.3.4\r\nForwarded: for=1.2.3.4\r\nRange: bytes=0-1\r\nIf-None-Match: *\r\nAccept: x/y\r\nVia: 1.1 x\r\nKeep-Alive: 1\r\n", "Fine."),
 	}
 	others = map[string][]byte{
@@ -223,7 +224,8 @@ func plainRequests(tag string) (plain, others map[string][]byte) {
 		"get of 1.0 of it":         bytes.Replace(get(topic), []byte("1.1"), []byte("1.0"), 1),
 		"get, CAR":                 gets(topic, plainFields+"Accept: application/vnd.ipld.car\r\n"),
 		"get, CAR first":           gets(topic, plainFields+"Accept: */*\r\nAccept: application/vnd.ipld.car\r\n"),
-		"get, text":                gets(topic, plainFields+"Accept: text/plain\r\n"),
+		"get, some text":           gets(topic, plainFields+"Accept: text/*\r\n"),
+		"get, text and CAR":        gets(topic, plainFields+"Accept: text/plain\r\nAccept: application/vnd.ipld.car\r\n"),
 		"get, no type":             gets(topic, plainFields+"Accept: x/y\r\n"),
 		"get, empty accept":        gets(topic, plainFields+"Accept:\r\n"),
 		"get, no host":             gets(topic, "X: y\r\n"),
