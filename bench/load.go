@@ -157,7 +157,8 @@ type kind struct {
 	status   int
 	request  func(c *conn) // builds a connection's request
 	next     func(c *conn, n uint64)
-	byClient bool // asked by net/http's client: see load.useClient
+	byClient bool         // asked by net/http's client: see load.useClient
+	renew    func() error // makes a measurement of comntr begin as the first did; may be nil
 }
 
 // asked is the kind, asked by net/http's client.
