@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -168,10 +169,40 @@ func (s *Store) holds(path string, want []byte) (exists, same bool, err error) {
 	return true, err == nil && bytes.Equal(b, want), nil
 }
 
+// tmpNames are names for files under .ipfs/tmp. The one that was freed last is
+// taken first: what the kernel keeps of it is still at hand, which is a twentieth of
+// what a file costs.
+type tmpNames struct {
+	mu    sync.Mutex
+	freed []string // at most as many as were taken at a time
+	made  uint64
+}
+
+// take returns a name that no file has.
+func (t *tmpNames) take() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last := len(t.freed) - 1; last >= 0 {
+		name := t.freed[last]
+		t.freed = t.freed[:last]
+		return name
+	}
+	t.made++
+	return strconv.FormatUint(t.made, 10)
+}
+
+// free gives a name back that its file has no more. Where that is not certain, the
+// name is not given back, and is never used again.
+func (t *tmpNames) free(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.freed = append(t.freed, name)
+}
+
 // place puts a file into the tree by rename, so that no other program ever
 // sees a part of it. It replaces only what has other bytes than its name says.
 func (s *Store) place(path string, b []byte, buffer *[]byte) error {
-	tmp := strconv.FormatUint(s.tmpCount.Add(1), 10)
+	tmp := s.tmpNames.take()
 	err := s.create(tmp, b, buffer)
 	if err == nil {
 		err = s.fs.Rename(s.fs.PathJoin(s.tmp, tmp), path)
@@ -204,7 +235,7 @@ func (s *Store) prepare(b *plan) {
 	var buffer []byte
 	for i := range b.files {
 		f := &b.files[i]
-		f.tmp = strconv.FormatUint(s.tmpCount.Add(1), 10)
+		f.tmp = s.tmpNames.take()
 		if s.at.ok() {
 			f.err = s.at.create(f.tmp, f.bytes)
 		} else {
@@ -366,6 +397,7 @@ func (s *Store) placeFile(b *plan, f *file) error {
 		err := s.at.move(f.tmp, f.place())
 		if err == nil {
 			f.placed = true
+			s.tmpNames.free(f.tmp)
 			return nil
 		}
 		if !errors.Is(err, fs.ErrExist) && !errors.Is(err, errNoMove) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strconv"
 
 	"github.com/comntr/comntr"
 )
@@ -85,7 +84,7 @@ func (s *Store) restore(doc *comntr.Document) error {
 
 // placeSynced is place, with the file durable before it has its name.
 func (s *Store) placeSynced(path string, b []byte) error {
-	tmp := s.fs.PathJoin(s.tmp, "restored-"+strconv.FormatUint(s.tmpCount.Add(1), 10))
+	tmp := s.fs.PathJoin(s.tmp, "restored-"+s.tmpNames.take())
 	f, err := s.fs.Create(tmp, writeCategory)
 	if err == nil {
 		_, err = f.Write(append([]byte(nil), b...)) // a vfs.File may change what it is given

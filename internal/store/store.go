@@ -111,7 +111,7 @@ type Store struct {
 	kick     chan struct{}  // the journal grew
 	placed   chan []file    // what was just answered: see beginEarly
 	failure  atomic.Pointer[error]
-	tmpCount atomic.Uint64
+	tmpNames tmpNames
 
 	// Owned by the committer, and by Open before it starts.
 	ahead   *group            // committed; its files are being put into the tree
