@@ -57,6 +57,7 @@ type Events interface {
 // Folders are a community's folders as IPFS blocks; *ipfs.Folders is one.
 type Folders interface {
 	Root(ctx context.Context) (cid.Cid, error)
+	// Topic returns an id that is at hand though ctx has ended, and no other.
 	Topic(ctx context.Context, topic comntr.Hash) (cid.Cid, error)
 	Block(c cid.Cid) ([]byte, error)
 	IsTopicFolder(c cid.Cid) bool

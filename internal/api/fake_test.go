@@ -41,6 +41,7 @@ type memory struct {
 	rootFn   func()
 	topicErr error // answered by Topic
 	topicFn  func()
+	topicNew bool // Topic has none at hand
 
 	// what blocks returns, nil after a change
 	all     map[cid.Cid][]byte
@@ -183,9 +184,12 @@ func (m *memory) Root(context.Context) (cid.Cid, error) {
 	return root, nil
 }
 
-func (m *memory) Topic(_ context.Context, topic comntr.Hash) (cid.Cid, error) {
+func (m *memory) Topic(ctx context.Context, topic comntr.Hash) (cid.Cid, error) {
 	m.mu.Lock()
 	err, fn := m.topicErr, m.topicFn
+	if err == nil && m.topicNew {
+		err = ctx.Err()
+	}
 	m.mu.Unlock()
 	if fn != nil {
 		fn()

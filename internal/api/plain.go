@@ -252,10 +252,18 @@ func (a *API) answerPlain(out []byte, addr netip.Addr, rt route, p plain) (answe
 	return w.body(out, append([]byte(id.String()), '\n')), false
 }
 
-// plainID answers with a topic's id, as topic and writeID do. Of one that cannot be
-// had it returns nil: that costs as much once more.
+// atHand is a context that has ended: who asks with it gets what need not be waited
+// for. Waiting is net/http's, which sees the client go meanwhile.
+var atHand = func() context.Context {
+	ctx, end := context.WithCancel(context.Background())
+	end()
+	return ctx
+}()
+
+// plainID answers with a topic's id, as topic and writeID do, nil where it is not at
+// hand.
 func (a *API) plainID(w *tally, out []byte, rt route, tags []string) []byte {
-	c, err := a.held[rt.community].Folders.Topic(context.Background(), rt.topic)
+	c, err := a.held[rt.community].Folders.Topic(atHand, rt.topic)
 	if err != nil {
 		return nil
 	}

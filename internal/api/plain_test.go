@@ -46,7 +46,11 @@ var plainModes = []func(*api.Config, *memory){
 	func(c *api.Config, _ *memory) { c.Gateway = false },
 	func(_ *api.Config, m *memory) { m.topicErr = errors.New("a fault") },
 	func(_ *api.Config, m *memory) { m.topicFn = func() { panic("oops") } },
+	plainNew: func(_ *api.Config, m *memory) { m.topicNew = true },
 }
+
+// plainNew is the mode in which each topic has changed since it was asked for.
+const plainNew = 12
 
 // outcome is what is seen of a server.
 type outcome struct {
@@ -515,6 +519,10 @@ func TestPlainIsPlain(t *testing.T) {
 				}
 			}
 		})
+	}
+	// What must be waited for is net/http's, which sees a client go.
+	if with, without := plainAgrees(t, plainCase{pieces: [][]byte{plain["get"], plain["get"], plain["get"]}, mode: plainNew}); with != without {
+		t.Errorf("%d of %d by net/http, of ids that are not at hand", with, without)
 	}
 	for name, request := range others {
 		for _, first := range [][]byte{plain["post"], plain["get"]} {

@@ -356,7 +356,8 @@ func (f *Folders) during(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // Topic returns the id of a topic's folder, at least as new as every comment
-// acknowledged before the call. The error is ErrNoTopic where there is none.
+// acknowledged before the call. The error is ErrNoTopic where there is none. One that
+// is at hand is returned though ctx has ended.
 func (f *Folders) Topic(ctx context.Context, topic comntr.Hash) (cid.Cid, error) {
 	var rec record
 	err := f.use(func() (err error) {
@@ -384,6 +385,9 @@ func (f *Folders) fresh(ctx context.Context, topic comntr.Hash) (record, error) 
 	}
 	if rec.current(seq) && !retry {
 		return rec, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return record{}, err
 	}
 	ctx, done := f.during(ctx) // not before: most topics have not changed
 	defer done()

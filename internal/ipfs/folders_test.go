@@ -580,6 +580,25 @@ func TestSeedTree(t *testing.T) {
 	})
 }
 
+// Who asks with a context that has ended gets the id that is at hand, and none of
+// the work.
+func TestTopicAtHand(t *testing.T) {
+	f := open(t, 0)
+	news := comntr.NameHash("/r/news")
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for _, text := range []string{"Cool!", "That's bs!"} {
+		f.src.add(news, []byte(text))
+		if c, err := f.Topic(ended, news); !errors.Is(err, context.Canceled) {
+			t.Errorf("not at hand: %v, %v", c, err)
+		}
+		want := f.topic(news)
+		if c, err := f.Topic(ended, news); err != nil || c != want {
+			t.Errorf("at hand: %v, %v; want %v", c, err, want)
+		}
+	}
+}
+
 // Each vector grows one topic further, in random order, with restarts, and
 // with comments that come and go again.
 func TestTopicVectors(t *testing.T) {
