@@ -39,6 +39,7 @@ type feed struct {
 	slots  map[uint64]comntr.Hash // of topics -> the listed one
 	reads  int
 	looked int  // how often Held was asked
+	listed int  // how often Listing was
 	lax    bool // lists names whatever their slots
 	// dropped are topics whose folders vanished, by number.
 	dropped  map[uint64]comntr.Hash
@@ -265,6 +266,7 @@ func (s *feed) TopicsSince(since uint64, fn func(comntr.Hash, bool) error) (uint
 func (s *feed) Listing(t comntr.Hash, since uint64, fn func(comntr.Hash, uint64, bool) error) (uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.listed++
 	topic := s.topics[t]
 	from, _ := slices.BinarySearchFunc(topic.log, since+1, func(e feedEvent, seq uint64) int { return cmp.Compare(e.seq, seq) })
 	after := map[comntr.Hash]feedEvent{}
@@ -589,8 +591,11 @@ func TestTopicAtHand(t *testing.T) {
 	end()
 	for _, text := range []string{"Cool!", "That's bs!"} {
 		f.src.add(news, []byte(text))
-		if c, err := f.Topic(ended, news); !errors.Is(err, context.Canceled) {
-			t.Errorf("not at hand: %v, %v", c, err)
+		before := f.src.listed
+		for range 20 { // chance must not have it done
+			if c, err := f.Topic(ended, news); !errors.Is(err, context.Canceled) || f.src.listed != before {
+				t.Fatalf("not at hand: %v, %v, listed %d times", c, err, f.src.listed-before)
+			}
 		}
 		want := f.topic(news)
 		if c, err := f.Topic(ended, news); err != nil || c != want {
