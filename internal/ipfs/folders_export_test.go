@@ -41,6 +41,13 @@ func (f *Folders) Write(key string, size int) error {
 	})
 }
 
+// Ails is whether the database failed to write of late, so that nothing is written.
+func (f *Folders) Ails() bool {
+	f.db.room.mu.Lock()
+	defer f.db.room.mu.Unlock()
+	return !f.db.room.failed.IsZero()
+}
+
 // Share is how many bytes may wait for collection and be retained for peers.
 func (f *Folders) Share() (waiting, retained int64) { return f.db.maxGrace, f.maxRetained }
 

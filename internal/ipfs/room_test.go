@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -185,8 +186,11 @@ func TestFullDisk(t *testing.T) {
 	go func() {
 		var err error
 		for i := 0; err == nil; i++ {
-			if i == 8 {
-				<-fs.tries // memory must not fill before Pebble has tried once
+			if i == 4 { // memory must not fill before Pebble has failed once
+				for !f.Ails() {
+					runtime.Gosched()
+				}
+				<-fs.tries
 			}
 			err = f.Write(fmt.Sprint(i), 1<<20)
 		}
