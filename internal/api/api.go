@@ -441,8 +441,8 @@ func (w *answer) always() {
 	}
 }
 
-// isID leaves out what an id does not need.
-func (w *answer) isID() {
+// unconfined leaves out what an id does not need.
+func (w *answer) unconfined() {
 	if w.conn != nil {
 		w.conn.fields = fieldsOfID
 		return

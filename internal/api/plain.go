@@ -186,13 +186,9 @@ func (a *API) plainRoute(p plain) (rt route, ok bool) {
 	return rt, err == nil && rt.kind == kindTopic
 }
 
-// answerPlain answers b if it is a plain request of the method, and reports whether
-// it was. It returns when the answer is written.
-func (c *conn) answerPlain(method string, b []byte) bool {
-	p, ok := parsePlain(b)
-	if !ok || p.method != method {
-		return false
-	}
+// answerPlain answers a plain request, or reports that net/http must. It returns
+// when the answer is written.
+func (c *conn) answerPlain(p plain) bool {
 	rt, ok := c.api.plainRoute(p)
 	if !ok || !c.api.plains.enter() {
 		return false

@@ -22,7 +22,7 @@ func (a *API) post(w *answer, r *http.Request, rt route) error {
 	if err != nil {
 		return err
 	}
-	w.isID()
+	w.unconfined()
 	w.Header().Set("Location", pathOfPost(rt, id))
 	writeBody(w, r, statusOfPost(created), textUTF8, []byte(id.String()+"\n"))
 	return nil

@@ -94,7 +94,7 @@ func (a *API) writeID(w *answer, r *http.Request, c cid.Cid) {
 		delete(h, "Vary")
 		delete(h, "Cache-Control")
 	} else {
-		w.isID()
+		w.unconfined()
 		w.ofIDs()
 		h.Set("Etag", t.etag)
 	}

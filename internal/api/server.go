@@ -155,15 +155,17 @@ const extendEvery = time.Second
 // it.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	for c.begins && c.plain != "" && err == nil && c.answerPlain(c.plain, b[:n]) {
-		n, err = c.Conn.Read(b)
-	}
-	if n > 0 {
-		c.whole = false
-		if c.begins {
-			p, ok := parsePlain(b[:n])
-			c.begins, c.whole, c.plain = false, ok || wholeRead(b[:n]), p.method
+	for n > 0 {
+		if !c.begins {
+			c.whole = false
+			break
 		}
+		p, ok := parsePlain(b[:n])
+		if !ok || p.method != c.plain || err != nil || !c.answerPlain(p) {
+			c.begins, c.whole, c.plain = false, ok || wholeRead(b[:n]), p.method
+			break
+		}
+		n, err = c.Conn.Read(b)
 	}
 	if !c.extended.IsZero() {
 		c.extended = time.Time{}
