@@ -295,6 +295,7 @@ func (s *Store) land(top *plan) (ok bool) {
 	if err == nil {
 		err = s.takeBack(g.plan)
 	} else {
+		s.discard(g.plan)
 		g.plan.close()
 	}
 	if err != nil {

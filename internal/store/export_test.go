@@ -35,6 +35,13 @@ func (s *Store) TakenBackAhead() uint64 { return s.meter.takenBack.Load() }
 // ByDescriptors tells how commits reach the tree.
 func (s *Store) ByDescriptors() bool { return s.at.ok() }
 
+// ByLinks tells whether commits make files without names, and WithNames has them not.
+func (s *Store) ByLinks() bool { return s.at.links }
+func (s *Store) WithNames()    { s.at.links = false }
+
+// MaxLoose is how many files of a commit are made without names.
+const MaxLoose = maxLoose
+
 // HasDescriptors is whether they can by descriptors on this system.
 const HasDescriptors = hasDescriptors
 

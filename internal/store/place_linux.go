@@ -19,17 +19,38 @@ const hasDescriptors = true
 // them: whole paths, and os.File's preparing for what only sockets need, were half
 // of what making a file costs. The zero value has none, and vfs.FS does it.
 // TestDescriptors holds both to the same results.
-type descriptors struct{ dir, tmp *os.File }
+type descriptors struct {
+	dir, tmp *os.File
+	links    bool // a file can be made without a name, and be given one
+}
 
 func (s *Store) openDescriptors() (err error) {
 	if s.at.dir, err = os.Open(s.dir); err != nil {
 		return err
 	}
-	s.at.tmp, err = os.Open(s.tmp)
-	return err
+	if s.at.tmp, err = os.Open(s.tmp); err != nil {
+		return err
+	}
+	s.at.links = s.at.canLink()
+	return nil
 }
 
 func (a descriptors) ok() bool { return a.tmp != nil }
+
+// canLink tries it: whether it is possible depends on the file system, the kernel
+// (6.10 lets who has no privileges do it) and what guards the process.
+func (a descriptors) canLink() bool {
+	const name = "link"
+	fd, err := a.loose(nil)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	if err := a.link(fd, a.tmp, name); err != nil {
+		return false
+	}
+	return unix.Unlinkat(int(a.tmp.Fd()), name, 0) == nil
+}
 
 func (a descriptors) close() {
 	for _, f := range []*os.File{a.dir, a.tmp} {
@@ -41,11 +62,26 @@ func (a descriptors) close() {
 
 // create makes a file under .ipfs/tmp.
 func (a descriptors) create(name string, b []byte) error {
-	fd, err := ignoringEINTR(func() (int, error) {
-		return unix.Openat(int(a.tmp.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_TRUNC|unix.O_CLOEXEC, 0o666)
+	fd, err := a.written(name, unix.O_CREAT|unix.O_TRUNC, b)
+	if err != nil {
+		return err
+	}
+	return a.shut(fd)
+}
+
+// loose makes a file that has no name, and leaves it open: unless link gives it one,
+// nothing is left of it when it is closed, or the process ends.
+func (a descriptors) loose(b []byte) (fd int, err error) {
+	return a.written(".", unix.O_TMPFILE, b)
+}
+
+// written opens a new file and writes it.
+func (a descriptors) written(name string, how int, b []byte) (fd int, err error) {
+	fd, err = ignoringEINTR(func() (int, error) {
+		return unix.Openat(int(a.tmp.Fd()), name, unix.O_WRONLY|unix.O_CLOEXEC|how, 0o666)
 	})
 	if err != nil {
-		return &fs.PathError{Op: "create", Path: name, Err: err}
+		return 0, &fs.PathError{Op: "create", Path: name, Err: err}
 	}
 	for len(b) > 0 {
 		n, err := ignoringEINTR(func() (int, error) { return unix.Write(fd, b) })
@@ -54,12 +90,28 @@ func (a descriptors) create(name string, b []byte) error {
 		}
 		if err != nil {
 			unix.Close(fd)
-			return &fs.PathError{Op: "write", Path: name, Err: err}
+			return 0, &fs.PathError{Op: "write", Path: name, Err: err}
 		}
 		b = b[n:]
 	}
+	return fd, nil
+}
+
+// shut closes a file that was written.
+func (descriptors) shut(fd int) error {
 	if err := unix.Close(fd); err != nil && err != unix.EINTR { // which on Linux has closed it
-		return &fs.PathError{Op: "close", Path: name, Err: err}
+		return &fs.PathError{Op: "close", Path: "a new file", Err: err}
+	}
+	return nil
+}
+
+// link gives a file of loose its name in a folder, if nothing stands there.
+func (descriptors) link(fd int, dir *os.File, place string) error {
+	_, err := ignoringEINTR(func() (int, error) {
+		return 0, unix.Linkat(fd, "", int(dir.Fd()), place, unix.AT_EMPTY_PATH)
+	})
+	if err != nil {
+		return &os.LinkError{Op: "link", Old: "a new file", New: place, Err: err}
 	}
 	return nil
 }

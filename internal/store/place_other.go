@@ -2,19 +2,29 @@
 
 package store
 
-import "github.com/comntr/comntr"
+import (
+	"os"
+
+	"github.com/comntr/comntr"
+)
 
 // hasDescriptors: see descriptors.
 const hasDescriptors = false
 
 // descriptors: vfs.FS does it all.
-type descriptors struct{}
+type descriptors struct {
+	dir, tmp *os.File
+	links    bool
+}
 
 func (s *Store) openDescriptors() error { return nil }
 
 func (descriptors) ok() bool                              { return false }
 func (descriptors) close()                                {}
 func (descriptors) create(string, []byte) error           { return errNoMove }
+func (descriptors) loose([]byte) (int, error)             { return 0, errNoMove }
+func (descriptors) shut(int) error                        { return nil }
+func (descriptors) link(int, *os.File, string) error      { return errNoMove }
 func (descriptors) move(string, string) error             { return errNoMove }
 func (descriptors) begin(string)                          {}
 func (descriptors) read(string, []byte) (int, error)      { return 0, errNoMove }

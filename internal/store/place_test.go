@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +17,8 @@ import (
 )
 
 // What a commit finds where its file is to stand, and what becomes of it, is the
-// same by descriptors and by paths.
+// same for files that get their names in place, for those that are moved there by
+// descriptors, and for those by paths.
 func TestDescriptors(t *testing.T) {
 	cases := map[string]func(r tree, path string){
 		"nothing":     func(tree, string) {},
@@ -38,11 +40,18 @@ func TestDescriptors(t *testing.T) {
 	for name, before := range cases {
 		t.Run(name, func(t *testing.T) {
 			var found []string
-			for _, fsys := range []vfs.FS{nil, vfs.Default} {
+			for _, way := range []string{"by names in place", "by descriptors", "by paths"} {
 				r := tree{t, t.TempDir()}
-				s := open(t, r.dir, store.Options{FS: fsys})
-				if s.ByDescriptors() != (fsys == nil && store.HasDescriptors) {
-					t.Errorf("by descriptors: %v", s.ByDescriptors())
+				var o store.Options
+				if way == "by paths" {
+					o.FS = vfs.Default
+				}
+				s := open(t, r.dir, o)
+				if s.ByDescriptors() != (o.FS == nil && store.HasDescriptors) {
+					t.Errorf("%s, by descriptors: %v", way, s.ByDescriptors())
+				}
+				if way == "by descriptors" {
+					s.WithNames()
 				}
 				path := r.path(news.String(), id("text"))
 				before(r, path)
@@ -60,6 +69,9 @@ func TestDescriptors(t *testing.T) {
 				}
 				tmp, _ := os.ReadDir(filepath.Join(r.dir, reddit.String(), ".ipfs", "tmp"))
 				closeStore(t, s)
+				if n := openFiles(r.dir); len(n) > 0 {
+					t.Errorf("%s, left open: %q", way, n)
+				}
 				found = append(found, fmt.Sprintf("created %v, %s; there: %q %v, held %v, %d in tmp", created, said, b, readErr == nil, held == nil, len(tmp)))
 				if err == nil {
 					if held := CheckStore(t, r.dir, vfs.Default); len(held) != 2 {
@@ -67,13 +79,55 @@ func TestDescriptors(t *testing.T) {
 					}
 				}
 			}
-			if found[0] != found[1] {
-				t.Errorf("by descriptors: %s\nby paths: %s", found[0], found[1])
+			if found[0] != found[1] || found[1] != found[2] {
+				t.Errorf("by names in place: %s\nby descriptors: %s\nby paths: %s", found[0], found[1], found[2])
 			}
 			if !strings.HasSuffix(found[0], " 0 in tmp") {
 				t.Error(found[0])
 			}
 		})
+	}
+}
+
+// openFiles are the files below dir, and those that have no name there, that this
+// process has open, where the system tells.
+func openFiles(dir string) []string {
+	var open []string
+	fds, _ := filepath.Glob("/proc/self/fd/*")
+	for _, fd := range fds {
+		if name, err := os.Readlink(fd); err == nil && strings.HasPrefix(name, dir+"/") {
+			open = append(open, strings.TrimPrefix(name, dir))
+		}
+	}
+	return open
+}
+
+// Of a commit's files no more than a bound are open at a time, and all are there.
+func TestManyFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, store.Options{})
+	defer closeStore(t, s)
+	checkMany(t, dir, s.AddAll(t.Context(), manyDocs(t, 2*store.MaxLoose+3), ""))
+}
+
+func manyDocs(t *testing.T, n int) []*comntr.Document {
+	var docs []*comntr.Document
+	for i := range n {
+		docs = append(docs, doc(t, news, fmt.Sprint(i)))
+	}
+	return docs
+}
+
+// checkMany checks that manyDocs were stored.
+func checkMany(t *testing.T, dir string, results []store.Result) {
+	t.Helper()
+	for i, d := range manyDocs(t, len(results)) {
+		if r := results[i]; r.Err != nil || !r.Created {
+			t.Errorf("%d: %+v", i, r)
+		}
+		if b, err := os.ReadFile(treePath(vfs.Default, dir, news, d.ID())); err != nil || !bytes.Equal(b, d.Bytes()) {
+			t.Errorf("%s: %q, %v", d.ID(), b, err)
+		}
 	}
 }
 

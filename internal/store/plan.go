@@ -87,8 +87,10 @@ type file struct {
 
 	// Set by prepare and writeTree.
 	tmp    string // its name under .ipfs/tmp; "": it has none
-	placed bool   // it is there no more
-	err    error  // it could not be written there
+	loose  bool   // it has no name yet, and is open as fd
+	fd     int
+	placed bool  // it stands in its place, or need not
+	err    error // it could not be written
 }
 
 // newPlan begins a plan of n items on top of the commit ahead, or of what is
