@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/hex"
 	"net/http"
 	"strings"
 
@@ -53,7 +54,13 @@ func (rt route) path() string {
 	case kindTopic:
 		return "/" + rt.community.String() + "/" + rt.topic.String()
 	case kindComment:
-		return "/" + rt.community.String() + "/" + rt.topic.String() + "/" + rt.comment.String()
+		const length = 1 + 40
+		var b [3 * length]byte // every post is answered with one
+		for i, h := range [...]*comntr.Hash{&rt.community, &rt.topic, &rt.comment} {
+			b[i*length] = '/'
+			hex.Encode(b[i*length+1:], h[:])
+		}
+		return string(b[:])
 	case kindEvents, kindTopics, kindCounts:
 		return "/" + rt.community.String() + "/" + wordOf[rt.kind]
 	case kindIPFS:

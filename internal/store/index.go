@@ -195,10 +195,15 @@ func commentKey(topic comntr.Hash, slot uint64, comment comntr.Hash) []byte {
 }
 
 func logKey(topic comntr.Hash, seq uint64) []byte {
-	return appendUint64(append(make([]byte, 0, 29), topicKey(keyLog, topic)...), seq)
+	b := make([]byte, 0, 1+len(topic)+8)
+	b = append(b, keyLog)
+	b = append(b, topic[:]...)
+	return appendUint64(b, seq)
 }
 
-func journalKey(seq uint64) []byte { return appendUint64([]byte{keyJournal}, seq) }
+func journalKey(seq uint64) []byte {
+	return appendUint64(append(make([]byte, 0, 1+8), keyJournal), seq)
+}
 
 func peerKey(number uint32) []byte { return binary.BigEndian.AppendUint32([]byte{keyPeer}, number) }
 

@@ -652,17 +652,23 @@ func (b *plan) dropTopic(topic comntr.Hash) error {
 
 func (b *plan) logLine(topic comntr.Hash, op byte, comment comntr.Hash) {
 	k := logKey(topic, b.seq)
-	b.batch.Set(k, append([]byte{op}, comment[:]...), nil)
+	into := b.batch.SetDeferred(len(k), 1+len(comment))
+	copy(into.Key, k)
+	into.Value[0] = op
+	copy(into.Value[1:], comment[:])
+	into.Finish()
 	b.undoKeys = append(b.undoKeys, k)
 }
 
 func (b *plan) journalSet(seq uint64, op byte, topic, comment comntr.Hash, bytes []byte) {
 	k := journalKey(seq)
-	v := make([]byte, 0, journalEntryBytes+len(bytes))
-	v = append(v, op)
-	v = append(v, topic[:]...)
-	v = append(v, comment[:]...)
-	b.batch.Set(k, append(v, bytes...), nil)
+	into := b.batch.SetDeferred(len(k), journalEntryBytes+len(bytes))
+	copy(into.Key, k)
+	into.Value[0] = op
+	copy(into.Value[1:], topic[:])
+	copy(into.Value[1+len(topic):], comment[:])
+	copy(into.Value[journalEntryBytes:], bytes)
+	into.Finish()
 	b.undoKeys = append(b.undoKeys, k)
 	b.journaled++
 	b.journalBytes += journalEntryBytes + int64(len(bytes))

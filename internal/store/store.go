@@ -502,8 +502,32 @@ func (s *Store) failed() error {
 // key of the peer that gave it. A delete takes away what it removes in the same
 // commit. Errors: ErrSlotTaken, ErrGone, ErrDenied, ErrFull, ErrStopping, ctx's (the comment may yet be stored), others of the disk.
 func (s *Store) Add(ctx context.Context, doc *comntr.Document, from string) (created bool, err error) {
-	r := s.AddAll(ctx, []*comntr.Document{doc}, from)[0]
-	return r.Created, r.Err
+	if err := s.foreign(doc); err != nil {
+		return false, err
+	}
+	var one struct { // in one piece: most comments come alone
+		request
+		item   [1]item
+		result [1]Result
+	}
+	one.item[0] = addition(doc, from)
+	one.items, one.results = one.item[:], one.result[:]
+	if err := s.submitRequest(ctx, &one.request); err != nil {
+		return false, err
+	}
+	return one.result[0].Created, one.result[0].Err
+}
+
+func addition(doc *comntr.Document, from string) item {
+	return item{kind: itemAdd, doc: doc, topic: doc.Place().Topic, from: from}
+}
+
+// foreign is an error for a document of another community.
+func (s *Store) foreign(doc *comntr.Document) error {
+	if c := doc.Place().Community; c != s.community {
+		return fmt.Errorf("the document stands in community %s, this store holds %s", c, s.community)
+	}
+	return nil
 }
 
 // Result is what became of one document of AddAll.
@@ -519,9 +543,9 @@ func (s *Store) AddAll(ctx context.Context, docs []*comntr.Document, from string
 	items := make([]item, len(docs))
 	var foreign error
 	for i, doc := range docs {
-		items[i] = item{kind: itemAdd, doc: doc, topic: doc.Place().Topic, from: from}
-		if c := doc.Place().Community; c != s.community {
-			foreign = fmt.Errorf("the document stands in community %s, this store holds %s", c, s.community)
+		items[i] = addition(doc, from)
+		if err := s.foreign(doc); err != nil {
+			foreign = err
 		}
 	}
 	for start := 0; start < len(items); {
@@ -560,23 +584,33 @@ func (s *Store) AddTopic(ctx context.Context, topic comntr.Hash, from string) (c
 
 // submit hands items to the committer and waits for its answer.
 func (s *Store) submit(ctx context.Context, items []item) ([]Result, error) {
-	r := &request{items: items, results: make([]Result, len(items)), done: make(chan struct{})}
+	r := &request{items: items, results: make([]Result, len(items))}
+	if err := s.submitRequest(ctx, r); err != nil {
+		return nil, err
+	}
+	return r.results, nil
+}
+
+// submitRequest has the committer answer a request. After an error it may be
+// answered yet: who asked must not touch it.
+func (s *Store) submitRequest(ctx context.Context, r *request) error {
+	r.done = make(chan struct{})
 	s.sending.RLock()
 	if s.closed {
 		s.sending.RUnlock()
-		return nil, ErrStopping
+		return ErrStopping
 	}
 	select {
 	case s.requests <- r:
 		s.sending.RUnlock()
 	case <-ctx.Done():
 		s.sending.RUnlock()
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 	select {
 	case <-r.done:
-		return r.results, nil
+		return nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
 }
