@@ -41,12 +41,8 @@ func (f *Folders) Write(key string, size int) error {
 	})
 }
 
-// Ails is whether the database failed to write of late, so that nothing is written.
-func (f *Folders) Ails() bool {
-	f.db.room.mu.Lock()
-	defer f.db.room.mu.Unlock()
-	return !f.db.room.failed.IsZero()
-}
+// Waits is whether a write waits for the database to write out what it has.
+func (f *Folders) Waits() bool { return f.db.room.waiting.Load() > 0 }
 
 // Share is how many bytes may wait for collection and be retained for peers.
 func (f *Folders) Share() (waiting, retained int64) { return f.db.maxGrace, f.maxRetained }

@@ -253,8 +253,12 @@ func (n *nodeDB) open(dir string, lock *pebble.Lock) (err error) {
 		CacheSize:          blockCache,
 		MemTableSize:       memTable,
 		DisableWAL:         true,
-		Logger:             pebbleLog{n.log},
-		EventListener:      n.room.listen(n.stain),
+
+		MemTableStopWritesThreshold: pebbleHoldsNone, // see room.await
+		L0StopWritesThreshold:       pebbleHoldsNone,
+
+		Logger:        pebbleLog{n.log},
+		EventListener: n.room.listen(n.stain),
 	}
 	for i := range o.Levels {
 		// Most counts asked for are of nodes that are new.
@@ -499,10 +503,19 @@ func (n *nodeDB) apply(b *pebble.Batch, p purpose) error {
 	if err := n.room.take(b.Len(), p); err != nil {
 		return fmt.Errorf("write the block database: %w", err)
 	}
+	if err := n.room.await(b.Len(), n.behind); err != nil {
+		return fmt.Errorf("write the block database: %w", err)
+	}
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("write the block database: %w", err)
 	}
 	return nil
+}
+
+// behind is whether what was written waits to be written out, or to be merged.
+func (n *nodeDB) behind() bool {
+	m := n.db.Metrics()
+	return m.MemTable.Size > heldMemory || m.Levels[0].Sublevels >= heldTables
 }
 
 // park stores nodes that stand in no tree yet. They stay for the grace hour,

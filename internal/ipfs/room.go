@@ -7,16 +7,18 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Pebble must never meet a full file system: a write would wait inside it, for
-// ever and with our locks, for a flush that cannot be (TestFullDisk). So each
-// batch looks first at what is free, and who writes for peers stops long before
-// who writes for readers.
+// Pebble should never meet a full file system. So each batch looks first at what is
+// free, and who writes for peers stops long before who writes for readers. Where
+// Pebble fails all the same, a write would wait inside it, for ever and with our
+// locks, for a flush that cannot be: so it is told never to hold writes back, and
+// room does that, and ends it once a flush has failed (TestFullDisk).
 
 // What stays free of the file system, by what a write is for.
 const (
@@ -48,6 +50,17 @@ const (
 	ailing = 10 * retryPause
 	// warnPeriod is how often failures are logged.
 	warnPeriod = time.Minute
+)
+
+// Writes are held back while Pebble is behind with its own: see nodeDB.behind.
+const (
+	// heldMemory is how many bytes of memtables may be there, the one that is
+	// written to among them, before more than lookEvery is written.
+	heldMemory = 2 * memTable
+	heldTables = 12 // layers of flushed tables that wait to be merged
+	lookEvery  = 1 << 20
+	// pebbleHoldsNone is more of each than there will be.
+	pebbleHoldsNone = 1 << 20
 )
 
 // What peers' nodes take of what was free when the database was opened, or
@@ -94,6 +107,9 @@ type room struct {
 	memory  int64     // about what Pebble has yet to flush: no look sees it
 	failed  time.Time // when Pebble last failed behind our back
 	warned  time.Time
+	unseen  int           // bytes written since the last look at whether it is behind
+	turn    chan struct{} // closed when Pebble has written something, or failed; nil: nobody asked
+	waiting atomic.Int64  // who waits for it now
 }
 
 // look looks at the file system. mu is held.
@@ -109,8 +125,8 @@ func (r *room) look() {
 func (r *room) take(n int, p purpose) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.failed.IsZero() && time.Since(r.failed) < ailing {
-		return fmt.Errorf("%w: the last write failed", ErrNoRoom)
+	if r.ails() {
+		return errAils
 	}
 	need := int64(n) * writeFactor
 	if r.at.IsZero() || time.Since(r.at) >= spaceFresh || r.written+need > spaceUnseen {
@@ -125,6 +141,69 @@ func (r *room) take(n int, p purpose) error {
 	r.written += need
 	r.memory += int64(n)
 	return nil
+}
+
+var errAils = fmt.Errorf("%w: the last write failed", ErrNoRoom)
+
+// ails is whether Pebble failed of late. mu is held.
+func (r *room) ails() bool { return !r.failed.IsZero() && time.Since(r.failed) < ailing }
+
+// await returns when n bytes may be written because Pebble is not behind, ErrNoRoom
+// where it fails meanwhile or is closed. behind takes Pebble's lock, under which mu
+// is taken: it is called without.
+func (r *room) await(n int, behind func() bool) error {
+	for due := r.lookDue(n); due; {
+		turn, err := r.next() // before the look: what comes after it is not missed
+		if !behind() {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		r.waiting.Add(1)
+		select {
+		case <-turn:
+		case <-r.ctx.Done():
+		}
+		r.waiting.Add(-1)
+	}
+	return nil
+}
+
+// lookDue counts n bytes and is whether so much came that Pebble may be behind.
+func (r *room) lookDue(n int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unseen += n
+	if r.unseen < lookEvery {
+		return false
+	}
+	r.unseen = 0
+	return true
+}
+
+// next returns the channel of the next turn, and why it is not to be waited for.
+func (r *room) next() (turn <-chan struct{}, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.turn == nil {
+		r.turn = make(chan struct{})
+	}
+	switch {
+	case r.ails():
+		err = errAils
+	case r.ctx.Err() != nil:
+		err = fmt.Errorf("%w: the block database is being closed", ErrNoRoom)
+	}
+	return r.turn, err
+}
+
+// turned wakes who waits. mu is held.
+func (r *room) turned() {
+	if r.turn != nil {
+		close(r.turn)
+		r.turn = nil
+	}
 }
 
 // share is how many bytes of nodes may wait for collection and how many be
@@ -147,6 +226,7 @@ func (r *room) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.failed = time.Now()
+	r.turned()
 	if r.warned.IsZero() || time.Since(r.warned) >= warnPeriod {
 		r.warned = r.failed
 		r.log.Error("the block database cannot write; it tries again", "err", err.Error()) // else with its stack
@@ -155,11 +235,19 @@ func (r *room) fail(err error) {
 
 // flushed notes what is no longer in memory only.
 func (r *room) flushed(i pebble.FlushInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turned()
 	if i.Err == nil {
-		r.mu.Lock()
-		defer r.mu.Unlock()
 		r.memory = max(0, r.memory-int64(i.InputBytes))
 	}
+}
+
+// merged notes that there may be fewer tables.
+func (r *room) merged(pebble.CompactionInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turned()
 }
 
 // Create makes a file. A table has to wait after a failure.
@@ -195,5 +283,6 @@ func (r *room) listen(stain func()) *pebble.EventListener {
 		// Without this one each of its tries is logged: many in a second.
 		BackgroundError: r.fail,
 		FlushEnd:        r.flushed,
+		CompactionEnd:   r.merged,
 	}
 }

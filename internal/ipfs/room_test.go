@@ -27,6 +27,7 @@ type smallFS struct {
 	avail, total atomic.Int64
 	full         atomic.Bool
 	tries        chan time.Time // of tables that could not be made
+	slow         sync.RWMutex   // while it is locked, no table is made
 }
 
 func (s *smallFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
@@ -34,7 +35,12 @@ func (s *smallFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
 }
 
 func (s *smallFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if s.full.Load() && strings.HasSuffix(name, ".sst") {
+	table := strings.HasSuffix(name, ".sst")
+	if table {
+		s.slow.RLock()
+		defer s.slow.RUnlock()
+	}
+	if table && s.full.Load() {
 		select {
 		case s.tries <- time.Now():
 		default:
@@ -181,21 +187,14 @@ func TestNoRoomBetweenLooks(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	f := open(t, 0)
 	fs, out := f.on(10_000, 10_000)
+	if err := <-f.writeOn(40); err != nil { // Pebble's memtables grow at first
+		t.Fatal(err)
+	}
+	fs.slow.Lock()
 	fs.full.Store(true)
-	ended := make(chan error, 1)
-	go func() {
-		var err error
-		for i := 0; err == nil; i++ {
-			if i == 4 { // memory must not fill before Pebble has failed once
-				for !f.Ails() {
-					runtime.Gosched()
-				}
-				<-fs.tries
-			}
-			err = f.Write(fmt.Sprint(i), 1<<20)
-		}
-		ended <- err
-	}()
+	ended := f.writeOn(40)
+	f.untilWaiting(ended) // as much as may be has been written before the first failure
+	fs.slow.Unlock()
 	select {
 	case err := <-ended:
 		if !errors.Is(err, ipfs.ErrNoRoom) {
@@ -230,6 +229,69 @@ func TestFullDisk(t *testing.T) {
 	f.openOn(fs, out)
 	f.root()
 	f.check()
+}
+
+// writeOn writes n MiB, in pieces of which many are in a memtable, or until it fails.
+func (f *fixture) writeOn(n int) (ended <-chan error) {
+	done := make(chan error, 1)
+	go func() {
+		for i := range 16 * n {
+			if err := f.Write(fmt.Sprint(i), 1<<16); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	return done
+}
+
+// untilWaiting returns when a write waits for the database.
+func (f *fixture) untilWaiting(ended <-chan error) {
+	f.t.Helper()
+	for end := time.Now().Add(time.Minute); !f.Waits(); {
+		select {
+		case err := <-ended:
+			f.t.Fatalf("the writes ended: %v", err)
+		default:
+			if time.Now().After(end) {
+				f.t.Fatal("a write waits elsewhere")
+			}
+			runtime.Gosched()
+		}
+	}
+}
+
+// Who writes faster than the disk waits for it; Close ends that too.
+func TestSlowDisk(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		f := open(t, 0)
+		fs, out := f.on(10_000, 10_000)
+		if err := <-f.writeOn(40); err != nil {
+			t.Fatal(err)
+		}
+		fs.slow.Lock()
+		ended := f.writeOn(40)
+		f.untilWaiting(ended)
+		closed := make(chan error, 1)
+		if closes {
+			go func() { closed <- f.Close() }()
+			if err := <-ended; !errors.Is(err, ipfs.ErrNoRoom) {
+				t.Errorf("while it is closed: %v", err)
+			}
+		}
+		fs.slow.Unlock()
+		if closes {
+			if err := <-closed; err != nil {
+				t.Error(err)
+			}
+			f.openOn(fs, out)
+		} else if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		f.root()
+		f.check()
+	}
 }
 
 // What peers' nodes take is a share of what is free at the start.
