@@ -64,11 +64,12 @@ type bench struct {
 	log    io.Writer
 	table  *table
 
-	sets  map[string]*set
-	rate  float64 // posts a second that were found
-	posts uint64  // numbers of comments that were given out
-	run   string  // of this run's comments
-	alive []*process
+	sets    map[string]*set
+	rate    float64 // posts a second that were found
+	renewed int     // how often posts were given new topics
+	posts   uint64  // numbers of comments that were given out
+	run     string  // of this run's comments
+	alive   []*process
 }
 
 // rows are those of the table, in its order.

@@ -138,13 +138,7 @@ func (b *bench) measurePosts() error {
 		return err
 	}
 	k := b.newPosts(w.topics, inTurn)
-	renewed := 0
-	k.renew = func() error { // what a file costs grows with its folder
-		renewed++
-		copy(w.topics, topicNames(fmt.Sprintf("posts %s, %d", b.run, renewed), postTopics))
-		_, err := b.pace(w.comntr, b.newPosts(w.topics, inTurn), time.Minute, postTopics)
-		return err
-	}
+	k.renew = func() error { return b.renew(w) }
 	if b.rate, err = b.bothWays(w, "posts", "durable posts/s, 64 clients, 200 bytes, 250 topics of each run's own", 0.35, k); err != nil {
 		return err
 	}
@@ -154,6 +148,15 @@ func (b *bench) measurePosts() error {
 	}
 	b.table.add("files of that size that one writer creates and renames here, not durably", bound{}, perSecond, files)
 	return w.stop()
+}
+
+// renew gives the posts that follow topics of their own: what a file costs grows with
+// its folder.
+func (b *bench) renew(w *pair) error {
+	b.renewed++
+	copy(w.topics, topicNames(fmt.Sprintf("posts %s, %d", b.run, b.renewed), postTopics))
+	_, err := b.pace(w.comntr, b.newPosts(w.topics, inTurn), time.Minute, postTopics)
+	return err
 }
 
 // bothWays compares by net/http's client, whose ratio has the bound, and by what
@@ -220,7 +223,7 @@ func (b *bench) measurePostTimes() error {
 	}
 	var p50, p99, worst, checkpoints []float64
 	for range b.runs {
-		if err := b.settle(w.comntr); err != nil {
+		if err := errors.Join(b.renew(w), b.settle(w.comntr)); err != nil {
 			return err
 		}
 		before, err := w.comntr.metrics()

@@ -200,7 +200,7 @@ func (a *adoption) flush() error {
 		return err
 	}
 	a.s.takeAway(p)
-	a.s.publish(p)
+	a.s.publish(p, false)
 	for h := range p.lost {
 		a.unread[h] = struct{}{}
 	}

@@ -262,7 +262,7 @@ func (s *Store) fly(g *group) {
 		g.failed = failed
 		return
 	}
-	s.publish(g.plan)
+	s.publish(g.plan, g.early())
 	g.plan.close()
 	s.answer(g, true)
 	if s.at.ok() && g.early() {
@@ -354,8 +354,9 @@ func (s *Store) forgo(held map[key]struct{}) {
 	}
 }
 
-// publish makes a commit visible: its files stand in the tree.
-func (s *Store) publish(b *plan) {
+// publish makes a commit visible: its files stand in the tree. few tells that it is
+// one of few posts.
+func (s *Store) publish(b *plan, few bool) {
 	topics := make([]*topic, 0, len(b.topics))
 	for h, planned := range b.topics {
 		t := *planned // the next plan reads that
@@ -383,6 +384,7 @@ func (s *Store) publish(b *plan) {
 		s.journal.dirty[h] = struct{}{}
 	}
 	s.journal.grow(b.journaled, b.journalBytes)
+	s.journal.few = few
 	s.journal.unlinks = append(s.journal.unlinks, b.unlinkLater...)
 	if b.loosened {
 		s.loosened = b.seq

@@ -324,6 +324,28 @@ func TestCheckpointByLength(t *testing.T) {
 	})
 }
 
+// Where few post at a time it need not be as long as after a copy's commits.
+func TestCheckpointOfFew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, data, store.Options{FS: newMem(t)})
+		defer closeStore(t, s)
+		for i, r := range s.AddAll(t.Context(), manyDocs(t, store.CheckpointFew+1), "") {
+			if r.Err != nil {
+				t.Fatal(i, r.Err)
+			}
+		}
+		synctest.Wait()
+		if n := s.JournalItems(); n != store.CheckpointFew+1 {
+			t.Errorf("%d entries: a checkpoint came too early", n)
+		}
+		add(t, s, gifs, "alone")
+		synctest.Wait()
+		if n := s.JournalItems(); n > 1 {
+			t.Errorf("%d entries, and no checkpoint", n)
+		}
+	})
+}
+
 // A journal that cannot be ended is bounded: then the store refuses, and goes
 // on when the disk does.
 func TestJournalIsBounded(t *testing.T) {

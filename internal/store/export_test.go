@@ -69,6 +69,10 @@ const EventsKept = eventsKept
 // CheckpointAge is how old a journal gets, and the pause after a failure.
 const CheckpointAge = checkpointAge
 
+// CheckpointFew is how many entries of the journal a checkpoint waits for where few
+// post at a time.
+const CheckpointFew = checkpointFew
+
 // MaxJournal bounds the journal to so many bytes.
 func (o Options) MaxJournal(bytes int64) Options {
 	o.maxJournal = bytes

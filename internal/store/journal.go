@@ -14,9 +14,12 @@ import (
 
 // When a checkpoint is made, and how far the journal may grow if it cannot. While
 // one is made, commits wait for the disk, which writes a thousand files in 10
-// ms: so they are small, and a post never waits long.
+// ms: so they are small, and a post never waits long. The smaller they are the less
+// long it waits and the more of them there are: where few post at a time the machine
+// has time for that (group.early).
 const (
 	checkpointItems = 2000
+	checkpointFew   = 500
 	checkpointBytes = 4 << 20          // as much as half of so many small files take
 	checkpointAge   = 10 * time.Second // since the journal's first entry; also the pause after a failure
 	maxJournalBytes = 256 << 20
@@ -29,6 +32,7 @@ type journal struct {
 	items   int
 	bytes   int64
 	first   time.Time // when its first entry came
+	few     bool      // the last commit was one of few posts
 	dirty   map[comntr.Hash]struct{}
 	unlinks []key // files of removed comments that are still there
 	rewrite bool  // a sync failed: no file of the journal is trusted until it is written anew
@@ -92,7 +96,7 @@ func (s *Store) checkpoints() {
 	}
 }
 
-// These bound a commit whose files the disk begins to write at once. Those of a
+// These bound a commit of few posts, whose files the disk begins to write at once. Those of a
 // larger one, which is a copy's, are written faster together, and nobody posts them;
 // and where more post at a time than this, the machine's whole time is wanted.
 const (
@@ -128,7 +132,11 @@ func (s *Store) checkpointDue() (wait time.Duration, ok bool) {
 	if j.err != nil {
 		return checkpointAge - time.Since(j.failed), true
 	}
-	if j.items >= checkpointItems || j.bytes >= checkpointBytes {
+	most := checkpointItems
+	if j.few {
+		most = checkpointFew
+	}
+	if j.items >= most || j.bytes >= checkpointBytes {
 		return 0, true
 	}
 	return checkpointAge - time.Since(j.first), true
