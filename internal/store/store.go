@@ -15,7 +15,7 @@
 //	<data>/<community>/.ipfs/tmp               files on their way into the tree
 //
 // A commit goes journal first: (1) bytes and index in one synced Pebble
-// batch, (2) the files by rename, (3) the answer. While that is done the next is
+// batch, (2) the files by link or rename, (3) the answer. While that is done the next is
 // planned on top of it, if it only brings new comments. A checkpoint makes the files
 // durable later and then drops the bytes from the journal; [Open] replays what
 // the journal still holds. TestCrashTable cuts the power at every step.
