@@ -41,6 +41,15 @@ func (f *Folders) Write(key string, size int) error {
 	})
 }
 
+// Settle writes out and merges all that the database has: it makes no table by itself
+// then.
+func (f *Folders) Settle() error {
+	if err := f.db.db.Flush(); err != nil {
+		return err
+	}
+	return f.db.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false)
+}
+
 // Waits is whether a write waits for the database to write out what it has.
 func (f *Folders) Waits() bool { return f.db.room.waiting.Load() > 0 }
 

@@ -107,7 +107,7 @@ type room struct {
 	memory  int64     // about what Pebble has yet to flush: no look sees it
 	failed  time.Time // when Pebble last failed behind our back
 	warned  time.Time
-	unseen  int           // bytes written since the last look at whether it is behind
+	unseen  int           // bytes written since it was seen not to be behind, lookEvery at most
 	turn    chan struct{} // closed when Pebble has written something, or failed; nil: nobody asked
 	waiting atomic.Int64  // who waits for it now
 }
@@ -155,6 +155,7 @@ func (r *room) await(n int, behind func() bool) error {
 	for due := r.lookDue(n); due; {
 		turn, err := r.next() // before the look: what comes after it is not missed
 		if !behind() {
+			r.seen()
 			break
 		}
 		if err != nil {
@@ -174,12 +175,15 @@ func (r *room) await(n int, behind func() bool) error {
 func (r *room) lookDue(n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unseen += n
-	if r.unseen < lookEvery {
-		return false
-	}
+	r.unseen = min(r.unseen+n, lookEvery)
+	return r.unseen == lookEvery
+}
+
+// seen notes that Pebble is not behind: not before may more be written unseen.
+func (r *room) seen() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.unseen = 0
-	return true
 }
 
 // next returns the channel of the next turn, and why it is not to be waited for.

@@ -187,9 +187,7 @@ func TestNoRoomBetweenLooks(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	f := open(t, 0)
 	fs, out := f.on(10_000, 10_000)
-	if err := <-f.writeOn(40); err != nil { // Pebble's memtables grow at first
-		t.Fatal(err)
-	}
+	f.grown()
 	fs.slow.Lock()
 	fs.full.Store(true)
 	ended := f.writeOn(40)
@@ -246,6 +244,15 @@ func (f *fixture) writeOn(n int) (ended <-chan error) {
 	return done
 }
 
+// grown has the database's memtables at their full size, which they reach by growing,
+// and nothing under way in it: a flush and a merge try side by side.
+func (f *fixture) grown() {
+	f.t.Helper()
+	if err := errors.Join(<-f.writeOn(40), f.Settle()); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
 // untilWaiting returns when a write waits for the database.
 func (f *fixture) untilWaiting(ended <-chan error) {
 	f.t.Helper()
@@ -267,9 +274,7 @@ func TestSlowDisk(t *testing.T) {
 	for _, closes := range []bool{false, true} {
 		f := open(t, 0)
 		fs, out := f.on(10_000, 10_000)
-		if err := <-f.writeOn(40); err != nil {
-			t.Fatal(err)
-		}
+		f.grown()
 		fs.slow.Lock()
 		ended := f.writeOn(40)
 		f.untilWaiting(ended)
