@@ -262,10 +262,10 @@ func (s *Store) fly(g *group) {
 		g.failed = failed
 		return
 	}
-	s.publish(g.plan, g.early())
+	s.publish(g.plan, g.few())
 	g.plan.close()
 	s.answer(g, true)
-	if s.at.ok() && g.early() {
+	if s.at.ok() && g.few() {
 		select {
 		case s.placed <- g.plan.files:
 		default: // the disk is busy enough
@@ -273,9 +273,9 @@ func (s *Store) fly(g *group) {
 	}
 }
 
-// early tells whether the disk begins to write a group's files at once.
-func (g *group) early() bool {
-	return len(g.plan.files) <= maxEarlyFiles && g.crowd <= maxEarlyCrowd
+// few tells whether a group is one of few posts.
+func (g *group) few() bool {
+	return len(g.plan.files) <= maxFewFiles && g.crowd <= maxFewCrowd
 }
 
 // land waits for the group that is on its way, if there is one. If files of it

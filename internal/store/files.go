@@ -229,7 +229,7 @@ func (s *Store) create(name string, b []byte, buffer *[]byte) error {
 var errNoMove = errors.New("no rename that does not replace")
 
 // maxLoose is how many files of a plan are made without a name: each is open until
-// it has its place, and two plans are under way.
+// it has its place, and of a community two plans are under way.
 const maxLoose = 32
 
 // prepare writes the files of a plan, outside the tree: its commit need not be
@@ -472,7 +472,7 @@ func (s *Store) moveFile(f *file) error {
 		}
 		return err
 	}
-	if err := s.at.link(f.fd, s.at.dir, f.place()); err != nil {
+	if err := s.at.link(f.fd, f.place()); err != nil {
 		return err
 	}
 	f.placed, f.loose = true, false
@@ -482,7 +482,7 @@ func (s *Store) moveFile(f *file) error {
 // nameFile gives a file without a name one under .ipfs/tmp.
 func (s *Store) nameFile(f *file) error {
 	f.tmp = s.tmpNames.take()
-	if err := s.at.link(f.fd, s.at.tmp, f.tmp); err != nil {
+	if err := s.at.name(f.fd, f.tmp); err != nil {
 		return err
 	}
 	f.loose = false

@@ -78,21 +78,21 @@ func TestGatherForgets(t *testing.T) {
 	})
 }
 
-// The disk begins early with what a few have posted, not with a copy's files nor
-// amid a crowd.
-func TestEarly(t *testing.T) {
+// What is begun to be written at once, and is in a checkpoint sooner, is what a few
+// have posted, not a copy's files nor those of a crowd.
+func TestFew(t *testing.T) {
 	for _, test := range []struct {
 		files, crowd int
 		want         bool
 	}{
 		{1, 1, true},
-		{maxEarlyFiles, maxEarlyCrowd, true},
-		{maxEarlyFiles + 1, 1, false},
-		{1, maxEarlyCrowd + 1, false},
+		{maxFewFiles, maxFewCrowd, true},
+		{maxFewFiles + 1, 1, false},
+		{1, maxFewCrowd + 1, false},
 	} {
 		g := &group{plan: &plan{files: make([]file, test.files)}, crowd: test.crowd}
-		if got := g.early(); got != test.want {
-			t.Errorf("%d files, %d at a time: early is %v", test.files, test.crowd, got)
+		if got := g.few(); got != test.want {
+			t.Errorf("%d files, %d at a time: few is %v", test.files, test.crowd, got)
 		}
 	}
 }

@@ -174,7 +174,8 @@ func (d *decoder) uvarint() uint64 {
 func appendUint64(b []byte, v uint64) []byte { return binary.BigEndian.AppendUint64(b, v) }
 
 func topicKey(kind byte, topic comntr.Hash) []byte {
-	return append([]byte{kind}, topic[:]...)
+	b := append(make([]byte, 0, 1+len(topic)+8), kind) // with room for a number
+	return append(b, topic[:]...)
 }
 
 // Lengths of keys, in bytes.
@@ -195,10 +196,7 @@ func commentKey(topic comntr.Hash, slot uint64, comment comntr.Hash) []byte {
 }
 
 func logKey(topic comntr.Hash, seq uint64) []byte {
-	b := make([]byte, 0, 1+len(topic)+8)
-	b = append(b, keyLog)
-	b = append(b, topic[:]...)
-	return appendUint64(b, seq)
+	return appendUint64(topicKey(keyLog, topic), seq)
 }
 
 func journalKey(seq uint64) []byte {

@@ -16,7 +16,7 @@ import (
 // one is made, commits wait for the disk, which writes a thousand files in 10
 // ms: so they are small, and a post never waits long. The smaller they are the less
 // long it waits and the more of them there are: where few post at a time the machine
-// has time for that (group.early).
+// has time for that (group.few).
 const (
 	checkpointItems = 2000
 	checkpointFew   = 500
@@ -96,12 +96,12 @@ func (s *Store) checkpoints() {
 	}
 }
 
-// These bound a commit of few posts, whose files the disk begins to write at once. Those of a
-// larger one, which is a copy's, are written faster together, and nobody posts them;
+// These bound a commit of few posts, whose files the disk begins to write at once, and
+// after which a checkpoint comes sooner. Those of a larger one, which is a copy's, are written faster together, and nobody posts them;
 // and where more post at a time than this, the machine's whole time is wanted.
 const (
-	maxEarlyFiles = 256
-	maxEarlyCrowd = 40
+	maxFewFiles = 256
+	maxFewCrowd = 40
 )
 
 // beginEarly has the disk begin to write files as soon as they are answered, so that

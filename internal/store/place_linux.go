@@ -46,7 +46,7 @@ func (a descriptors) canLink() bool {
 		return false
 	}
 	defer unix.Close(fd)
-	if err := a.link(fd, a.tmp, name); err != nil {
+	if err := a.name(fd, name); err != nil {
 		return false
 	}
 	return unix.Unlinkat(int(a.tmp.Fd()), name, 0) == nil
@@ -105,8 +105,13 @@ func (descriptors) shut(fd int) error {
 	return nil
 }
 
-// link gives a file of loose its name in a folder, if nothing stands there.
-func (descriptors) link(fd int, dir *os.File, place string) error {
+// link puts a file of loose into its place in the tree, if nothing stands there.
+func (a descriptors) link(fd int, place string) error { return linkInto(a.dir, fd, place) }
+
+// name puts it under .ipfs/tmp.
+func (a descriptors) name(fd int, name string) error { return linkInto(a.tmp, fd, name) }
+
+func linkInto(dir *os.File, fd int, place string) error {
 	_, err := ignoringEINTR(func() (int, error) {
 		return 0, unix.Linkat(fd, "", int(dir.Fd()), place, unix.AT_EMPTY_PATH)
 	})

@@ -2,20 +2,13 @@
 
 package store
 
-import (
-	"os"
-
-	"github.com/comntr/comntr"
-)
+import "github.com/comntr/comntr"
 
 // hasDescriptors: see descriptors.
 const hasDescriptors = false
 
 // descriptors: vfs.FS does it all.
-type descriptors struct {
-	dir, tmp *os.File
-	links    bool
-}
+type descriptors struct{ links bool }
 
 func (s *Store) openDescriptors() error { return nil }
 
@@ -24,7 +17,8 @@ func (descriptors) close()                                {}
 func (descriptors) create(string, []byte) error           { return errNoMove }
 func (descriptors) loose([]byte) (int, error)             { return 0, errNoMove }
 func (descriptors) shut(int) error                        { return nil }
-func (descriptors) link(int, *os.File, string) error      { return errNoMove }
+func (descriptors) link(int, string) error                { return errNoMove }
+func (descriptors) name(int, string) error                { return errNoMove }
 func (descriptors) move(string, string) error             { return errNoMove }
 func (descriptors) begin(string)                          {}
 func (descriptors) read(string, []byte) (int, error)      { return 0, errNoMove }
